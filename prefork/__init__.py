@@ -1,0 +1,1 @@
+"""prefork: a multi-process HTTP server daemon for Linux."""

@@ -1,0 +1,1 @@
+"""What the user wants: every option once, read from file, environment and flags."""

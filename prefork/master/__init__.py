@@ -1,0 +1,1 @@
+"""Binds the sockets, forks the workers, obeys signals; never touches a request."""
