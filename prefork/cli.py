@@ -1,0 +1,175 @@
+"""The command line: from flags to a configuration, from mistakes to one line and an exit status. Only this module prints.
+
+The flags are the keys of the schema. click is done with before anything is served: it returns the next step, which runs
+when its objects are gone.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import groupby
+from typing import Final, NoReturn
+
+import click
+import httptools
+
+from prefork import run
+from prefork.config.describe import as_toml
+from prefork.config.errors import USAGE, ConfigError
+from prefork.config.keys import KEYS, Key
+from prefork.config.literals import bare, literal
+from prefork.config.load import load
+from prefork.master.errors import StartError
+from prefork.version import VERSION
+
+Step = Callable[[], int]
+
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+_KEYS_BY_PARAMETER: Final[Mapping[str, Key]] = {key.name.replace(".", "_"): key for key in KEYS.values()}
+_COLUMN: Final = 26
+_NOTES: Final = """\
+Times are written as 30, 1.5s, 500ms, 2m or 1h, sizes as 4096, 8k or 16MiB.
+
+Each option is also a key of the configuration file, keep_alive_timeout, and a variable, PREFORK_KEEP_ALIVE_TIMEOUT; those
+of the hello are in its table [hello], and PREFORK_HELLO_BODY. A flag has precedence over a variable, that over the file,
+that over the default. WEB_CONCURRENCY and PORT are honoured too. No file is read unless --config or PREFORK_CONFIG names it.
+"""
+
+
+def prefork_hello() -> NoReturn:
+    """Run the command `prefork-hello`."""
+    sys.exit(_main("prefork-hello", _hello_command))
+
+
+def prefork() -> NoReturn:
+    """Run the command `prefork`."""
+    sys.exit(_main("prefork", _prefork_command))
+
+
+def _main(program: str, make_command: Callable[[], click.Command]) -> int:
+    try:
+        return _parse(program, make_command())()
+    except (ConfigError, StartError) as error:
+        click.echo(f"{program}: error: {error}", err=True)
+        return error.status
+
+
+def _parse(program: str, command: click.Command) -> Step:
+    try:
+        step = command.main(prog_name=program, standalone_mode=False)
+    except click.ClickException as error:
+        raise ConfigError("", "", _problem(error), status=USAGE) from None
+    except OSError as error:
+        raise StartError(1, f"standard output: {error.strerror}") from None
+    return step if callable(step) else lambda: 0
+
+
+def _problem(error: click.ClickException) -> str:
+    """Return click's complaint in our words, a line without its capital and full stop."""
+    if isinstance(error, click.NoSuchOption):
+        meant = f", did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        return f"{bare(error.option_name)}: unknown option{meant}"
+    message = error.format_message().replace(". Did", ", did").rstrip(".")
+    if isinstance(error, click.BadOptionUsage):
+        _, _, what = message.partition("' ")
+        return f"{error.option_name}: {what}"
+    return bare(message[:1].lower() + message[1:])
+
+
+def _prefork_command() -> click.Command:
+    return click.Group(
+        "prefork",
+        commands=[_hello_command()],
+        params=[_version_option()],
+        context_settings=_CONTEXT,
+        no_args_is_help=False,
+        help="A multi-process HTTP server for Linux.",
+    )
+
+
+def _hello_command() -> click.Command:
+    return _Command(
+        "hello",
+        params=[*map(_flag, KEYS.values()), *_other_options()],
+        callback=_hello,
+        context_settings=_CONTEXT,
+        help='Serve "Hello, world!" over HTTP, with a master and its workers. Defaults are in brackets.',
+        epilog=_NOTES,
+    )
+
+
+def _hello(config: str | None, *, check_config: bool, print_config: bool, **given: object) -> Step | None:
+    flags = {_KEYS_BY_PARAMETER[name].name: value for name, value in given.items() if value not in (None, ())}
+    reread = partial(load, config, os.environ, flags)
+    loaded = reread()
+    if print_config or check_config:
+        click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")
+        return None
+    return partial(run.serve, "prefork-hello", loaded, reread)
+
+
+class _Command(click.Command):
+    """A command whose help has a section for each group of the schema."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write all options, in columns that are alike in every section."""
+        for title, parameters in groupby(self.get_params(ctx), _title):
+            records = filter(None, (parameter.get_help_record(ctx) for parameter in parameters))
+            with formatter.section(title):
+                formatter.write_dl([(f"{spelling:{_COLUMN}}", doc) for spelling, doc in records], col_max=_COLUMN)
+
+
+def _title(parameter: click.Parameter) -> str:
+    key = _KEYS_BY_PARAMETER.get(parameter.name or "")
+    return key.option.group.value if key else "Other"
+
+
+def _flag(key: Key) -> click.Option:
+    short = [key.option.short] if key.option.short else []
+    switch = isinstance(key.default, bool)
+    return click.Option(
+        [*short, f"{key.flag}/--no-{key.flag[2:]}" if switch else key.flag, key.name.replace(".", "_")],
+        default=None,
+        metavar=key.option.kind.placeholder,
+        multiple=isinstance(key.default, tuple),
+        type=bool if switch else str,
+        help=key.option.doc + _default(key),
+    )
+
+
+def _default(key: Key) -> str:
+    if key.default is None:
+        return ""
+    raw = key.option.kind.spell(key.default)
+    return f" [{', '.join(raw) if isinstance(raw, list) else raw if isinstance(raw, str) else literal(raw)}]"
+
+
+def _other_options() -> list[click.Parameter]:
+    return [
+        click.Option(["-c", "--config"], metavar="PATH", help="Read this TOML file; no other is ever read."),
+        click.Option(["--check-config"], is_flag=True, help="Check the configuration, and exit."),
+        click.Option(["--print-config"], is_flag=True, help="Print values and their origins, and exit."),
+        _version_option(),
+    ]
+
+
+def _version_option() -> click.Option:
+    return click.Option(
+        ["-V", "--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_version,
+        help="Print the version, and exit.",
+    )
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
+    if asked and not ctx.resilient_parsing:
+        system = os.uname()
+        python = ".".join(map(str, sys.version_info[:3]))
+        click.echo(
+            f"prefork {VERSION} (Python {python}, llhttp via httptools {httptools.__version__}, {system.sysname} {system.release})"
+        )
+        ctx.exit()

@@ -1,0 +1,62 @@
+"""Addresses to listen on, as values. Pure: a name is not resolved here and nothing is bound."""
+
+import ipaddress
+import re
+from typing import Final
+
+from msgspec import Struct
+
+_TCP: Final = re.compile(
+    r"""(?: \[ (?P<v6> [0-9a-f:.]+ (?: %[a-z0-9_.-]+ )? ) \]
+          | (?P<v4> [0-9.]+ )
+          | (?P<name> [a-z0-9_] (?: [a-z0-9_.-]{0,251} [a-z0-9_] )? )
+        ) : (?P<port> [0-9]{1,5} )""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+# unix(7): sun_path holds 108 bytes, one of them the NUL. "@" is kept for abstract names.
+_UNIX: Final = re.compile(r"unix:(?P<path>[^@\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*)")
+_LONGEST_PATH: Final = 107
+_LAST_PORT: Final = 65535
+
+
+class Inet(Struct, frozen=True):
+    """A TCP address: `host` is an IP address without brackets, or a name; `port` 0 lets the kernel choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Unix(Struct, frozen=True):
+    """A unix socket: `path` as it was given, relative to the working directory at start."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address = Inet | Unix
+
+
+def parse_address(text: str) -> Address | None:
+    """Return the address in `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`, or None; IP addresses come in their shortest form."""
+    if unix := _UNIX.fullmatch(text):  # first: "unix:80" is a socket called 80
+        return Unix(unix["path"]) if len(unix["path"].encode()) <= _LONGEST_PATH else None
+    if tcp := _TCP.fullmatch(text):
+        host, port = _host(tcp["v6"], tcp["v4"], tcp["name"]), int(tcp["port"])
+        return Inet(host, port) if host and port <= _LAST_PORT else None
+    return None
+
+
+def _host(v6: str | None, v4: str | None, name: str | None) -> str | None:
+    try:
+        if v6:
+            return str(ipaddress.IPv6Address(v6))
+        if v4:
+            return str(ipaddress.IPv4Address(v4))
+    except ValueError:
+        return None
+    return name

@@ -1,0 +1,27 @@
+"""The effective configuration as text: a file that would give the same one, and says where each value came from."""
+
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from prefork.config.keys import KEYS, Key
+from prefork.config.literals import literal
+from prefork.config.load import Loaded
+
+_WIDEST: Final = 40
+
+
+def as_toml(loaded: Loaded) -> str:
+    """Return valid TOML, a line a key, with the origin of each value as a comment; a key without a value is a comment."""
+    entries = {key: _entry(key, loaded) for key in KEYS.values()}
+    width = min(max(map(len, entries.values())), _WIDEST)
+    lines = []
+    for table, keys in groupby(entries, key=attrgetter("table")):
+        lines += ["", f"[{table}]"] if table else []
+        lines += [f"{entries[key]:{width}}  # {loaded.origins[key.name]}" for key in keys]
+    return "\n".join(lines)
+
+
+def _entry(key: Key, loaded: Loaded) -> str:
+    value = attrgetter(key.name)(loaded.config)
+    return f"# {key.leaf} is not set" if value is None else f"{key.leaf} = {literal(key.option.kind.spell(value))}"

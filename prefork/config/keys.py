@@ -1,0 +1,64 @@
+"""The keys of the schema by name, with the spellings that follow from it. Pure."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from prefork.config.option import Option
+from prefork.config.schema import Config
+
+PREFIX: Final = "PREFORK_"
+
+
+class Key(Struct, frozen=True):
+    """A key: `name` is dotted where it belongs to a table, as in `workers` and `hello.body`."""
+
+    name: str
+    default: object
+    option: Option
+
+    @property
+    def table(self) -> str:
+        """The table that it belongs to, empty for the top."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def leaf(self) -> str:
+        """Its name inside of that table; no two keys share one."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def flag(self) -> str:
+        """`--keep-alive-timeout`, `--body`."""
+        return "--" + self.leaf.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """`PREFORK_KEEP_ALIVE_TIMEOUT`, `PREFORK_HELLO_BODY`."""
+        return PREFIX + self.name.replace(".", "_").upper()
+
+
+def _keys(table: type[Struct], prefix: str = "") -> Iterator[Key]:
+    defaults = table()
+    for name, hint in table.__annotations__.items():
+        if isinstance(hint, type):
+            yield from _keys(hint, f"{prefix}{name}.")
+        else:
+            yield Key(prefix + name, getattr(defaults, name), _option(hint))
+
+
+def _option(hint: Any) -> Option:  # Any: what Annotated[…] makes has no public type
+    option: Option = hint.__metadata__[0]
+    return option
+
+
+KEYS: Final[Mapping[str, Key]] = {key.name: key for key in _keys(Config)}
+_LEAVES: Final[Mapping[str, Key]] = {key.leaf: key for key in KEYS.values()}
+
+
+def closest(word: str) -> Key | None:
+    """Return the key that `word` was probably meant to be, in whichever table, or None."""
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), _LEAVES, n=1)
+    return _LEAVES[found[0]] if found else None

@@ -1,0 +1,104 @@
+"""Every key of the configuration, once: its name, type and default, and what an Option says about it. Pure.
+
+The flags, the environment's names, the help, the checks and the sample file all follow from here; a new key is one entry.
+The values are final: durations are seconds, sizes are bytes, addresses are parsed.
+"""
+
+from functools import partial
+from typing import Annotated, Final, Literal
+
+from msgspec import Struct
+
+from prefork.config.addresses import Address, Inet, Unix
+from prefork.config.kinds import addresses, boolean, choice, duration, mode, size, text, whole_number
+from prefork.config.option import Group, Option, Reload
+
+__all__ = ["Address", "Config", "Hello", "Inet", "Unix"]
+
+_KIB: Final = 1024
+_MIB: Final = 1024**2
+_TIB: Final = 1024**4
+_WITHOUT_CONTENT: Final = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5; the hello always has some
+
+_TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
+_PARAMETER: Final = rf'[ \t]*;[ \t]*{_TCHARS}=(?:{_TCHARS}|"[ !#-\[\]-~]*")'  # RFC 9110 §5.6.6
+_UNFIT: Final = r"\x00-\x1f\x7f\ud800-\udfff"  # not in a path or a name: controls, and bytes that are no UTF-8
+
+_timeout: Final = duration(0.001, 24 * 3600.0)
+_log: Final = text('"-" or a path', "PATH", f"[^{_UNFIT}]+")
+_access_log: Final = text('"off", "-" or a path', "PATH", f"[^{_UNFIT}]+")
+_path: Final = text("a path", "PATH", f"[^{_UNFIT}]+")
+_account: Final = text("a name", "NAME", rf"[^\s:/{_UNFIT}]+")
+_body: Final = text("text of at most 65536 characters", "TEXT", r"[^\ud800-\udfff]{0,65536}")
+_media_type: Final = text('a media type such as "text/plain"', "TYPE", f"{_TCHARS}/{_TCHARS}(?:{_PARAMETER})*")
+_levels: Final = choice("error", "warning", "info", "debug")
+
+_listening = partial(Option, Group.LISTENING)
+_processes = partial(Option, Group.PROCESSES)
+_lifecycle = partial(Option, Group.LIFECYCLE, Reload.LIVE)
+_limits = partial(Option, Group.LIMITS, Reload.WORKERS)
+_logging = partial(Option, Group.LOGGING, Reload.WORKERS)
+_hello = partial(Option, Group.HELLO, Reload.WORKERS)
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """The answer of the built-in hello."""
+
+    body: Annotated[str, _hello(_body, "What it says, sent as UTF-8.")] = "Hello, world!"
+    content_type: Annotated[str, _hello(_media_type, "The media type of that.")] = "text/plain"
+    status: Annotated[
+        int, _hello(whole_number(200, 599, but_not=_WITHOUT_CONTENT), "The status code that comes with it.")
+    ] = 200
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """All that can be configured, validated."""
+
+    bind: Annotated[
+        tuple[Address, ...],
+        _listening(Reload.LIVE, addresses(), "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated.", "-b"),
+    ] = (Inet("127.0.0.1", 8080),)
+    accept: Annotated[
+        Literal["reuseport", "shared"],
+        _listening(Reload.WORKERS, choice("reuseport", "shared"), "One socket a worker, or one for all."),
+    ] = "reuseport"
+    backlog: Annotated[
+        int,
+        _listening(Reload.LIVE, whole_number(1, 65535), "Connections that may wait for accept."),
+    ] = 4096
+    # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
+    unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
+
+    workers: Annotated[
+        int | Literal["auto"],
+        _processes(Reload.LIVE, whole_number(1, 1024, word="auto"), "Worker processes; auto: one for each CPU.", "-w"),
+    ] = "auto"
+    user: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this user.")] = None
+    group: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this group.")] = None
+    daemon: Annotated[bool, _processes(Reload.RESTART, boolean(), "Detach and run in the background.", "-D")] = False
+    pid_file: Annotated[
+        str | None, _processes(Reload.RESTART, _path, "Keep the master's process id in this file.", "-p")
+    ] = None
+
+    boot_timeout: Annotated[float, _lifecycle(_timeout, "A new worker must be ready within this.")] = 60.0
+    graceful_timeout: Annotated[float, _lifecycle(_timeout, "A leaving worker must finish within this.")] = 30.0
+    max_spawn_failures: Annotated[
+        int, _lifecycle(whole_number(1, 1000), "Failures in a row at start before giving up.")
+    ] = 3
+
+    keep_alive_timeout: Annotated[float, _limits(_timeout, "An idle connection is closed after this.")] = 15.0
+    header_timeout: Annotated[float, _limits(_timeout, "A request's head must arrive within this.")] = 10.0
+    body_timeout: Annotated[float, _limits(_timeout, "More of its body must arrive within this.")] = 30.0
+    write_timeout: Annotated[float, _limits(_timeout, "The client must take more within this.")] = 30.0
+    limit_request_line: Annotated[int, _limits(size(64, _MIB), "Longest request line.")] = 8 * _KIB
+    limit_head: Annotated[int, _limits(size(256, 16 * _MIB), "Largest request line and fields.")] = 32 * _KIB
+    limit_fields: Annotated[int, _limits(whole_number(1, 10_000), "Most header fields.")] = 100
+    limit_body: Annotated[int, _limits(size(1, _TIB), "Largest request body.")] = 16 * _MIB
+
+    log: Annotated[str, _logging(_log, "Log here; - is standard error.")] = "-"
+    log_level: Annotated[
+        Literal["error", "warning", "info", "debug"], _logging(_levels, "Least severe of what is logged.")
+    ] = "info"
+    access_log: Annotated[str, _logging(_access_log, "Log requests here; - is standard output.")] = "off"
+
+    hello: Hello = Hello()

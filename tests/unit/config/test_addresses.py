@@ -1,0 +1,51 @@
+"""Addresses: read, refused, and written back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.config.addresses import Address, Inet, Unix, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", Inet("127.0.0.1", 8080)),
+        ("0.0.0.0:0", Inet("0.0.0.0", 0)),
+        ("localhost:80", Inet("localhost", 80)),
+        ("my_host-1.example.org:65535", Inet("my_host-1.example.org", 65535)),
+        ("[::1]:80", Inet("::1", 80)),
+        ("[0:0:0::1]:80", Inet("::1", 80)),
+        ("[fe80::1%eth0]:80", Inet("fe80::1%eth0", 80)),
+        ("unix:/run/x.sock", Unix("/run/x.sock")),
+        ("unix:x y,é.sock", Unix("x y,é.sock")),
+        ("unix:" + "x" * 107, Unix("x" * 107)),
+    ],
+)
+def test_an_address_is_read(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "8080", ":8080", "localhost", "localhost:", "localhost:http", "localhost:65536", "localhost:-1",
+        "127.0.0.1:80 ", "127.0.0.1:80\n", "127.0.0.1:\uff18\uff10", "127.1:80", "256.0.0.1:80", "010.0.0.1:80", ".:80",
+        "::1:80", "[::1]", "[::1]80", "[:::1]:80", "[localhost]:80", "[fe80::1%]:80", "-a:80", "a-:80", "é.org:80", "a b:80",
+        "http://localhost:80", "unix:", "unix:@abstract", "unix:a\0b", "unix:a\nb", "unix:\udcff", "unix:" + "x" * 108,
+        "unix:" + "é" * 54, "UNIX:/x",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert parse_address(text) is None
+
+
+hosts = st.ip_addresses().map(str) | st.from_regex(r"[a-z][a-z0-9]{0,20}(\.[a-z][a-z0-9]{0,20}){0,3}", fullmatch=True)
+paths = st.text(st.characters(blacklist_categories=["Cc", "Cs"]), min_size=1, max_size=20).filter(
+    lambda path: path[0] != "@"
+)
+
+
+@given(st.builds(Inet, hosts, st.integers(0, 65535)) | st.builds(Unix, paths))
+def test_an_address_written_is_read_as_the_same(address: Address) -> None:
+    assert parse_address(str(address)) == address

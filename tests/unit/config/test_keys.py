@@ -1,0 +1,57 @@
+"""The keys and what follows from them."""
+
+import pytest
+
+from prefork.config.keys import KEYS, Key, closest
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "leaf", "flag", "variable"),
+    [
+        ("workers", "", "workers", "--workers", "PREFORK_WORKERS"),
+        ("keep_alive_timeout", "", "keep_alive_timeout", "--keep-alive-timeout", "PREFORK_KEEP_ALIVE_TIMEOUT"),
+        ("hello.content_type", "hello", "content_type", "--content-type", "PREFORK_HELLO_CONTENT_TYPE"),
+    ],
+)
+def test_a_key_has_three_spellings(name: str, table: str, leaf: str, flag: str, variable: str) -> None:
+    key = KEYS[name]
+    assert (key.table, key.leaf, key.flag, key.variable) == (table, leaf, flag, variable)
+
+
+@pytest.mark.parametrize("spelling", ["leaf", "flag", "variable"])
+def test_no_two_keys_share_a_spelling(spelling: str) -> None:
+    assert len({getattr(key, spelling) for key in KEYS.values()}) == len(KEYS)
+
+
+def test_no_two_keys_share_a_short_flag() -> None:
+    shorts = ["-c", "-h", "-V", *(key.option.short for key in KEYS.values() if key.option.short)]
+    assert len(set(shorts)) == len(shorts)
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_a_default_is_a_value_that_could_be_given(key: Key) -> None:
+    kind = key.option.kind
+    assert key.default is None or kind.parse(kind.spell(key.default)) == key.default
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_a_doc_line_is_one_short_sentence(key: Key) -> None:
+    assert key.option.doc.endswith(".")
+    assert len(key.option.doc) <= 80
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("wrokers", "workers"),
+        ("keep-alive-timeout", "keep_alive_timeout"),
+        ("BODY", "hello.body"),
+        ("loglevel", "log_level"),
+    ],
+)
+def test_a_slip_finds_the_key_that_was_meant(word: str, name: str) -> None:
+    assert closest(word) == KEYS[name]
+
+
+def test_a_word_like_no_key_finds_none() -> None:
+    assert closest("zzz") is None
