@@ -1,0 +1,242 @@
+r"""Writes the log and the access log: one event, one line; one line never in two pieces.
+
+The log goes to descriptor 2, each line with one write(2), so that processes that share the file in append mode never mix
+their lines. What a peer sent can't forge a line or reach the terminal: whatever isn't plain is quoted and escaped. Logging
+never stops the service: what can't be written is counted, and the next line that can says how many are missing.
+
+    2026-11-23T19:43:01.123+00:00 info master[812] worker ready slot=3 pid=812 generation=2 boot_ms=41
+    2026-11-23T19:43:07.480+00:00 error master[812] reload failed kept=1 reason="hello.toml:12: workers: …"
+
+The files behind it are opened by the master while it may, and on USR1 opened again at the same numbers; the master sends
+the fresh descriptors to its workers, who need no right to open them.
+"""
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final, Literal
+
+Level = Literal["error", "warning", "info", "debug"]
+
+PRIORITY: Final[Mapping[Level, int]] = {"error": 3, "warning": 4, "info": 6, "debug": 7}  # as in syslog(3)
+STDOUT, STDERR = 1, 2
+LINE_BYTES = 4096  # PIPE_BUF: up to here a write to a pipe is not mixed with others (pipe(7))
+ACCESS_BYTES = 256 * 1024  # what may wait for a full disk or a slow reader
+FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+
+
+class Log:
+    """The log of one process. `level` is the least important level that is written; it may change at any time.
+
+    Make it after LogFiles: whether descriptor 2 is systemd's journal is decided here. The journal keeps the time itself
+    and wants the priority in front of the line (sd-daemon(3), systemd.exec(5) about JOURNAL_STREAM).
+    """
+
+    def __init__(self, process: str, level: Level) -> None:
+        self.process = process
+        self.level: Level = level
+        self._to_journal = _is_journal(STDERR, os.environ.get("JOURNAL_STREAM", ""))
+        self._lost = 0
+
+    def error(self, event: str, /, **fields: object) -> None:
+        """Write that someone must act."""
+        self._write("error", event, fields)
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        """Write that someone should look."""
+        self._write("warning", event, fields)
+
+    def info(self, event: str, /, **fields: object) -> None:
+        """Write that a state changed."""
+        self._write("info", event, fields)
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        """Write what only someone who looks for a fault wants to know."""
+        self._write("debug", event, fields)
+
+    def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
+        if PRIORITY[level] > PRIORITY[self.level]:
+            return
+        if self._lost and _is_written(self._line("warning", "log lines lost", {"count": self._lost})):
+            self._lost = 0
+        if not _is_written(self._line(level, event, fields)):
+            self._lost += 1
+
+    def _line(self, level: Level, event: str, fields: Mapping[str, object]) -> bytes:
+        start = f"<{PRIORITY[level]}>" if self._to_journal else f"{_timestamp(time.time_ns())} {level} "
+        words = [_escaped(event), *(f"{name}={_value(value)}" for name, value in fields.items())]
+        return _cut(f"{start}{self.process}[{os.getpid()}] {' '.join(words)}".encode()) + b"\n"
+
+
+class LogFiles:
+    """The files of the log and of the access log, and the numbers they keep for life.
+
+    `log` is a path, or "-" for the stderr that the process has; `access_log` is a path, "-" for its stdout, or "off".
+    `access_fd` is where the access log is written, None when it is off. Forked workers inherit all of it.
+
+    Raises:
+        OSError: A file can't be opened; its `filename` says which.
+    """
+
+    def __init__(self, log: str, access_log: str) -> None:
+        self.paths: dict[int, str] = {}
+        self.access_fd = {"off": None, "-": STDOUT}.get(access_log, -1)
+        if self.access_fd == -1:
+            self.access_fd = _open(access_log)
+            self.paths[self.access_fd] = access_log
+        if log != "-":
+            try:
+                _replace(STDERR, _open(log))
+            except OSError:
+                self.close()
+                raise
+            self.paths[STDERR] = log
+
+    def close(self) -> None:
+        """Close the file of the access log, once another object has taken its place; descriptor 2 stays."""
+        if self.access_fd is not None and self.access_fd in self.paths:
+            os.close(self.access_fd)
+
+    def reopen(self, log: Log) -> tuple[int, ...]:
+        """Open every file afresh, after it was renamed; one that can't be opened goes on as it is, which is logged.
+
+        Returns the descriptors that a worker needs to adopt the same files; they stay ours.
+        """
+        for fd, path in self.paths.items():
+            try:
+                _replace(fd, _open(path))
+            except OSError as error:
+                log.error("log file not reopened", path=path, reason=error.strerror)  # noqa: TRY400 - no traceback
+        return tuple(self.paths)
+
+    def adopt(self, received: Sequence[int]) -> None:
+        """Put descriptors that came from the master's `reopen` in the place of ours; those received are closed.
+
+        A worker that is older than the present configuration may be sent more or fewer than it has: then it keeps its own.
+        """
+        if len(received) == len(self.paths):
+            for fd, fresh in zip(self.paths, received, strict=True):
+                _replace(fd, fresh)
+        else:
+            for fresh in received:
+                os.close(fresh)
+
+
+class AccessLog:
+    """Collects lines and writes them together. `lost` counts those that found no room while writing failed."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.lost = 0
+        self._waiting = bytearray()
+
+    def add(self, line: bytes) -> None:
+        """Collect one whole line."""
+        if len(self._waiting) + len(line) > ACCESS_BYTES:
+            self.flush()
+        if len(self._waiting) + len(line) > ACCESS_BYTES:
+            self.lost += 1
+        else:
+            self._waiting += line
+
+    def flush(self) -> None:
+        """Write what was collected, with one write(2); the rest of a short or failed one waits for the next."""
+        if self._waiting:
+            try:
+                written = os.write(self.fd, self._waiting)
+            except OSError:
+                return
+            del self._waiting[:written]
+
+
+def combined(  # noqa: PLR0917 - in the order in which they stand in the line
+    address: bytes, when: float, request_line: bytes, status: int, length: int, referer: bytes, user_agent: bytes
+) -> bytes:
+    """Return a line of the combined format of Apache httpd (mod_log_config), in UTC.
+
+    `when` is in seconds since the epoch, `length` is the body's in bytes; what is empty or 0 is written as `-`.
+    """
+    return b'%b - - [%b] "%b" %d %b "%b" "%b"\n' % (
+        address or b"-",
+        _clf_time(int(when)),
+        _quotable(request_line),
+        status,
+        b"%d" % length if length else b"-",
+        _quotable(referer),
+        _quotable(user_agent),
+    )
+
+
+# As httpd's ap_escape_logitem does: a name for the common controls, \xhh for all else that isn't printable ASCII.
+UNQUOTABLE = re.compile(rb"[^ !#-\[\]-~]")
+ESCAPES: Final[Mapping[bytes, bytes]] = {bytes([byte]): b"\\x%02x" % byte for byte in range(256)} | {
+    b'"': rb"\"", b"\\": rb"\\", b"\b": rb"\b", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v",
+}  # fmt: skip
+
+
+def _quotable(text: bytes) -> bytes:
+    return UNQUOTABLE.sub(lambda found: ESCAPES[found[0]], text) or b"-"
+
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # in any locale
+
+
+@lru_cache(maxsize=2)  # a second is asked for many times, then never again
+def _clf_time(when: int) -> bytes:
+    year, month, day, hour, minute, second, *_ = time.gmtime(when)
+    return f"{day:02}/{MONTHS[month - 1]}/{year}:{hour:02}:{minute:02}:{second:02} +0000".encode()
+
+
+def _timestamp(now_ns: int) -> str:
+    """Return the moment in ISO 8601, UTC, to the millisecond."""
+    seconds, ns = divmod(now_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ns // 1_000_000:03}+00:00"
+
+
+def _value(value: object) -> str:
+    """Return a value as one word, or quoted if it isn't one."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    is_word = text.isprintable() and not any(special in text for special in ' "=\\')
+    return text if text and is_word else '"' + _escaped(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def _escaped(text: str) -> str:
+    """Escape what isn't printable: controls, line separators, marks that change the direction of writing, surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cut(line: bytes) -> bytes:
+    """Return a line that with its end fits into LINE_BYTES, shortened between characters where it has to be."""
+    if len(line) < LINE_BYTES:
+        return line
+    return line[: LINE_BYTES - len("…\n".encode())].decode(errors="ignore").encode() + "…".encode()
+
+
+def _is_written(line: bytes) -> bool:
+    try:
+        return os.write(STDERR, line) == len(line)
+    except OSError:
+        return False
+
+
+def _is_journal(fd: int, journal_stream: str) -> bool:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return False
+    return journal_stream == f"{status.st_dev}:{status.st_ino}"
+
+
+def _open(path: str) -> int:
+    return os.open(path, FILE_FLAGS, 0o640)
+
+
+def _replace(fd: int, fresh: int) -> None:
+    """Put `fresh` in the place of `fd` and close its own number; the standard streams are passed on by exec(3)."""
+    if fresh != fd:  # it is, where the process was started without stderr
+        os.dup2(fresh, fd, inheritable=fd <= STDERR)
+        os.close(fresh)

@@ -1,0 +1,257 @@
+"""Opens the sockets that the service listens on. The master owns them for life; nothing is accepted here.
+
+A configuration asks for addresses, a reload for some others: what both name is taken over with its queue of connections,
+what is new is bound before anything is given up, and a failure leaves everything as it was. No socket is closed while its
+address is wanted: closing one member of a reuseport group resets the connections in its queue (tcp_migrate_req in
+ip-sysctl). So fewer slots leave sockets over, which the remaining slots serve, and another `accept` only shares the same
+sockets out differently.
+"""
+
+import os
+import socket
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNREFUSED, ENOENT
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from prefork.config.addresses import Address, Inet, Unix
+from prefork.master.errors import StartError
+
+Accept = Literal["reuseport", "shared"]
+
+SOMAXCONN = "/proc/sys/net/core/somaxconn"
+PROBLEMS: Final = {
+    EADDRINUSE: (os.EX_UNAVAILABLE, "address in use; stop what listens there (see `ss -ltnp`) or choose another"),
+    EACCES: (os.EX_NOPERM, "no permission; a port below 1024 takes root or CAP_NET_BIND_SERVICE"),
+    EADDRNOTAVAIL: (os.EX_UNAVAILABLE, "cannot assign address; choose one that this machine has (see `ip addr`)"),
+    EAFNOSUPPORT: (os.EX_UNAVAILABLE, "cannot assign address; this machine has that version of IP switched off"),
+}
+
+
+class Listener(Struct, frozen=True):
+    """An address as it was configured and its sockets. `file` is the device and inode of a unix socket that we bound."""
+
+    address: Address
+    sockets: tuple[socket.socket, ...]
+    file: tuple[int, int] | None = None
+
+    @property
+    def bound(self) -> Address:
+        """Where it really listens: a name resolved, port 0 chosen by the kernel."""
+        if isinstance(self.address, Unix):
+            return self.address
+        host, port, *_ = self.sockets[0].getsockname()
+        return Inet(host, port)
+
+    def close(self) -> None:
+        """Close the sockets; unlink a unix socket unless somebody else has put another in its place."""
+        if isinstance(self.address, Unix) and self.file == _identity(self.address.path):
+            _unlink(self.address.path)
+        for each in self.sockets:
+            each.close()
+
+
+class Listeners(Struct, frozen=True):
+    """All that the service listens on, and how it is shared out among the slots."""
+
+    accept: Accept
+    members: tuple[Listener, ...]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses that are really listened on."""
+        return tuple(member.bound for member in self.members)
+
+    def for_slot(self, slot: int, slots: int) -> tuple[socket.socket, ...]:
+        """Return the sockets that slot `slot` of `slots` serves; together the slots serve all of them."""
+        return tuple(
+            each
+            for member in self.members
+            for number, each in enumerate(member.sockets)
+            if number % slots == slot or self.accept == "shared" or isinstance(member.address, Unix)
+        )
+
+    def with_sockets_of(self, other: "Listeners") -> "Listeners":
+        """Return these, with the further sockets that `other` has for the same addresses."""
+        longer = {each.address: each for each in other.members}
+        members = (max(each, longer.get(each.address, each), key=lambda one: len(one.sockets)) for each in self.members)
+        return Listeners(self.accept, tuple(members))
+
+    def close_dropped(self, successor: "Listeners") -> None:
+        """Close what `successor` didn't take over."""
+        kept = {member.address for member in successor.members}
+        for member in self.members:
+            if member.address not in kept:
+                member.close()
+
+    def close(self) -> None:
+        """Close everything, at the end, in the master: a worker that did would unlink the unix sockets."""
+        for member in self.members:
+            member.close()
+
+
+def open_listeners(
+    addresses: Iterable[Address],
+    *,
+    accept: Accept,
+    backlog: int,
+    slots: int,
+    unix_mode: int,
+    previous: Listeners | None = None,
+) -> Listeners:
+    """Listen on every address, with a socket for each slot where `accept` is "reuseport"; `previous` is taken over.
+
+    A name stands for the first of its addresses, in the order of getaddrinfo(3); to listen on more, list them.
+    When it fails, everything that was newly opened is closed again and `previous` goes on as it is.
+
+    Raises:
+        StartError: 69 for an address in use or not of this machine, 77 without permission, 73 for a unix socket that
+            can't be created, 71 for anything else.
+    """
+    held = previous.members if previous else ()
+    count = slots if accept == "reuseport" else 1
+    members: list[Listener] = []
+    with ExitStack() as undo:
+        for address in dict.fromkeys(addresses):
+            with _explained(address):
+                if isinstance(address, Unix):
+                    known = next((member for member in held if member.address == address), None)
+                    member = known or _open_unix(address, unix_mode, backlog, undo)
+                else:
+                    member = _open_inet(address, count, (*held, *members), undo)
+            members.append(member)
+        # Only when all are bound: what was queued on a socket that a failure closes would be reset.
+        for member in members:
+            with _explained(member.address):
+                for each in member.sockets:
+                    each.listen(backlog)  # of one that listens already, this changes the backlog
+        undo.pop_all()
+    return Listeners(accept, tuple(members))
+
+
+def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
+    """Return what to say when the kernel cuts `backlog`; None where it doesn't, or can't be asked."""
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 8 ms of the start
+            cap = int(file.read())
+    except (OSError, ValueError):
+        return None
+    advice = f"to have it all: sysctl -w net.core.somaxconn={backlog}"
+    return f"backlog {backlog} is cut to {cap} by the kernel; {advice}" if cap < backlog else None
+
+
+def _open_inet(address: Inet, count: int, ours: Sequence[Listener], undo: ExitStack) -> Listener:
+    """Bind as many sockets as are missing from `count`, all in one reuseport group; the first decides about port 0."""
+    sockets = [each for member in ours if member.address == address for each in member.sockets]
+    if sockets:
+        family, where = sockets[0].family, sockets[0].getsockname()
+    else:
+        family, where = _resolve(address)
+        _refuse_occupied_port(family, where, ours)
+    while len(sockets) < count:
+        fresh = undo.enter_context(_tcp_socket(family))
+        fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # of a single one too: a reload may add to it
+        fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what it accepts
+        fresh.bind(where)
+        where = fresh.getsockname()
+        sockets.append(fresh)
+    return Listener(address, tuple(sockets))
+
+
+def _resolve(address: Inet) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    # As bytes, or Python loads its codec for international names: 4 ms of the start.
+    host = address.host.encode() if address.host.isascii() else address.host
+    family, _, _, _, where = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return family, where
+
+
+def _refuse_occupied_port(family: int, where: tuple[Any, ...], ours: Sequence[Listener]) -> None:
+    """Bind once without SO_REUSEPORT, with which a second instance of the same user would join the first unnoticed.
+
+    Not where this service has the port already: a reload may go from 0.0.0.0 to 127.0.0.1.
+    """
+    tcp = (each for member in ours if isinstance(member.address, Inet) for each in member.sockets)
+    if (family, where[1]) not in {(each.family, each.getsockname()[1]) for each in tcp}:
+        with _tcp_socket(family) as probe:
+            probe.bind(where)
+
+
+def _tcp_socket(family: int) -> socket.socket:
+    fresh = socket.socket(family, socket.SOCK_STREAM)
+    fresh.settimeout(0)
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else TIME_WAIT of the last run is in the way
+    if family == socket.AF_INET6:
+        fresh.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # [::] and 0.0.0.0 are two addresses
+    return fresh
+
+
+def _open_unix(address: Unix, mode: int, backlog: int, undo: ExitStack) -> Listener:
+    """Bind to another name in the same folder and rename when it listens: the path always leads to a live server."""
+    _refuse_occupied_path(address)
+    folder, slash, _ = address.path.rpartition("/")
+    temporary = f"{folder}{slash}.{os.getpid()}"
+    fresh = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    fresh.settimeout(0)
+    _unlink(temporary)
+    fresh.bind(temporary)
+    try:
+        os.chmod(temporary, mode)  # noqa: PTH101 - pathlib costs 8 ms of the start
+        fresh.listen(backlog)
+        listener = Listener(address, (fresh,), _identity(temporary))
+        os.rename(temporary, address.path)  # noqa: PTH104 - pathlib costs 8 ms of the start
+    except OSError:
+        _unlink(temporary)
+        raise
+    undo.callback(listener.close)
+    return listener
+
+
+def _refuse_occupied_path(address: Unix) -> None:
+    """Raise unless there is nothing at the path, or a socket that refuses: only that proves that nobody listens."""
+    try:
+        mode = os.lstat(address.path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        problem = f"{address}: exists and is not a socket; remove it or choose another path"
+        raise StartError(os.EX_CANTCREAT, problem)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(0)
+        if caller.connect_ex(address.path) not in (ECONNREFUSED, ENOENT):
+            problem = f"{address}: address in use; stop the server that listens there or choose another path"
+            raise StartError(os.EX_UNAVAILABLE, problem)
+
+
+@contextmanager
+def _explained(address: Address) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _explanation(address, error) from error
+
+
+def _explanation(address: Address, error: OSError) -> StartError:
+    reason = error.strerror or str(error)
+    if isinstance(error, socket.gaierror):
+        return StartError(os.EX_UNAVAILABLE, f"{address}: cannot resolve the name: {reason}; try an IP address")
+    if isinstance(address, Unix):
+        advice = "its folder must exist and be writable"
+        return StartError(os.EX_CANTCREAT, f"{address}: cannot create the socket: {reason}; {advice}")
+    status, problem = PROBLEMS.get(error.errno or 0, (os.EX_OSERR, f"cannot listen: {reason}"))
+    return StartError(status, f"{address}: {problem}")
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _unlink(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)  # noqa: PTH108 - pathlib costs 8 ms of the start

@@ -1,0 +1,77 @@
+"""Keeps a second instance from starting, by a lock on the pid file that is held for life.
+
+The lock is the truth, the number in the file only information: a file that a crash left behind is not locked and doesn't
+matter, whoever has its pid by now (flock(2)).
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+
+from prefork.master.errors import StartError
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class PidFile:
+    """A pid file: acquire it before anything else of the start, write it once the pid is final, release it at the end."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Create and lock the file, and empty it.
+
+        Raises:
+            StartError: 75 while another process holds it, 73 where it can't be created.
+        """
+        fd = self._open_locked()
+        # Its last owner may have unlinked it after we opened it: we would hold a file that nobody else can see.
+        while not self._is_current(fd):
+            os.close(fd)
+            fd = self._open_locked()
+        os.ftruncate(fd, 0)
+        self._fd = fd
+
+    def write(self, pid: int) -> None:
+        """Write the pid, for people and scripts."""
+        os.ftruncate(self._fd, os.pwrite(self._fd, b"%d\n" % pid, 0))
+
+    def release(self) -> None:
+        """Unlink the file if it is still ours, then give up the lock."""
+        if self._is_current(self._fd):
+            with suppress(OSError):
+                os.unlink(self.path)  # noqa: PTH108 - pathlib costs 8 ms of the start
+        self.close_in_child()
+
+    def close_in_child(self) -> None:
+        """Close this process's copy: the lock belongs to all copies together and stays until the last is closed."""
+        os.close(self._fd)
+        self._fd = -1
+
+    def _open_locked(self) -> int:
+        try:
+            fd = os.open(self.path, FLAGS, 0o644)
+        except OSError as error:
+            problem = (
+                f"pid_file {self.path}: can't be created: {error.strerror}; make its folder or choose another path"
+            )
+            raise StartError(os.EX_CANTCREAT, problem) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(fd, 20, 0).strip()
+            os.close(fd)
+            raise StartError(os.EX_TEMPFAIL, f"pid_file {self.path}: {_running(owner)}; stop that one first") from error
+        return fd
+
+    def _is_current(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(fd), os.lstat(self.path))
+        except OSError:
+            return False
+
+
+def _running(owner: bytes) -> str:
+    return f"already running as pid {int(owner)}" if owner.isdigit() else "another instance is starting"

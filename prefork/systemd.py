@@ -1,0 +1,52 @@
+"""Tells systemd how the service is: sd_notify(3), one datagram for each thing said.
+
+Without NOTIFY_SOCKET, outside systemd, nothing is sent. A notification never fails: the service is worth more than the
+news of it.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Mapping, MutableMapping
+
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+TIMEOUT = 1.0  # seconds that a full queue of systemd may hold us up
+
+
+class Notifier:
+    """Sends the state of the service to the socket that the environment names, a path or an abstract @name."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        name = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + name[1:] if name.startswith("@") else name
+
+    def ready(self) -> None:
+        """Say that the start or the reload is over, also when the reload failed: until then no other can begin."""
+        self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Say that a reload begins. Type=notify-reload wants the moment in the same datagram."""
+        now_usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now_usec}")
+
+    def stopping(self) -> None:
+        """Say that the service is about to end."""
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """Show a line in `systemctl status`."""
+        self._send("STATUS=" + " ".join(text.split()))
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        # A socket for each: none is left to be inherited, and a systemd that was re-executed is found again.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(TIMEOUT)
+            sender.sendto(state.encode(errors="replace"), self._address)
+
+
+def drop_variables(environ: MutableMapping[str, str]) -> None:
+    """Remove what systemd said to the master alone; before workers are forked, who would pass it on to their children."""
+    for name in VARIABLES:
+        environ.pop(name, None)

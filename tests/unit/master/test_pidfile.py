@@ -1,0 +1,156 @@
+"""The lock that keeps a second instance out, with real files and processes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefork.master.errors import StartError
+from prefork.master.pidfile import PidFile
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "prefork.pid"
+
+
+def in_child(act: Callable[[], object]) -> None:
+    """Fork, act in the child, and wait until it has ended well."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            act()
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def open_descriptors() -> list[str]:
+    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
+
+
+def refusal(path: Path) -> StartError:
+    with pytest.raises(StartError) as refused:
+        PidFile(str(path)).acquire()
+    return refused.value
+
+
+def test_the_file_holds_the_pid_until_it_is_released(path: Path) -> None:
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    pid_file.write(812)
+    assert path.read_text() == "812\n"
+    assert path.stat().st_mode & 0o133 == 0
+    pid_file.release()
+    assert not path.exists()
+
+
+def test_a_second_start_is_refused_with_the_pid_of_the_first(path: Path) -> None:
+    first = PidFile(str(path))
+    first.acquire()
+    first.write(812)
+    before = open_descriptors()
+    refused = refusal(path)
+    assert refused.status == os.EX_TEMPFAIL
+    assert str(refused) == f"pid_file {path}: already running as pid 812; stop that one first"
+    assert open_descriptors() == before
+    assert path.read_text() == "812\n"
+    first.release()
+
+
+def test_a_second_start_before_the_first_has_a_pid_is_refused_too(path: Path) -> None:
+    path.write_text("4711\n")
+    first = PidFile(str(path))
+    first.acquire()
+    assert str(refusal(path)) == f"pid_file {path}: another instance is starting; stop that one first"
+    first.release()
+
+
+def test_a_stale_file_does_not_matter_even_if_its_pid_lives(path: Path) -> None:
+    path.write_text(f"{os.getpid()} and more\n")
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    pid_file.write(7)
+    assert path.read_text() == "7\n"
+    pid_file.release()
+
+
+def test_the_pid_may_be_written_again_and_shorter(path: Path) -> None:
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    pid_file.write(100_000)
+    pid_file.write(99)
+    assert path.read_text() == "99\n"
+    pid_file.release()
+
+
+@pytest.mark.parametrize("target", ["missing/prefork.pid", "link"])
+def test_a_file_that_can_not_be_created_is_refused_with_73(tmp_path: Path, target: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    refused = refusal(tmp_path / target)
+    assert refused.status == os.EX_CANTCREAT
+    assert str(refused).startswith(f"pid_file {tmp_path / target}: can't be created: ")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_lock_outlives_a_child_that_closed_its_copy(path: Path) -> None:
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+
+    def close() -> None:
+        pid_file.close_in_child()
+        os._exit(0)
+
+    in_child(close)
+    assert refusal(path).status == os.EX_TEMPFAIL
+    pid_file.release()
+
+
+def test_the_lock_ends_with_its_process(path: Path) -> None:
+    def die_without_release() -> None:
+        PidFile(str(path)).acquire()
+        os._exit(0)
+
+    in_child(die_without_release)
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    pid_file.release()
+
+
+def test_a_file_that_somebody_else_put_in_our_place_is_not_unlinked(path: Path) -> None:
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    path.unlink()
+    path.write_text("4711\n")
+    pid_file.release()
+    assert path.read_text() == "4711\n"
+
+
+def test_a_file_that_was_removed_meanwhile_is_no_trouble_at_the_end(path: Path) -> None:
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    path.unlink()
+    pid_file.release()
+    assert not path.exists()
+
+
+def test_a_file_that_its_owner_unlinks_between_our_open_and_our_lock_is_opened_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[int] = []
+    real_open = os.open
+
+    def open_and_lose_the_race(name: str, flags: int, mode: int) -> int:
+        opened.append(real_open(name, flags, mode))
+        if len(opened) == 1:
+            path.unlink()
+        return opened[-1]
+
+    monkeypatch.setattr(os, "open", open_and_lose_the_race)
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    monkeypatch.undo()
+    assert len(opened) == 2
+    assert refusal(path).status == os.EX_TEMPFAIL
+    pid_file.release()
