@@ -1,0 +1,117 @@
+"""Finds the end of a request's body; says nothing about what is in it.
+
+A body is fed with bytes and takes those that are its own. Its whole state is a few plain values, so that a
+connection can be handed to another process in the middle of one.
+"""
+
+import re
+from enum import Enum
+from typing import Final
+
+from prefork.http.messages import Rejection
+
+CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
+TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*").fullmatch
+LONGEST_CHUNK_LINE: Final = 4096  # bytes; RFC 9112 §7.1.1: limit the total length of chunk extensions
+LONGEST_TRAILERS: Final = 16 * 1024  # bytes
+
+
+class FixedBody:
+    """A body whose length in bytes was given by Content-Length."""
+
+    __slots__ = ("_missing",)
+
+    def __init__(self, length: int, limit: int) -> None:
+        if length > limit:
+            raise Rejection(413, "request body too large")
+        self._missing = length
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take what belongs to the body; return None while it goes on, else the bytes that follow it."""
+        if len(data) < self._missing:
+            self._missing -= len(data)
+            return None
+        rest = data[self._missing :]
+        self._missing = 0
+        return rest
+
+
+class Part(Enum):
+    """What a chunked body consists of (RFC 9112 §7.1)."""
+
+    SIZE = "size line"
+    DATA = "chunk data"
+    END = "end of chunk data"
+    TRAILERS = "trailer section"
+
+
+class ChunkedBody:
+    """A body in chunks; chunk extensions and the trailer section are bounded, and dropped."""
+
+    __slots__ = ("_left", "_missing", "_part", "_trailers", "_unread")
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._part = Part.SIZE
+        self._missing = 0
+        self._unread = b""
+        self._trailers = 0
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take what belongs to the body; return None while it goes on, else the bytes that follow it.
+
+        Raises:
+            Rejection: 400 for a malformed chunk, 413 when there are too many bytes, 431 for too long a trailer section.
+        """
+        data = self._unread + data
+        while True:
+            if self._part is Part.DATA:
+                if len(data) <= self._missing:
+                    self._missing -= len(data)
+                    self._unread = b""
+                    return None
+                data = data[self._missing :]
+                self._part = Part.END
+            line, found, rest = data.partition(b"\r\n")
+            if not found:
+                self._keep(data)
+                return None
+            data = rest
+            if self._take_line(line):
+                return data
+
+    def _keep(self, data: bytes) -> None:
+        if len(data) > LONGEST_CHUNK_LINE or (self._part is Part.END and data not in (b"", b"\r")):
+            raise Rejection(400, f"malformed {self._part.value}")
+        self._unread = data
+
+    def _take_line(self, line: bytes) -> bool:
+        """Take one line of the framing; return True when it was the last of the body."""
+        if self._part is Part.SIZE:
+            self._take_size(line)
+        elif self._part is Part.END:
+            if line:
+                raise Rejection(400, "chunk data longer than its size")
+            self._part = Part.SIZE
+        elif not line:
+            return True
+        else:
+            self._take_trailer(line)
+        return False
+
+    def _take_size(self, line: bytes) -> None:
+        match = CHUNK_SIZE(line)
+        if match is None or len(line) > LONGEST_CHUNK_LINE:
+            raise Rejection(400, "malformed chunk size")
+        self._missing = int(match[1], 16)
+        self._left -= self._missing
+        if self._left < 0:
+            raise Rejection(413, "request body too large")
+        self._part = Part.DATA if self._missing else Part.TRAILERS
+
+    def _take_trailer(self, line: bytes) -> None:
+        self._trailers += len(line)
+        if self._trailers > LONGEST_TRAILERS:
+            raise Rejection(431, "trailer section too large")
+        if not TRAILER(line):
+            raise Rejection(400, "malformed trailer field")

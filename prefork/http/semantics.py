@@ -1,0 +1,117 @@
+"""What the fields of a request mean for its framing, by the rules of RFC 9110 and RFC 9112.
+
+A rule is a function for one field name: it reads the values of that field and completes the draft, or refuses the
+request. RULES is the list of them; a field that is not in it means nothing to the server itself. Parsing has been done
+before, nothing here looks at bytes on the wire.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Fields, Framing, Rejection, Request
+
+# RFC 9110 §7.2: uri-host [ ":" port ]; an empty value is allowed for a target without an authority (RFC 9112 §3.2).
+HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.v]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?").fullmatch
+DIGITS: Final = re.compile(rb"[0-9]{1,18}").fullmatch  # 18 digits are more than any limit and can't overflow
+
+
+class Draft:
+    """What the rules have found out so far."""
+
+    __slots__ = ("body_length", "close", "expects_continue", "has_host", "keep_alive", "minor")
+
+    def __init__(self, minor: int) -> None:
+        self.minor = minor
+        self.has_host = False
+        self.close = False
+        self.keep_alive = False
+        self.body_length: int | None = 0
+        self.expects_continue = False
+
+
+def host(draft: Draft, values: Sequence[bytes]) -> None:
+    """Accept one valid Host (RFC 9112 §3.2)."""
+    if len(values) != 1:
+        raise Rejection(400, "more than one Host field")
+    if not HOST(values[0]):
+        raise Rejection(400, "invalid Host")
+    draft.has_host = True
+
+
+def connection(draft: Draft, values: Sequence[bytes]) -> None:
+    """Read the persistence options (RFC 9112 §9.3)."""
+    options = {option.strip(b" \t").lower() for value in values for option in value.split(b",")}
+    draft.close = b"close" in options
+    draft.keep_alive = b"keep-alive" in options
+
+
+def content_length(draft: Draft, values: Sequence[bytes]) -> None:
+    """Read the body's length in bytes; a repeated or listed one is refused, equal or not (RFC 9112 §6.3)."""
+    if len(values) != 1 or not DIGITS(values[0]):
+        raise Rejection(400, "Content-Length is not one decimal number")
+    draft.body_length = int(values[0])
+
+
+def transfer_encoding(draft: Draft, values: Sequence[bytes]) -> None:
+    """Accept `chunked` alone (RFC 9112 §6.1, §6.3). Comes after Content-Length in RULES."""
+    if draft.minor == 0:
+        raise Rejection(400, "Transfer-Encoding in HTTP/1.0")
+    if len(values) != 1 or values[0].lower() != b"chunked":
+        raise Rejection(501, "a transfer coding other than chunked")
+    draft.body_length = None
+
+
+def expect(draft: Draft, values: Sequence[bytes]) -> None:
+    """Accept 100-continue, which an HTTP/1.0 client cannot have meant (RFC 9110 §10.1.1)."""
+    if any(value.lower() != b"100-continue" for value in values):
+        raise Rejection(417, "an expectation other than 100-continue")
+    draft.expects_continue = draft.minor > 0
+
+
+RULES: Final[Mapping[bytes, Callable[[Draft, Sequence[bytes]], None]]] = {
+    b"host": host,
+    b"connection": connection,
+    b"content-length": content_length,
+    b"transfer-encoding": transfer_encoding,
+    b"expect": expect,
+}
+REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})  # RFC 9110 §9.3.6, §9.3.8: no tunnel, no echo
+
+
+def understand(method: bytes, target: bytes, minor: int, fields: Fields) -> Request:
+    """Return the request that these parts make, names of fields in lower case.
+
+    Raises:
+        Rejection: 400, 417 or 501, as the rule that it breaks says.
+    """
+    if method in REFUSED_METHODS:
+        raise Rejection(501, "method not implemented")
+    if not target.startswith((b"/", b"http://", b"https://")) and (method, target) != (b"OPTIONS", b"*"):
+        raise Rejection(400, "invalid request target")
+    draft = Draft(minor)
+    apply_rules(draft, fields)
+    if not draft.has_host and minor > 0:
+        raise Rejection(400, "no Host field")
+    expects_continue = draft.expects_continue and draft.body_length != 0
+    return Request(method, target, minor, fields, framing(draft, method), draft.body_length, expects_continue)
+
+
+def apply_rules(draft: Draft, fields: Fields) -> None:
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        if name in RULES:
+            found.setdefault(name, []).append(value)
+    if b"content-length" in found and b"transfer-encoding" in found:
+        raise Rejection(400, "both Content-Length and Transfer-Encoding")  # RFC 9112 §6.1: smuggling
+    for name, values in found.items():
+        RULES[name](draft, values)
+
+
+def framing(draft: Draft, method: bytes) -> Framing:
+    """Tell how the answer ends (RFC 9112 §9.3; RFC 9110 §9.3.2 for HEAD)."""
+    if draft.close or (draft.minor == 0 and not draft.keep_alive):
+        connection = CLOSE
+    else:
+        connection = KEEP_SAID if draft.minor == 0 else KEEP
+    return FRAMINGS[connection, method == b"HEAD"]
