@@ -1,0 +1,82 @@
+"""The messages between the master and one worker, and the socket that carries them, descriptors included.
+
+A SOCK_SEQPACKET socketpair: a message is received whole or not at all, and the end of file tells each side that the
+other is gone, however it died.
+"""
+
+import socket
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from msgspec import Struct, msgpack
+
+LARGEST_MESSAGE: Final = 4096  # bytes
+MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD, unix(7)
+
+
+class Ready(Struct, frozen=True, tag=True):
+    """From the worker: it serves."""
+
+
+class Retire(Struct, frozen=True, tag=True):
+    """From the master: stop accepting, finish, exit within `timeout` seconds.
+
+    `for_good`: nobody comes after it, so that idle connections are closed at once and not at their next request.
+    """
+
+    timeout: float
+    for_good: bool
+
+
+class Listen(Struct, frozen=True, tag=True):
+    """From the master: serve these listening sockets too, whose descriptors come along."""
+
+
+class Reopen(Struct, frozen=True, tag=True):
+    """From the master: the log files were opened afresh; their descriptors come along."""
+
+
+Message: TypeAlias = Ready | Retire | Listen | Reopen
+
+_encoder: Final = msgpack.Encoder()
+_decoder: Final = msgpack.Decoder(Ready | Retire | Listen | Reopen)
+
+
+class Channel:
+    """One end of the socketpair; owns its descriptor, never blocks."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(0)
+        self._socket = sock
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message; the descriptors are copied, the caller's stay open.
+
+        Raises:
+            OSError: the other side is gone (EPIPE), or has not read for long (EAGAIN).
+        """
+        socket.send_fds(self._socket, [_encoder.encode(message)], fds)
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """Return the next message and the descriptors that came along, now the caller's; None at the end of file.
+
+        Raises:
+            BlockingIOError: there is none now.
+        """
+        try:
+            data, fds, _flags, _address = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+        except ConnectionResetError:  # it closed with a message of ours unread
+            return None
+        return (_decoder.decode(data), list(fds)) if data else None
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def channel_pair() -> tuple[Channel, Channel]:
+    """Return the master's and the worker's end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Channel(ours), Channel(theirs)

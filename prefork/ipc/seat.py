@@ -1,0 +1,16 @@
+"""What a forked worker is given by its master."""
+
+import socket
+
+from msgspec import Struct
+
+from prefork.ipc.channel import Channel
+
+
+class Seat(Struct, frozen=True):
+    """The place that a worker takes, and the sockets that it owns from now on."""
+
+    slot: int
+    generation: int
+    listeners: tuple[socket.socket, ...]
+    channel: Channel

@@ -1,0 +1,203 @@
+"""The values that the supervisor decides about: what is wanted, what there is, what happens, what is to be done.
+
+A slot is a number below the wanted count of workers. A place is one worker's row in it: usually a slot has one, while
+a worker is replaced it has two, the successor STARTING beside the predecessor READY, and besides those that are
+RETIRING. Times are seconds of CLOCK_MONOTONIC.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+
+class Phase(Enum):
+    """Where a place is in its life."""
+
+    EMPTY = "empty"  # its process is about to be forked
+    STARTING = "starting"
+    READY = "ready"
+    RETIRING = "retiring"
+    BACKOFF = "backoff"  # no process; one is forked at the deadline
+    GONE = "gone"  # dropped from the fleet
+
+
+class Place(Struct, frozen=True):
+    """One worker's place. `failures` in a row decide how long the next fork is put off."""
+
+    key: int
+    slot: int
+    generation: int
+    phase: Phase = Phase.EMPTY
+    pid: int | None = None
+    failures: int = 0
+    deadline: float | None = None
+
+
+class Wanted(Struct, frozen=True):
+    """What the configuration asks for; timeouts in seconds."""
+
+    workers: int
+    generation: int = 1
+    surge: int = 1
+    boot_timeout: float = 60.0
+    graceful_timeout: float = 30.0
+    max_spawn_failures: int = 3
+
+
+class Ending(Enum):
+    """How the service comes to its end."""
+
+    GRACEFUL = "graceful"
+    FAST = "fast"
+    CRASH_LOOP = "crash loop"
+
+
+class Fleet(Struct, frozen=True):
+    """All places by their keys. `fallback` is what was wanted before a reload that is still under way.
+
+    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been.
+    """
+
+    wanted: Wanted
+    places: Mapping[int, Place] = {}
+    next_key: int = 0
+    fallback: Wanted | None = None
+    proven: bool = False
+    failures: int = 0
+    announced: bool = False
+    ending: Ending | None = None
+    reason: str = ""
+
+
+class Spawned(Struct, frozen=True):
+    """The process asked for is there."""
+
+    key: int
+    pid: int
+
+
+class SpawnFailed(Struct, frozen=True):
+    """The system refused to fork."""
+
+    key: int
+    reason: str
+
+
+class WorkerReady(Struct, frozen=True):
+    """The worker serves."""
+
+    key: int
+
+
+class WorkerExited(Struct, frozen=True):
+    """The worker is dead and reaped; `reason` says how it died."""
+
+    key: int
+    reason: str
+
+
+class DeadlinePassed(Struct, frozen=True):
+    """The present phase has lasted until its deadline."""
+
+    key: int
+
+
+class RetireAsked(Struct, frozen=True):
+    """The fleet no longer wants this place."""
+
+    key: int
+
+
+class ReloadAsked(Struct, frozen=True):
+    """A new configuration is valid and its listeners are open; its generation is higher than any before."""
+
+    wanted: Wanted
+
+
+class ResizeAsked(Struct, frozen=True):
+    """So many workers are wanted from now on."""
+
+    workers: int
+
+
+class StopAsked(Struct, frozen=True):
+    """The service is to end."""
+
+    ending: Ending
+
+
+PlaceEvent: TypeAlias = Spawned | SpawnFailed | WorkerReady | WorkerExited | DeadlinePassed | RetireAsked
+FleetEvent: TypeAlias = ReloadAsked | ResizeAsked | StopAsked
+Event: TypeAlias = PlaceEvent | FleetEvent
+
+
+class Spawn(Struct, frozen=True):
+    """Fork a worker for this place; answer with Spawned or SpawnFailed before any other event."""
+
+    key: int
+    slot: int
+    generation: int
+
+
+class Retire(Struct, frozen=True):
+    """Tell the worker to leave; `for_good` when nobody comes after it, so that it closes idle connections too."""
+
+    key: int
+    for_good: bool
+
+
+class Kill(Struct, frozen=True):
+    """End the worker at once."""
+
+    key: int
+    reason: str
+
+
+class TakeOver(Struct, frozen=True):
+    """Give the worker those sockets of slots that are no longer wanted that fall to its own slot now."""
+
+    key: int
+    slot: int
+
+
+class Respawn(Struct, frozen=True):
+    """Report that a worker ended unasked and when it is replaced, in seconds from now."""
+
+    slot: int
+    reason: str
+    delay: float
+
+
+class ServiceReady(Struct, frozen=True):
+    """Report that all wanted workers are ready for the first time."""
+
+
+class Reloaded(Struct, frozen=True):
+    """Report that every worker is of this generation."""
+
+    generation: int
+
+
+class ReloadFailed(Struct, frozen=True):
+    """Report that the fleet goes back to generation `kept`, since `generation` can't get ready."""
+
+    generation: int
+    kept: int
+    reason: str
+
+
+class Finish(Struct, frozen=True):
+    """No worker is left: end the program."""
+
+    ending: Ending
+    reason: str
+
+
+Action: TypeAlias = Spawn | Retire | Kill | TakeOver | Respawn | ServiceReady | Reloaded | ReloadFailed | Finish
+
+HEALTHY_AFTER: Final = 10.0  # seconds READY after which earlier failures are forgiven
+SHORTEST_BACKOFF: Final = 0.1  # seconds
+LONGEST_BACKOFF: Final = 30.0  # seconds
+KILL_MARGIN: Final = 2.0  # seconds beyond graceful_timeout, at which a worker ends by itself

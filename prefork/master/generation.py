@@ -1,0 +1,48 @@
+"""What a reload makes anew, and what the composition root does about it for the master."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from prefork.config.schema import Config
+from prefork.ipc.seat import Seat
+from prefork.logs import LogFiles
+from prefork.master.fleet import Wanted
+from prefork.master.listeners import Listeners
+
+
+class Generation(Struct, frozen=True):
+    """What the workers of one generation have in common; `work` is what a forked worker does."""
+
+    number: int
+    config: Config
+    workers: int
+    listeners: Listeners
+    files: LogFiles
+    work: Callable[[Seat], None]
+
+    def wanted(self) -> Wanted:
+        """Return what the supervisor has to know of it."""
+        return Wanted(
+            workers=self.workers,
+            generation=self.number,
+            boot_timeout=self.config.boot_timeout,
+            graceful_timeout=self.config.graceful_timeout,
+            max_spawn_failures=self.config.max_spawn_failures,
+        )
+
+
+class Hooks(Struct, frozen=True):
+    """What the master has done for it.
+
+    `renew` makes the generation of this number, after the given one, from the present configuration; it raises
+    ConfigError or StartError. `grow` returns the listeners that so many workers need; it raises StartError. `merge`
+    takes over from the second generation, which is given up, what the first needs of it, and gives the rest back.
+    `on_ready` is called once. `in_child` closes in a forked worker what is the master's.
+    """
+
+    renew: Callable[[Generation, int], Generation]
+    grow: Callable[[Generation, int], Listeners]
+    merge: Callable[[Generation, Generation], Generation]
+    on_ready: Callable[[], None]
+    in_child: Callable[[], None]

@@ -1,0 +1,269 @@
+"""The master: turns what happens into events, has the supervisor decide, and does what it decided.
+
+One epoll over signals, the workers' pidfds and channels. It never touches a request, never starts a thread, never waits
+for anything but this epoll.
+"""
+
+import gc
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+
+from msgspec.structs import replace
+
+from prefork.config.errors import ConfigError
+from prefork.ipc.channel import Channel, Listen, Message, Ready, Reopen, Retire
+from prefork.ipc.seat import Seat
+from prefork.logs import Log
+from prefork.master import fleet as f
+from prefork.master.errors import StartError
+from prefork.master.generation import Generation, Hooks
+from prefork.master.processes import Process, fork
+from prefork.master.reports import Reports
+from prefork.master.supervisor import decide, next_deadline, overdue
+
+
+class Master:
+    """The fleet, its processes, and the generations that they are forked from."""
+
+    def __init__(self, generation: Generation, hooks: Hooks, log: Log, reports: Reports) -> None:
+        self._fleet = f.Fleet(generation.wanted())
+        self._generations = {generation.number: generation}
+        self._newest = generation.number
+        self._hooks = hooks
+        self._log = log
+        self._reports = reports
+        self._running = True
+        self._processes: dict[int, Process] = {}
+        self._given: dict[int, set[socket.socket]] = {}  # the listeners that each worker serves
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._obey: Mapping[int, Callable[[], None]] = {
+            signal.SIGTERM: lambda: self._stop(f.Ending.GRACEFUL),
+            signal.SIGINT: lambda: self._stop(f.Ending.FAST if self._fleet.ending else f.Ending.GRACEFUL),
+            signal.SIGQUIT: lambda: self._stop(f.Ending.FAST),
+            signal.SIGHUP: self._reload,
+            signal.SIGUSR1: self._reopen,
+            signal.SIGTTIN: lambda: self._resize(self._fleet.wanted.workers + 1),
+            signal.SIGTTOU: lambda: self._resize(max(1, self._fleet.wanted.workers - 1)),
+            signal.SIGWINCH: self._drain,
+        }
+        self._perform: Mapping[type[f.Action], Callable[..., f.Event | None]] = {
+            f.Spawn: self._spawn,
+            f.Retire: self._retire,
+            f.Kill: self._kill,
+            f.TakeOver: self._take_over,
+            f.Respawn: self._report_respawn,
+            f.ServiceReady: self._announce,
+            f.Reloaded: self._keep_new,
+            f.ReloadFailed: self._keep_old,
+            f.Finish: self._finish,
+        }
+
+    def run(self) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            StartError: 70 when no worker ever got ready.
+        """
+        self._signals, self._wakeup = self._catch_signals()
+        gc.collect()
+        gc.freeze()  # what is there now stays shared with the workers: no collection touches it
+        self._happen(f.ResizeAsked(self._fleet.wanted.workers))
+        while self._running:
+            deadline = next_deadline(self._fleet)
+            timeout = -1 if deadline is None else max(0.0, deadline - monotonic())
+            for fd, _events in self._epoll.poll(timeout):
+                if handler := self._handlers.get(fd):  # else it ended earlier in this turn
+                    handler()
+            while late := overdue(self._fleet, monotonic()):
+                self._happen(late)
+
+    @property
+    def _current(self) -> Generation:
+        return self._generations[self._fleet.wanted.generation]
+
+    def _happen(self, event: f.Event) -> None:
+        """Have the event decided about, do what is decided, and so on with what comes of that."""
+        events = [event]
+        while events:
+            self._fleet, actions = decide(self._fleet, events.pop(0), monotonic())
+            outcomes = [self._perform[type(action)](action) for action in actions]
+            events += [outcome for outcome in outcomes if outcome is not None]
+
+    # Signals
+
+    def _catch_signals(self) -> tuple[socket.socket, socket.socket]:
+        """Have signals wake the epoll by their numbers; the handlers themselves do nothing."""
+        reader, writer = socket.socketpair()
+        reader.settimeout(0)
+        writer.settimeout(0)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in (*self._obey, signal.SIGUSR2):
+            signal.signal(number, lambda _number, _frame: None)
+        self._watch(reader.fileno(), self._on_signals)
+        return reader, writer
+
+    def _on_signals(self) -> None:
+        for number in self._signals.recv(4096):
+            if number in self._obey:
+                self._log.info("signal", name=signal.Signals(number).name)
+                self._obey[number]()
+
+    def _stop(self, ending: f.Ending) -> None:
+        self._reports.stopping(ending)
+        self._happen(f.StopAsked(ending))
+
+    def _reload(self) -> None:
+        if self._fleet.ending is not None:
+            self._log.warning("reload ignored", reason="the service is stopping")
+            return
+        self._newest += 1
+        self._reports.reloading(self._newest)
+        try:
+            generation = self._hooks.renew(self._current, self._newest)
+        except (ConfigError, StartError) as error:
+            self._reports.reload_failed(f.ReloadFailed(self._newest, self._current.number, str(error)))
+            return
+        self._generations[generation.number] = generation
+        self._happen(f.ReloadAsked(generation.wanted()))
+
+    def _reopen(self) -> None:
+        fds = self._current.files.reopen(self._log)
+        self._log.info("log files reopened", count=len(fds))
+        for key in self._processes:
+            self._tell(key, Reopen(), fds)
+
+    def _resize(self, workers: int) -> None:
+        if self._fleet.ending is not None:
+            return
+        try:
+            listeners = self._hooks.grow(self._current, workers)
+        except StartError as error:
+            self._log.error("resize failed", workers=workers, reason=error)
+            return
+        self._generations[self._current.number] = replace(self._current, listeners=listeners)
+        self._log.info("resizing", workers=workers)
+        self._happen(f.ResizeAsked(workers))
+
+    def _drain(self) -> None:
+        if os.isatty(0):  # a terminal sends it when its window changes
+            return
+        self._resize(0)
+
+    # Actions
+
+    def _spawn(self, action: f.Spawn) -> f.Event:
+        generation = self._generations[action.generation]
+        listeners = self._listeners_of(action.slot)
+
+        def work(channel: Channel) -> None:
+            generation.work(Seat(action.slot, action.generation, listeners, channel))
+
+        try:
+            process = fork(work, self._leave_behind)
+        except OSError as error:
+            return f.SpawnFailed(action.key, f"can't fork: {error.strerror}")
+        self._processes[action.key] = process
+        self._given[action.key] = set(listeners)
+        self._watch(process.pidfd, lambda: self._on_exit(action.key))
+        self._watch(process.channel.fileno(), lambda: self._on_message(action.key))
+        return f.Spawned(action.key, process.pid)
+
+    def _leave_behind(self) -> None:
+        """In a forked worker: close what is the master's."""
+        self._epoll.close()
+        self._signals.close()
+        self._wakeup.close()
+        for process in self._processes.values():
+            process.forget()
+        self._hooks.in_child()
+
+    def _retire(self, action: f.Retire) -> None:
+        self._tell(action.key, Retire(self._fleet.wanted.graceful_timeout, action.for_good))
+
+    def _kill(self, action: f.Kill) -> None:
+        self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
+        self._processes[action.key].kill()
+
+    def _take_over(self, action: f.TakeOver) -> None:
+        given = self._given[action.key]
+        more = [each for each in self._listeners_of(action.slot) if each not in given]
+        given.update(more)
+        self._tell(action.key, Listen(), [each.fileno() for each in more])
+
+    def _listeners_of(self, slot: int) -> tuple[socket.socket, ...]:
+        return self._current.listeners.for_slot(slot, max(1, self._fleet.wanted.workers))
+
+    def _report_respawn(self, action: f.Respawn) -> None:
+        self._log.warning("worker failed", slot=action.slot, reason=action.reason, respawn_in=f"{action.delay:.3g}s")
+
+    def _announce(self, action: f.ServiceReady) -> None:
+        self._hooks.on_ready()
+        self._reports.ready(self._fleet.wanted)
+
+    def _keep_new(self, action: f.Reloaded) -> None:
+        self._keep_only(self._current)
+        self._reports.reloaded(self._fleet.wanted)
+
+    def _keep_old(self, action: f.ReloadFailed) -> None:
+        self._keep_only(self._current)
+        self._reports.reload_failed(action)
+
+    def _keep_only(self, kept: Generation) -> None:
+        for number in [each for each in self._generations if each != kept.number]:
+            kept = self._hooks.merge(kept, self._generations.pop(number))
+        self._generations[kept.number] = kept
+
+    def _finish(self, action: f.Finish) -> None:
+        self._reports.stopped()
+        if action.ending is f.Ending.CRASH_LOOP:
+            raise StartError(
+                os.EX_SOFTWARE, f"gave up: {self._fleet.failures} workers in a row failed: {action.reason}"
+            )
+        self._running = False
+
+    # What the workers do
+
+    def _on_exit(self, key: int) -> None:
+        names = self._names(key)
+        process = self._processes.pop(key)
+        del self._given[key]
+        for fd in (process.pidfd, process.channel.fileno()):
+            self._forget(fd)
+        reason = process.reap()
+        self._log.info("worker exited", **names, reason=reason)
+        self._happen(f.WorkerExited(key, reason))
+
+    def _on_message(self, key: int) -> None:
+        channel = self._processes[key].channel
+        received = channel.receive()
+        if received is None:
+            self._forget(channel.fileno())  # its exit will tell
+        elif isinstance(received[0], Ready):
+            self._log.info("worker ready", **self._names(key))
+            self._happen(f.WorkerReady(key))
+
+    def _tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
+        try:
+            self._processes[key].channel.send(message, fds)
+        except OSError as error:
+            # It is gone, which its pidfd tells, or stuck, and then its deadline will end it.
+            self._log.debug(
+                "worker not told", **self._names(key), message=type(message).__name__, reason=error.strerror
+            )
+
+    def _names(self, key: int) -> dict[str, object]:
+        place = self._fleet.places[key]
+        return {"slot": place.slot, "pid": place.pid, "generation": place.generation}
+
+    def _watch(self, fd: int, handler: Callable[[], None]) -> None:
+        self._epoll.register(fd, select.EPOLLIN)
+        self._handlers[fd] = handler
+
+    def _forget(self, fd: int) -> None:
+        if self._handlers.pop(fd, None):
+            self._epoll.unregister(fd)

@@ -1,0 +1,102 @@
+"""Forks the workers, talks to them, and learns how they end. Decides nothing.
+
+A worker is known by the key of its place. Its pidfd becomes readable when it exits, and names no other process after
+that, however soon the pid is used again (pidfd_open(2)).
+"""
+
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from msgspec import Struct
+
+from prefork.ipc.channel import Channel, channel_pair
+
+# What a signal may do between the fork and the moment when the worker takes care of it.
+IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGINT: signal.SIG_IGN,
+    signal.SIGHUP: signal.SIG_IGN,
+    signal.SIGUSR1: signal.SIG_IGN,
+    signal.SIGUSR2: signal.SIG_IGN,
+    signal.SIGTTIN: signal.SIG_IGN,
+    signal.SIGTTOU: signal.SIG_IGN,
+    signal.SIGWINCH: signal.SIG_IGN,
+}
+
+
+class Process(Struct, frozen=True):
+    """A forked worker; the descriptors are the master's."""
+
+    pid: int
+    pidfd: int
+    channel: Channel
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):  # dead, and not reaped yet
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def reap(self) -> str:
+        """Return how it ended, in words, and let it go; call it when the pidfd is readable."""
+        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        os.close(self.pidfd)
+        self.channel.close()
+        assert result is not None
+        return ending(result.si_code, result.si_status)
+
+    def forget(self) -> None:
+        """Close, in a sibling, the copies that it inherited: this one's master must be the only other end."""
+        os.close(self.pidfd)
+        self.channel.close()
+
+
+def ending(code: int, status: int) -> str:
+    """Say how a process ended, by waitid(2)'s si_code and si_status."""
+    return f"exit status {status}" if code == os.CLD_EXITED else f"killed by {signal.Signals(status).name}"
+
+
+def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> Process:
+    """Fork a worker that does `work`, after `leave_behind` has closed what is the master's alone.
+
+    Raises:
+        OSError: the system refused.
+    """
+    ours, theirs = channel_pair()
+    # A signal between fork and reset would run the master's handler in the child.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            _be_worker(work, theirs, leave_behind)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+    return Process(pid, os.pidfd_open(pid), ours)
+
+
+def _be_worker(work: Callable[[Channel], None], channel: Channel, leave_behind: Callable[[], None]) -> NoReturn:
+    """Run the worker and exit, whatever happens: nothing of the master's may run on in the child."""
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        for number, action in IN_CHILD.items():
+            signal.signal(number, action)
+        leave_behind()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, IN_CHILD)
+        socket.setdefaulttimeout(0)  # what is accepted is non-blocking from the start: one ioctl less each
+        work(channel)
+        status = 0
+    except BaseException:  # noqa: BLE001 - the child ends here in any case, and says why
+        traceback.print_exc()
+    finally:
+        os._exit(status)

@@ -1,0 +1,292 @@
+"""Decides what becomes of the workers. No I/O, no clock, no processes here.
+
+The life of a place is the table TRANSITIONS: an event in a phase leads to a phase and to a step, which completes the
+place and says what to do about it. What cannot happen is listed too, so that a new event has to be thought through
+everywhere. What is wanted is told apart from what there is: `reconcile` compares the two after every event, so start,
+replacement, reload, resize and stop differ in what they want and not in how it comes about.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from prefork.master.fleet import (
+    HEALTHY_AFTER,
+    KILL_MARGIN,
+    LONGEST_BACKOFF,
+    SHORTEST_BACKOFF,
+    Action,
+    DeadlinePassed,
+    Ending,
+    Event,
+    Finish,
+    Fleet,
+    Kill,
+    Phase,
+    Place,
+    PlaceEvent,
+    ReloadAsked,
+    Reloaded,
+    ReloadFailed,
+    ResizeAsked,
+    Respawn,
+    Retire,
+    RetireAsked,
+    ServiceReady,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    StopAsked,
+    TakeOver,
+    WorkerExited,
+    WorkerReady,
+)
+
+Actions: TypeAlias = tuple[Action, ...]
+Step: TypeAlias = Callable[[Fleet, Place, PlaceEvent, float], tuple[Place, Actions]]
+
+
+class ImpossibleEventError(Exception):
+    """An event came in a phase in which it cannot happen: a mistake of ours."""
+
+
+def decide(fleet: Fleet, event: Event, now: float) -> tuple[Fleet, Actions]:
+    """Return what the fleet is after the event, and what is to be done, in this order."""
+    actions: Actions = ()
+    match event:
+        case ReloadAsked(wanted):
+            fleet = replace(fleet, wanted=wanted, fallback=fleet.fallback or fleet.wanted)
+        case ResizeAsked(workers):
+            fleet = replace(fleet, wanted=replace(fleet.wanted, workers=workers))
+        case StopAsked(ending):
+            fleet, actions = stop(fleet, ending)
+        case _:
+            fleet, actions = step(fleet, event, now)
+    fleet, more = reconcile(fleet, now)
+    fleet, reports = report(fleet)
+    return fleet, (*actions, *more, *reports)
+
+
+def next_deadline(fleet: Fleet) -> float | None:
+    """Return the moment at which `overdue` has something to tell, if any."""
+    return min((place.deadline for place in fleet.places.values() if place.deadline is not None), default=None)
+
+
+def overdue(fleet: Fleet, now: float) -> DeadlinePassed | None:
+    """Return an event for the first place whose deadline has passed; deciding about it may change all others."""
+    late = (each.key for each in fleet.places.values() if each.deadline is not None and each.deadline <= now)
+    return next(map(DeadlinePassed, late), None)
+
+
+def step(fleet: Fleet, event: PlaceEvent, now: float) -> tuple[Fleet, Actions]:
+    """Take the place that the event is about one step further."""
+    place = fleet.places[event.key]
+    try:
+        phase, complete = TRANSITIONS[place.phase, type(event)]
+    except KeyError:
+        raise ImpossibleEventError(place, event) from None
+    after, actions = complete(fleet, place, event, now)
+    after = replace(after, phase=phase)
+    places = {key: after if key == place.key else each for key, each in fleet.places.items()}
+    if phase is Phase.GONE:
+        del places[place.key]
+    fleet, more = judge(replace(fleet, places=places), place, event)
+    return fleet, (*actions, *more)
+
+
+def judge(fleet: Fleet, place: Place, event: PlaceEvent) -> tuple[Fleet, Actions]:
+    """Draw what follows for the whole fleet from what happened to one place."""
+    match event:
+        case WorkerReady():
+            return replace(fleet, proven=True, failures=0), ()
+        case WorkerExited() | SpawnFailed() if place.phase in (Phase.EMPTY, Phase.STARTING):
+            return fail(fleet, place, event.reason)
+        case _:
+            return fleet, ()
+
+
+def fail(fleet: Fleet, place: Place, reason: str) -> tuple[Fleet, Actions]:
+    """Go back to what was wanted before a reload, or give up at start, when workers can't get ready."""
+    kept = fleet.fallback
+    if kept is not None and place.generation == fleet.wanted.generation:
+        failed = ReloadFailed(place.generation, kept.generation, reason)
+        return replace(fleet, wanted=kept, fallback=None), (failed,)
+    failures = fleet.failures + 1
+    if fleet.proven or failures < fleet.wanted.max_spawn_failures:
+        return replace(fleet, failures=failures), ()
+    return stop(replace(fleet, failures=failures, reason=reason), Ending.CRASH_LOOP)
+
+
+def stop(fleet: Fleet, ending: Ending) -> tuple[Fleet, Actions]:
+    """Begin to end, or end faster than was asked before; `reconcile` retires the workers."""
+    if fleet.ending is not None and ending is Ending.GRACEFUL:
+        return fleet, ()
+    gone_on = (each for each in fleet.places.values() if each.phase is Phase.RETIRING)
+    kills = () if ending is Ending.GRACEFUL else tuple(Kill(each.key, ending.value) for each in gone_on)
+    return replace(fleet, ending=fleet.ending if fleet.ending is Ending.CRASH_LOOP else ending, fallback=None), kills
+
+
+def watch_boot(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    assert isinstance(event, Spawned)
+    return replace(place, pid=event.pid, deadline=now + fleet.wanted.boot_timeout), ()
+
+
+def settle(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return replace(place, deadline=now + HEALTHY_AFTER if place.failures else None), ()
+
+
+def forgive(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return replace(place, failures=0, deadline=None), ()
+
+
+def kill(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    late = "boot_timeout" if place.phase is Phase.STARTING else "graceful_timeout"
+    return replace(place, deadline=None), (Kill(place.key, f"{late} passed"),)
+
+
+def back_off(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    assert isinstance(event, WorkerExited | SpawnFailed)
+    delay = backoff(place)
+    after = replace(place, pid=None, failures=place.failures + 1, deadline=now + delay)
+    return after, (Respawn(place.slot, event.reason, delay),)
+
+
+def backoff(place: Place) -> float:
+    """Return for how many seconds the next fork is put off: not at all for the first failure, then twice as long each.
+
+    Slots are spread by up to a quarter, so that workers that failed together don't come back together.
+    """
+    if place.failures == 0:
+        return 0.0
+    doubled = SHORTEST_BACKOFF * 2.0 ** min(place.failures - 1, 16)
+    spread = 1 - 0.25 * (place.slot * 0.618 % 1)
+    return min(doubled, LONGEST_BACKOFF) * spread
+
+
+def spawn(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return replace(place, deadline=None), (Spawn(place.key, place.slot, place.generation),)
+
+
+def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    if fleet.ending in (Ending.FAST, Ending.CRASH_LOOP):
+        return replace(place, deadline=None), (Kill(place.key, fleet.ending.value),)
+    deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
+    return replace(place, deadline=deadline), (Retire(place.key, for_good=fleet.ending is not None),)
+
+
+def ignore(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return place, ()
+
+
+# fmt: off
+TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] = {
+    # in              when               to               and
+    (Phase.EMPTY,    Spawned):         (Phase.STARTING,  watch_boot),
+    (Phase.EMPTY,    SpawnFailed):     (Phase.BACKOFF,   back_off),
+    (Phase.STARTING, WorkerReady):     (Phase.READY,     settle),
+    (Phase.STARTING, DeadlinePassed):  (Phase.STARTING,  kill),
+    (Phase.STARTING, WorkerExited):    (Phase.BACKOFF,   back_off),
+    (Phase.STARTING, RetireAsked):     (Phase.RETIRING,  ask_to_leave),
+    (Phase.READY,    DeadlinePassed):  (Phase.READY,     forgive),
+    (Phase.READY,    WorkerExited):    (Phase.BACKOFF,   back_off),
+    (Phase.READY,    RetireAsked):     (Phase.RETIRING,  ask_to_leave),
+    (Phase.RETIRING, WorkerReady):     (Phase.RETIRING,  ignore),        # it crossed the request to leave
+    (Phase.RETIRING, DeadlinePassed):  (Phase.RETIRING,  kill),
+    (Phase.RETIRING, WorkerExited):    (Phase.GONE,      ignore),
+    (Phase.BACKOFF,  DeadlinePassed):  (Phase.EMPTY,     spawn),
+    (Phase.BACKOFF,  RetireAsked):     (Phase.GONE,      ignore),
+}
+IMPOSSIBLE: Final[Mapping[type[PlaceEvent], tuple[Phase, ...]]] = {
+    Spawned:        (Phase.STARTING, Phase.READY, Phase.RETIRING, Phase.BACKOFF),  # answers a Spawn, which leads to EMPTY
+    SpawnFailed:    (Phase.STARTING, Phase.READY, Phase.RETIRING, Phase.BACKOFF),  # the same
+    WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.BACKOFF),                     # a worker says it once; no process
+    WorkerExited:   (Phase.EMPTY, Phase.BACKOFF),                                  # no process
+    DeadlinePassed: (Phase.EMPTY,),                                                # no deadline
+    RetireAsked:    (Phase.EMPTY, Phase.RETIRING),                                 # EMPTY ends before it; it asks once
+}
+# fmt: on
+
+
+def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
+    """Bring what there is nearer to what is wanted: retire what is too much, fill what is vacant."""
+    actions: list[Action] = []
+    for place in surplus(fleet):
+        actions += take_over(fleet, place)
+        fleet, more = step(fleet, RetireAsked(place.key), now)
+        actions += more
+    for slot in vacant(fleet):
+        place = Place(fleet.next_key, slot, fleet.wanted.generation)
+        fleet = replace(fleet, places={**fleet.places, place.key: place}, next_key=place.key + 1)
+        actions.append(Spawn(place.key, place.slot, place.generation))
+    return fleet, tuple(actions)
+
+
+def staying(fleet: Fleet, slot: int) -> list[Place]:
+    return [each for each in fleet.places.values() if each.slot == slot and each.phase is not Phase.RETIRING]
+
+
+def is_newest(fleet: Fleet, place: Place) -> bool:
+    return place.generation == fleet.wanted.generation
+
+
+def surplus(fleet: Fleet) -> list[Place]:
+    """Return the places that are no longer wanted: a predecessor only once its successor is ready."""
+    replaced = {each.slot for each in fleet.places.values() if each.phase is Phase.READY and is_newest(fleet, each)}
+    return [
+        each
+        for each in fleet.places.values()
+        if each.phase not in (Phase.EMPTY, Phase.RETIRING)
+        and (
+            fleet.ending is not None
+            or each.slot >= fleet.wanted.workers
+            or (not is_newest(fleet, each) and (each.phase is not Phase.READY or each.slot in replaced))
+        )
+    ]
+
+
+def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:
+    """Let no connection be stranded in the socket of a slot that is no longer wanted: another worker takes it over."""
+    workers = fleet.wanted.workers
+    if fleet.ending is None and 0 < workers <= place.slot:
+        heirs = (each for each in staying(fleet, place.slot % workers) if each.pid is not None)
+        yield from (TakeOver(heir.key, heir.slot) for heir in heirs)
+
+
+def vacant(fleet: Fleet) -> Iterator[int]:
+    """Yield the slots that need a new place; of those with a predecessor that serves, at most `surge` at a time."""
+    if fleet.ending is not None:
+        return
+    rolling = 0
+    free = []
+    for slot in range(fleet.wanted.workers):
+        places = staying(fleet, slot)
+        serves = any(each.phase is Phase.READY and not is_newest(fleet, each) for each in places)
+        if any(is_newest(fleet, each) for each in places):
+            rolling += serves
+        elif serves:
+            free.append(slot)
+        else:
+            yield slot
+    yield from free[: max(0, fleet.wanted.surge - rolling)]
+
+
+def report(fleet: Fleet) -> tuple[Fleet, Actions]:
+    """Tell what has been reached."""
+    if fleet.ending is not None:
+        return fleet, () if fleet.places else (Finish(fleet.ending, fleet.reason),)
+    if not settled(fleet):
+        return fleet, ()
+    actions: list[Action] = []
+    if not fleet.announced:
+        actions.append(ServiceReady())
+    if fleet.fallback is not None:
+        actions.append(Reloaded(fleet.wanted.generation))
+    return replace(fleet, announced=True, fallback=None), tuple(actions)
+
+
+def settled(fleet: Fleet) -> bool:
+    """Tell whether each slot has just the one worker that is wanted, and it is ready."""
+    staying_places = [each for each in fleet.places.values() if each.phase is not Phase.RETIRING]
+    ready = [each for each in staying_places if each.phase is Phase.READY and is_newest(fleet, each)]
+    return len(ready) == len(staying_places) == fleet.wanted.workers

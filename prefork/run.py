@@ -1,0 +1,205 @@
+"""The composition root: makes a generation of listeners, files and work from a configuration, and runs the master.
+
+Whatever a forked worker needs is put into its `work` here, so that the master knows neither HTTP nor the application.
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from functools import partial
+
+from msgspec.structs import replace
+from setproctitle import setproctitle
+
+from prefork.apps.hello import hello
+from prefork.config.keys import KEYS
+from prefork.config.load import Loaded
+from prefork.config.option import Reload
+from prefork.config.schema import Config
+from prefork.http.messages import Limits
+from prefork.http.protocol import Respond
+from prefork.ipc.seat import Seat
+from prefork.logs import Log, LogFiles
+from prefork.master.cpus import allowed_cpus
+from prefork.master.daemon import Verdict, detach
+from prefork.master.errors import StartError
+from prefork.master.generation import Generation, Hooks
+from prefork.master.identity import look_up
+from prefork.master.listeners import Listeners, backlog_warning, open_listeners
+from prefork.master.master import Master
+from prefork.master.pidfile import PidFile
+from prefork.master.reports import Reports
+from prefork.systemd import Notifier, drop_variables
+from prefork.version import VERSION
+from prefork.worker.privileges import become
+from prefork.worker.worker import Terms, Worker, timeouts
+
+
+def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
+    """Serve until told to stop, and return the exit status.
+
+    Raises:
+        StartError: the service can't start; where it was to be a daemon, the command says so and not the daemon.
+    """
+    program = Program(name, loaded, reread, verdict=detach() if loaded.config.daemon else None)
+    try:
+        return program.run()
+    except StartError as error:
+        program.report(error)
+        raise
+
+
+class Program:
+    """One run of the service."""
+
+    def __init__(self, name: str, loaded: Loaded, reread: Callable[[], Loaded], *, verdict: Verdict | None) -> None:
+        self._name = name
+        self._loaded = loaded
+        self._reread = reread
+        self._verdict = verdict
+        self._pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
+
+    def run(self) -> int:
+        """Serve until told to stop, and return the exit status; raises StartError."""
+        config = self._loaded.config
+        if self._pid_file is not None:
+            self._pid_file.acquire()
+        try:
+            self._identity = look_up(config.user, config.group)
+            generation = self._generation(1, config, listen(config, worker_count(config), None), None)
+            return self._run_master(generation)
+        finally:
+            if self._pid_file is not None:
+                self._pid_file.release()
+
+    def report(self, error: StartError) -> None:
+        """Have the command that waits for a daemon say why it can't start."""
+        if self._verdict is not None:
+            self._verdict.failed(error)
+
+    def _run_master(self, generation: Generation) -> int:
+        setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
+        if self._pid_file is not None:
+            self._pid_file.write(os.getpid())
+        notifier = Notifier(os.environ)
+        drop_variables(os.environ)
+        self._log = Log("master", generation.config.log_level)
+        self._say_how_it_starts(generation)
+        hooks = Hooks(
+            renew=self._renew,
+            grow=lambda generation, workers: listen(generation.config, workers, generation.listeners),
+            merge=self._merge,
+            on_ready=self._on_ready,
+            in_child=self._in_child,
+        )
+        Master(generation, hooks, self._log, Reports(self._log, notifier)).run()
+        return os.EX_OK
+
+    def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
+        files = previous.files if previous and same_files(previous.config, config) else open_files(config)
+        work = partial(self._work, config, files)
+        return Generation(number, config, worker_count(config), listeners, files, work)
+
+    def _work(self, config: Config, files: LogFiles, seat: Seat) -> None:
+        """Be a worker."""
+        setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
+        if self._identity is not None:
+            become(self._identity.uid, self._identity.gid, self._identity.name)
+        respond = hello(body=config.hello.body, content_type=config.hello.content_type, status=config.hello.status)
+        Worker(seat, terms(config, respond), Log(f"worker-{seat.slot}", config.log_level), files).run()
+
+    def _renew(self, previous: Generation, number: int) -> Generation:
+        config = self._reread().config
+        for name in changed_for_restart(previous.config, config):
+            self._log.warning("takes effect at the next restart", key=name)
+        listeners = listen(config, worker_count(config), previous.listeners)
+        try:
+            return self._generation(number, config, listeners, previous)
+        except StartError:
+            listeners.close_dropped(previous.listeners)
+            raise
+
+    def _merge(self, kept: Generation, given_up: Generation) -> Generation:
+        given_up.listeners.close_dropped(kept.listeners)
+        if given_up.files is not kept.files:
+            given_up.files.close()
+            kept.files.reopen(self._log)
+        self._log.level = kept.config.log_level
+        return replace(kept, listeners=kept.listeners.with_sockets_of(given_up.listeners))
+
+    def _on_ready(self) -> None:
+        if self._verdict is not None:
+            self._verdict.ready()
+            self._verdict = None
+
+    def _in_child(self) -> None:
+        if self._pid_file is not None:
+            self._pid_file.close_in_child()
+        if self._verdict is not None:
+            self._verdict.close_in_child()
+
+    def _say_how_it_starts(self, generation: Generation) -> None:
+        config = generation.config
+        origin = self._loaded.path or "defaults"
+        self._log.info("starting", version=VERSION, python=platform.python_version(), config=origin)
+        for address in generation.listeners.addresses:
+            self._log.info("listening", address=address, accept=config.accept, backlog=config.backlog)
+        if warning := backlog_warning(config.backlog):
+            self._log.warning(warning)
+        if os.geteuid() == 0 and self._identity is None:
+            self._log.warning("workers run as root; set user to let them run as somebody else")
+
+
+def terms(config: Config, respond: Respond) -> Terms:
+    """Return what a worker of this configuration serves by."""
+    return Terms(
+        respond=respond,
+        limits=Limits(config.limit_request_line, config.limit_head, config.limit_fields, config.limit_body),
+        timeouts=timeouts(
+            keep_alive=config.keep_alive_timeout,
+            header=config.header_timeout,
+            body=config.body_timeout,
+            write=config.write_timeout,
+        ),
+        graceful_timeout=config.graceful_timeout,
+        show_heads=config.log_level == "debug",
+    )
+
+
+def worker_count(config: Config) -> int:
+    """Return how many workers are wanted."""
+    return allowed_cpus() if config.workers == "auto" else config.workers
+
+
+def listen(config: Config, workers: int, previous: Listeners | None) -> Listeners:
+    """Open what is to be listened on, taking over what there is; raises StartError."""
+    return open_listeners(
+        config.bind,
+        accept=config.accept,
+        backlog=config.backlog,
+        slots=workers,
+        unix_mode=config.unix_mode,
+        previous=previous,
+    )
+
+
+def open_files(config: Config) -> LogFiles:
+    """Open the log files; raises StartError."""
+    try:
+        return LogFiles(config.log, config.access_log)
+    except OSError as error:
+        problem = (
+            f"log file {error.filename}: can't be opened: {error.strerror}; make its folder or choose another path"
+        )
+        raise StartError(os.EX_CANTCREAT, problem) from error
+
+
+def same_files(one: Config, other: Config) -> bool:
+    """Tell whether both log to the same places."""
+    return (one.log, one.access_log) == (other.log, other.access_log)
+
+
+def changed_for_restart(before: Config, after: Config) -> list[str]:
+    """Return the keys whose new values only a restart can make hold."""
+    keys = (name for name, key in KEYS.items() if key.option.reload is Reload.RESTART)
+    return [name for name in keys if getattr(before, name) != getattr(after, name)]

@@ -1,0 +1,96 @@
+"""Accepts connections from one listening socket, for as long as there are descriptors.
+
+Without descriptors (EMFILE, ENFILE) a connection can be neither accepted nor refused, and a level-triggered loop would
+spin on it. So one descriptor is kept in reserve: it is given up to accept and close, and the listener is left alone for
+a moment.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from select import EPOLLEXCLUSIVE
+from typing import Final
+
+from prefork.logs import Log
+from prefork.worker.loop import READABLE, Loop
+
+MOST_ACCEPTED: Final = 8  # a wake; those that are accepted wait to be served
+EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+
+
+class Acceptor:
+    """A listening socket in the loop of a worker; `accepted` is called with each new connection and its peer."""
+
+    def __init__(
+        self, listener: socket.socket, loop: Loop, accepted: Callable[[socket.socket, object], None], log: Log
+    ) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._accepted = accepted
+        self._log = log
+        self._reserve = -1
+        self._turned_away = 0
+        self._watched = False
+        self.resume()
+
+    def resume(self) -> None:
+        """Listen, again after a pause, and say how many were turned away meanwhile."""
+        if self._reserve < 0:
+            with suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        if self._turned_away:
+            self._log.error(
+                "out of descriptors: connections turned away", count=self._turned_away, hint="raise LimitNOFILE"
+            )
+            self._turned_away = 0
+        if not self._watched:
+            self._watched = True
+            self._loop.watch(self._listener.fileno(), READABLE | EPOLLEXCLUSIVE, self.on_readable)
+
+    def on_readable(self, _events: int) -> None:
+        """Accept what waits, some at a time."""
+        for _ in range(MOST_ACCEPTED):
+            if not self._accept():
+                return
+
+    def accept_all(self) -> None:
+        """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""
+        while self._accept():
+            pass
+
+    def leave(self) -> None:
+        """Stop listening, for good."""
+        self._pause()
+        self._listener.close()
+        if self._reserve >= 0:
+            os.close(self._reserve)
+
+    def _accept(self) -> bool:
+        """Accept one connection; return False when there is nothing more to accept now."""
+        try:
+            sock, address = self._listener.accept()
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                self._turn_away()
+            # Without one waiting, or with one that was aborted meanwhile (accept(2)): the next wake tells.
+            return False
+        self._accepted(sock, address)
+        return True
+
+    def _turn_away(self) -> None:
+        self._turned_away += 1
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
+            with suppress(OSError):
+                self._listener.accept()[0].close()
+            with suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._pause()
+
+    def _pause(self) -> None:
+        if self._watched:
+            self._watched = False
+            self._loop.forget(self._listener.fileno())

@@ -1,0 +1,72 @@
+"""The event loop: epoll, a table from descriptor to what is to be called, and a tick. No HTTP in it.
+
+`now` is the time of this turn, in seconds of CLOCK_MONOTONIC: whoever needs the time asks the loop and not the clock.
+"""
+
+import select
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, TypeAlias
+
+Handler: TypeAlias = "Callable[[int], None]"
+
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+MOST_EVENTS: Final = 1024  # a turn; so many that a thousand busy connections cost one system call
+
+
+class Loop:
+    """Calls the handler of each descriptor that is ready, with the events that it is ready for.
+
+    What is in `after_turn` is called when all of them have been.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self.now = monotonic()
+        self.running = True
+        self.after_turn: list[Callable[[], None]] = []
+
+    def watch(self, fd: int, events: int, handler: Handler) -> None:
+        self._epoll.register(fd, events)
+        self._handlers[fd] = handler
+
+    def change(self, fd: int, events: int, handler: Handler) -> None:
+        """Have a watched descriptor wait for other events, and call another handler."""
+        self._epoll.modify(fd, events)
+        self._handlers[fd] = handler
+
+    def forget(self, fd: int) -> None:
+        """Stop watching, before the descriptor is closed: a copy of it elsewhere would keep it in the epoll set."""
+        del self._handlers[fd]
+        self._epoll.unregister(fd)
+
+    def forget_closed(self, fd: int) -> None:
+        """Stop watching a descriptor that has no copy and has been closed: the kernel forgot it (epoll(7))."""
+        del self._handlers[fd]
+
+    def run(self, tick: float, on_tick: Callable[[], float]) -> None:
+        """Serve until `running` is False.
+
+        `on_tick` is called before the handlers of the first turn at or after the moment that its last call returned;
+        there is a turn every `tick` seconds at least.
+        """
+        poll, handlers, after_turn = self._epoll.poll, self._handlers, self.after_turn
+        due = self.now
+        while self.running:
+            ready = poll(tick, MOST_EVENTS)
+            now = self.now = monotonic()
+            if now >= due:
+                due = on_tick()
+            for fd, events in ready:
+                try:
+                    handler = handlers[fd]
+                except KeyError:  # closed by another handler of this turn
+                    continue
+                handler(events)
+            for call in after_turn:
+                call()
+
+    def close(self) -> None:
+        self._epoll.close()

@@ -1,0 +1,170 @@
+"""One worker process: accepts, serves, and leaves when it is told to or when its master is gone.
+
+It is told by messages of the master, by SIGTERM, or by the end of file of its channel, which is all that is left of a
+master that was killed. Leaving is the same in each case: listen no more, finish what has begun, exit.
+"""
+
+import signal
+import socket
+import time
+from typing import Final
+
+from msgspec import Struct
+
+from prefork.http.messages import Limits
+from prefork.http.protocol import Protocol, Respond, Service, Waiting
+from prefork.ipc.channel import Listen, Ready, Reopen, Retire
+from prefork.ipc.seat import Seat
+from prefork.logs import AccessLog, Log, LogFiles
+from prefork.worker.accepting import Acceptor
+from prefork.worker.connection import Connection, Writing
+from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
+from prefork.worker.loop import READABLE, Loop
+from prefork.worker.observing import observer
+
+DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
+MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+OBEYED: Final = signal.SIGTERM
+IGNORED: Final = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
+)  # fmt: skip
+
+
+class Terms(Struct, frozen=True):
+    """What a worker serves by: the application, what peers may send, and how long they may take, in seconds."""
+
+    respond: Respond
+    limits: Limits
+    timeouts: Timeouts
+    graceful_timeout: float
+    show_heads: bool = False
+
+
+def timeouts(*, keep_alive: float, header: float, body: float, write: float) -> Timeouts:
+    """Return the timeout in seconds of each thing that a connection can wait for."""
+    return {
+        Waiting.REQUEST: keep_alive,
+        Waiting.LAST: keep_alive,
+        Waiting.HEAD: header,
+        Waiting.BODY: body,
+        Waiting.NOTHING: write,
+        Writing.ANSWER: write,
+        Writing.LINGERING: LINGERING_TIMEOUT,
+    }
+
+
+class Worker:
+    """The worker: its loop, its listeners and its connections."""
+
+    def __init__(self, seat: Seat, terms: Terms, log: Log, files: LogFiles) -> None:
+        self._terms = terms
+        self._log = log
+        self._files = files
+        self._channel = seat.channel
+        self._loop = Loop()
+        self._service = Service(terms.respond, terms.limits)
+        self._access_log = AccessLog(files.access_fd) if files.access_fd is not None else None
+        self._observing = observer(self._access_log, show_heads=terms.show_heads)
+        self._connections: set[Connection] = set()
+        self._acceptors: list[Acceptor] = []
+        self._leaves_at: float | None = None
+        self._tick = tick_of(terms.timeouts)
+        self._date_due = 0.0
+        self._signals = self._catch_signals()
+        self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
+        self._listen(seat.listeners)
+
+    def run(self) -> None:
+        """Serve until told to leave, or left alone, and all that has begun is finished."""
+        if self._access_log is not None:
+            self._loop.after_turn.append(self._access_log.flush)
+        self._channel.send(Ready())
+        self._loop.run(self._tick, self._on_tick)
+
+    def _catch_signals(self) -> socket.socket:
+        """Let signals wake the loop: a handler alone would run only when the poll is over (PEP 475)."""
+        reader, writer = socket.socketpair()
+        reader.settimeout(0)
+        writer.settimeout(0)
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(OBEYED, lambda _number, _frame: None)
+        signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+        self._loop.watch(reader.fileno(), READABLE, self._on_signal)
+        return reader
+
+    def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
+        self._acceptors += [Acceptor(each, self._loop, self._accepted, self._log) for each in listeners]
+
+    def _accepted(self, sock: socket.socket, address: object) -> None:
+        observe = self._observing(peer_name(address)) if self._observing else None
+        Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
+
+    def _on_tick(self) -> float:
+        now = self._loop.now
+        if now >= self._date_due:
+            self._set_date(now)
+        for connection in expired(self._connections, self._terms.timeouts, now):
+            connection.expire()
+        for acceptor in self._acceptors:
+            acceptor.resume()
+        return min(now + self._tick, self._date_due)
+
+    def _set_date(self, now: float) -> None:
+        wall = time.time()
+        self._date_due = now + 1 - wall % 1
+        self._service.renderer.set_date(imf_fixdate(wall))
+
+    def _on_signal(self, _events: int) -> None:
+        self._signals.recv(64)
+        self._retire(self._terms.graceful_timeout, for_good=True)
+
+    def _on_message(self, _events: int) -> None:
+        received = self._channel.receive()
+        if received is None:
+            self._loop.forget(self._channel.fileno())
+            self._log.warning("master gone: leaving")
+            self._retire(self._terms.graceful_timeout, for_good=True)
+            return
+        match received:
+            case Retire(timeout, for_good), _:
+                self._retire(timeout, for_good=for_good)
+            case Listen(), fds:
+                self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
+            case Reopen(), fds:
+                self._files.adopt(fds)
+            case Ready(), _:
+                raise AssertionError("only workers say that")
+
+    def _retire(self, timeout: float, *, for_good: bool) -> None:
+        """Listen no more, and let each connection end with its next answer; `for_good` ends the idle ones at once."""
+        deadline = self._loop.now + timeout
+        if self._leaves_at is None:
+            self._loop.after_turn.append(self._leave_when_done)
+        self._leaves_at = min(deadline, self._leaves_at or deadline)
+        for acceptor in self._acceptors:
+            if for_good:
+                acceptor.accept_all()
+            acceptor.leave()
+        self._acceptors.clear()
+        for connection in list(self._connections):
+            connection.drain(close_idle=for_good)
+
+    def _leave_when_done(self) -> None:
+        assert self._leaves_at is not None
+        if self._connections and self._loop.now >= self._leaves_at:
+            self._log.warning("connections cut", count=len(self._connections), reason="graceful_timeout passed")
+            self._connections.clear()
+        if not self._connections:
+            self._loop.running = False
+
+
+def imf_fixdate(wall: float) -> bytes:
+    """Return a moment, in seconds since the epoch, as RFC 9110 §5.6.7 wants it; strftime would follow the locale."""
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(wall)
+    return b"%b, %02d %b %d %02d:%02d:%02d GMT" % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
+
+
+def peer_name(address: object) -> bytes:
+    """Return the IP address of what accept(2) gave for the peer; a unix socket has none."""
+    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"
