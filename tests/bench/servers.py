@@ -1,0 +1,106 @@
+"""The servers as a table: the command of each, and what must be on the machine for it.
+
+Every one answers every request with 200 and the same 13 bytes, on 127.0.0.1, without an access log, with the same
+backlog and a keep-alive time that outlasts a run.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from tests.bench import peers, tools
+from tests.bench.tools import Tool
+
+BACKLOG: Final = 4096  # connections: prefork's default, and that of net.core.somaxconn since Linux 5.4
+KEEP_ALIVE_SECONDS: Final = 75  # nginx's default; gunicorn's is 2
+
+NGINX_CONFIG: Final = """
+daemon off;
+pid nginx.pid;
+error_log stderr;
+worker_processes {workers};
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout {keep_alive};
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {{
+        listen 127.0.0.1:{port} backlog={backlog};
+        default_type text/plain;
+        location / {{ return 200 'Hello, world!'; }}
+    }}
+}}
+"""
+
+
+class Site(Struct, frozen=True):
+    """Where one run of a server takes place: a free port, a number of workers, an empty folder."""
+
+    port: int
+    workers: int
+    folder: Path
+
+
+def prefork(site: Site) -> list[str]:
+    """Return the command of prefork-hello."""
+    options = ["--workers", str(site.workers), "--bind", f"127.0.0.1:{site.port}", "--accept", "reuseport"]
+    return [sys.executable, "-m", "prefork", "hello", *options]
+
+
+def nginx(site: Site) -> list[str]:
+    """Write nginx's configuration and return its command."""
+    config = site.folder / "nginx.conf"
+    config.write_text(
+        NGINX_CONFIG.format(workers=site.workers, port=site.port, backlog=BACKLOG, keep_alive=KEEP_ALIVE_SECONDS)
+    )
+    return [tools.program("nginx") or "nginx", "-p", str(site.folder), "-c", str(config), "-e", "stderr"]
+
+
+def bjoern(site: Site) -> list[str]:
+    """Return the command of bjoern, which has one process and no command line of its own."""
+    run = f"bjoern.run(hello.app, '127.0.0.1', {site.port}, listen_backlog={BACKLOG})"
+    return [peers.PYTHON, "-c", f"import bjoern, hello; {run}"]
+
+
+def gunicorn(site: Site) -> list[str]:
+    """Return the command of gunicorn; 4 threads did best of 1, 2, 4 and 8 at 64 connections."""
+    worker = ["--worker-class", "gthread", "--threads", "4", "--keep-alive", str(KEEP_ALIVE_SECONDS)]
+    room = ["--backlog", str(BACKLOG), "--worker-connections", "8192"]
+    quiet = ["--no-control-socket", "--log-level", "warning"]
+    where = ["--workers", str(site.workers), "--bind", f"127.0.0.1:{site.port}"]
+    return [peers.PYTHON, "-m", "gunicorn", *worker, *room, *quiet, *where, "hello:app"]
+
+
+def granian(site: Site) -> list[str]:
+    """Return the command of granian."""
+    http = ["--interface", "wsgi", "--http", "1", "--no-ws", "--backlog", str(BACKLOG), "--log-level", "warning"]
+    where = ["--workers", str(site.workers), "--host", "127.0.0.1", "--port", str(site.port)]
+    return [peers.PYTHON, "-m", "granian", *http, *where, "hello:app"]
+
+
+class Server(Struct, frozen=True):
+    """One row of SERVERS: what starts it, the PyPI package for the benchmark's environment, and what that takes."""
+
+    name: str
+    command: Callable[[Site], list[str]]
+    package: str | None = None
+    needs: tuple[Tool, ...] = ()
+
+
+# fmt: off
+SERVERS: Final = (
+    Server("prefork-hello", prefork),
+    Server("nginx",         nginx,    needs=(tools.NGINX,)),
+    Server("bjoern",        bjoern,   "bjoern",   (tools.ENSUREPIP, tools.COMPILER, tools.LIBEV)),
+    Server("gunicorn",      gunicorn, "gunicorn", (tools.ENSUREPIP,)),
+    Server("granian",       granian,  "granian",  (tools.ENSUREPIP,)),
+)
+# fmt: on
