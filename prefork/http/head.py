@@ -1,7 +1,8 @@
-"""Turns the bytes of a request's head into a Request, and remembers the heads that come again.
+"""Turns the bytes of a request's head into a Request, and remembers what comes again.
 
 Parsing is a pure function of the head's bytes, and clients on keep-alive, load balancers and health checks repeat
-their heads byte for byte: a repeated one costs a dict lookup. llhttp parses the field lines; the request line is
+their heads byte for byte: a repeated one costs a dict lookup. Of those that never repeat, the few fields that mean
+something to the server do, so what they mean is remembered too. llhttp parses the field lines; the request line is
 matched here, since llhttp takes more of them than RFC 9112 §3 allows (HTTP/0.9, several spaces, RTSP).
 """
 
@@ -10,29 +11,25 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
-from prefork.http.messages import Limits, Rejection, Request
-from prefork.http.semantics import understand
+from prefork.http.messages import Fields, Limits, Meaning, Rejection, Request
+from prefork.http.semantics import RULES, understand
 
-REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/([0-9])\.([0-9])\r\n").match
-MOST_REMEMBERED: Final = 1024  # heads
-LONGEST_REMEMBERED: Final = 2048  # bytes; with the above, at most some 4 MiB a worker
-MOST_SEEN_ONCE: Final = 4096  # hashes, 8 bytes each
+TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
+REQUEST_LINE: Final = re.compile(rb"(%b) (/[!-~]*|https?://[!-~]+|\*) HTTP/1\.([0-9])\r\n" % TOKEN).match
+ANY_REQUEST_LINE: Final = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.[0-9]\r\n" % TOKEN).match
+
+MOST_REMEMBERED: Final = 1024  # heads, and as many meanings
+LONGEST_REMEMBERED: Final = 2048  # bytes of a head, or of the fields with a meaning; in all, some 4 MiB a worker
+MOST_SEEN_ONCE: Final = 4096  # hashes
 
 
-class FieldLines:
-    """What llhttp calls back: the field lines of one head, names in lower case."""
+class FieldLines(list[tuple[bytes, bytes]]):
+    """What llhttp calls back with: the field lines of one head, names in lower case, values without white space."""
 
-    __slots__ = ("complete", "lines")
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.lines: list[tuple[bytes, bytes]] = []
-        self.complete = False
+    __slots__ = ("complete",)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.lines.append((name.lower(), value.rstrip(b" \t")))
+        self.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self.complete = True
@@ -45,6 +42,7 @@ class HeadParser:
         self._limits = limits
         self._lines = FieldLines()
         self._llhttp = self._fresh()
+        self._meanings: dict[tuple[bytes, int, Fields], Meaning] = {}
 
     def _fresh(self) -> HttpRequestParser:
         parser = HttpRequestParser(self._lines)
@@ -58,26 +56,39 @@ class HeadParser:
         Raises:
             Rejection: 400, 414, 417, 431, 501 or 505.
         """
-        line = REQUEST_LINE(head)
         if len(head) > self._limits.head:
             raise Rejection(431, "request head too large")
+        line = REQUEST_LINE(head)
         if line is None:
-            if head.startswith(b"\r\n") and len(head) > len(b"\r\n\r\n"):
-                return self.parse(head[2:])  # RFC 9112 §2.2: one empty line before a request is overlooked
-            raise Rejection(400, "malformed request line")
+            return self._parse_unusual(head)
         if line.end() > self._limits.request_line:
             raise Rejection(414, "request line too long")
-        method, target, major, minor = line.groups()
-        if major != b"1":
-            raise Rejection(505, "only HTTP/1.0 and HTTP/1.1 are served")
-        self._parse_fields(head)
-        request = understand(method, target, min(int(minor), 1), tuple(self._lines.lines))
-        if request.body_length != 0:
+        method, target, digit = line.groups()
+        fields = self._parse_fields(head)
+        minor = 0 if digit == b"0" else 1
+        if target == b"*" and method != b"OPTIONS":
+            raise Rejection(400, "invalid request target")  # RFC 9112 §3.2.4
+        meaning = self._meaning(method, minor, tuple([field for field in fields if field[0] in RULES]))
+        if meaning.body_length != 0:
             self._llhttp = self._fresh()  # this one waits for the body, which is not for it
-        return request
+        return Request(method, target, minor, fields, meaning.framing, meaning.body_length, meaning.expects_continue)
 
-    def _parse_fields(self, head: bytes) -> None:
-        self._lines.clear()
+    def _parse_unusual(self, head: bytes) -> Request:
+        """Parse a head that follows an empty line, or say what is wrong with its request line."""
+        if head.startswith(b"\r\n") and len(head) > len(b"\r\n\r\n"):
+            return self.parse(head[2:])  # RFC 9112 §2.2: one empty line before a request is overlooked
+        line = ANY_REQUEST_LINE(head)
+        if line is None:
+            raise Rejection(400, "malformed request line")
+        if line[3] != b"1":
+            raise Rejection(505, "only HTTP/1.0 and HTTP/1.1 are served")
+        understand(line[1], 0, ())  # CONNECT has a target of its own form
+        raise Rejection(400, "invalid request target")
+
+    def _parse_fields(self, head: bytes) -> Fields:
+        lines = self._lines
+        lines.clear()
+        lines.complete = False
         try:
             self._llhttp.feed_data(head)
         except HttpParserUpgrade:
@@ -85,16 +96,25 @@ class HeadParser:
         except HttpParserError as error:
             self._llhttp = self._fresh()
             raise rejection(error) from None
-        if len(self._lines.lines) > self._limits.fields:
+        if len(lines) > self._limits.fields or not lines.complete:
             self._llhttp = self._fresh()
-            raise Rejection(431, "too many field lines")
-        if not self._lines.complete:
-            self._llhttp = self._fresh()
-            raise Rejection(400, "malformed head")
+            raise Rejection(431, "too many field lines") if lines.complete else Rejection(400, "malformed head")
+        return tuple(lines)
+
+    def _meaning(self, method: bytes, minor: int, fields: Fields) -> Meaning:
+        key = (method, minor, fields)
+        meaning = self._meanings.get(key)
+        if meaning is None:
+            meaning = understand(method, minor, fields)
+            if sum(len(value) for _, value in fields) <= LONGEST_REMEMBERED:
+                if len(self._meanings) >= MOST_REMEMBERED:
+                    self._meanings.clear()
+                self._meanings[key] = meaning
+        return meaning
 
 
 def rejection(error: HttpParserError) -> Rejection:
-    """Return the answer to what llhttp refused: 501 for a method it has never heard of, else 400."""
+    """Return the answer to what llhttp refused: 501 for a method that it doesn't know, else 400."""
     if isinstance(error, HttpParserInvalidMethodError):
         return Rejection(501, "method not implemented")  # RFC 9110 §9.1
     if "Transfer-Encoding" in str(error) and "Content-Length" not in str(error):

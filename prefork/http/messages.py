@@ -40,12 +40,22 @@ FRAMINGS: Final = {
 }
 
 
+class Meaning(Struct, frozen=True):
+    """What a head says about the exchange: how its answer ends, and what body follows it.
+
+    `body_length` is in bytes, None for a chunked body.
+    """
+
+    framing: Framing
+    body_length: int | None = 0
+    expects_continue: bool = False
+
+
 class Request(Struct, frozen=True, eq=False):
     """A request's head, understood.
 
-    `fields` are in the order received, names in lower case, values without the white space around them.
-    `minor` is the minor version of HTTP/1. `framing` is how its answer will end. `body_length` is in bytes, None for a
-    chunked body.
+    `fields` are in the order received, names in lower case, values without the white space around them. `minor` is the
+    minor version of HTTP/1, 0 or 1.
     """
 
     method: bytes

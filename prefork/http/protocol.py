@@ -113,11 +113,24 @@ class Protocol:
     def _receive(self, data: bytes) -> bytes:
         answers: list[bytes] = []
         try:
+            if self.waiting_for is REQUEST and data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
+                return self._receive_head(data)  # a short cut for what is nearly always read
             while data and self.waiting_for is not NOTHING:
                 take = self._take_body if self.waiting_for is BODY else self._take_heads
                 data = take(data, answers)
         except Rejection as rejection:
             answers.append(self._reject(rejection))
+        return b"".join(answers)
+
+    def _receive_head(self, head: bytes) -> bytes:
+        """Answer one whole head that came alone, or ask for its body."""
+        self._head = head
+        request = self._service.heads.get(head)
+        if request.body_length == 0:
+            self.peer_is_done = not request.framing.keep_alive
+            return self._answer(request)
+        answers: list[bytes] = []
+        self._begin_body(request, b"", answers)
         return b"".join(answers)
 
     def _take_heads(self, data: bytes, answers: list[bytes]) -> bytes:

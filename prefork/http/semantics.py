@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Fields, Framing, Rejection, Request
+from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Fields, Framing, Meaning, Rejection
 
 # RFC 9110 §7.2: uri-host [ ":" port ]; an empty value is allowed for a target without an authority (RFC 9112 §3.2).
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.v]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?").fullmatch
@@ -79,29 +79,25 @@ RULES: Final[Mapping[bytes, Callable[[Draft, Sequence[bytes]], None]]] = {
 REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})  # RFC 9110 §9.3.6, §9.3.8: no tunnel, no echo
 
 
-def understand(method: bytes, target: bytes, minor: int, fields: Fields) -> Request:
-    """Return the request that these parts make, names of fields in lower case.
+def understand(method: bytes, minor: int, fields: Fields) -> Meaning:
+    """Return what a request means, by those of its fields that RULES names, with their names in lower case.
 
     Raises:
         Rejection: 400, 417 or 501, as the rule that it breaks says.
     """
     if method in REFUSED_METHODS:
         raise Rejection(501, "method not implemented")
-    if not target.startswith((b"/", b"http://", b"https://")) and (method, target) != (b"OPTIONS", b"*"):
-        raise Rejection(400, "invalid request target")
     draft = Draft(minor)
     apply_rules(draft, fields)
     if not draft.has_host and minor > 0:
         raise Rejection(400, "no Host field")
-    expects_continue = draft.expects_continue and draft.body_length != 0
-    return Request(method, target, minor, fields, framing(draft, method), draft.body_length, expects_continue)
+    return Meaning(framing(draft, method), draft.body_length, draft.expects_continue and draft.body_length != 0)
 
 
 def apply_rules(draft: Draft, fields: Fields) -> None:
     found: dict[bytes, list[bytes]] = {}
     for name, value in fields:
-        if name in RULES:
-            found.setdefault(name, []).append(value)
+        found.setdefault(name, []).append(value)
     if b"content-length" in found and b"transfer-encoding" in found:
         raise Rejection(400, "both Content-Length and Transfer-Encoding")  # RFC 9112 §6.1: smuggling
     for name, values in found.items():
