@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -41,27 +42,6 @@ class Master:
         self._given: dict[int, set[socket.socket]] = {}  # the listeners that each worker serves
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
-        self._obey: Mapping[int, Callable[[], None]] = {
-            signal.SIGTERM: lambda: self._stop(f.Ending.GRACEFUL),
-            signal.SIGINT: lambda: self._stop(f.Ending.FAST if self._fleet.ending else f.Ending.GRACEFUL),
-            signal.SIGQUIT: lambda: self._stop(f.Ending.FAST),
-            signal.SIGHUP: self._reload,
-            signal.SIGUSR1: self._reopen,
-            signal.SIGTTIN: lambda: self._resize(self._fleet.wanted.workers + 1),
-            signal.SIGTTOU: lambda: self._resize(max(1, self._fleet.wanted.workers - 1)),
-            signal.SIGWINCH: self._drain,
-        }
-        self._perform: Mapping[type[f.Action], Callable[..., f.Event | None]] = {
-            f.Spawn: self._spawn,
-            f.Retire: self._retire,
-            f.Kill: self._kill,
-            f.TakeOver: self._take_over,
-            f.Respawn: self._report_respawn,
-            f.ServiceReady: self._announce,
-            f.Reloaded: self._keep_new,
-            f.ReloadFailed: self._keep_old,
-            f.Finish: self._finish,
-        }
 
     def run(self) -> None:
         """Serve until told to stop.
@@ -72,7 +52,7 @@ class Master:
         self._signals, self._wakeup = self._catch_signals()
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
-        self._happen(f.ResizeAsked(self._fleet.wanted.workers))
+        self._happen(f.ResizeAsked(self._fleet.wanted.workers))  # from none to all
         while self._running:
             deadline = next_deadline(self._fleet)
             timeout = -1 if deadline is None else max(0.0, deadline - monotonic())
@@ -91,7 +71,7 @@ class Master:
         events = [event]
         while events:
             self._fleet, actions = decide(self._fleet, events.pop(0), monotonic())
-            outcomes = [self._perform[type(action)](action) for action in actions]
+            outcomes = [PERFORM[type(action)](self, action) for action in actions]
             events += [outcome for outcome in outcomes if outcome is not None]
 
     # Signals
@@ -102,22 +82,35 @@ class Master:
         reader.settimeout(0)
         writer.settimeout(0)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in (*self._obey, signal.SIGUSR2):
+        for number in (*OBEYED, signal.SIGUSR2):
             signal.signal(number, lambda _number, _frame: None)
         self._watch(reader.fileno(), self._on_signals)
         return reader, writer
 
     def _on_signals(self) -> None:
         for number in self._signals.recv(4096):
-            if number in self._obey:
+            if number in OBEYED:
                 self._log.info("signal", name=signal.Signals(number).name)
-                self._obey[number]()
+                OBEYED[number](self)
 
-    def _stop(self, ending: f.Ending) -> None:
+    def stop(self) -> None:
+        """Finish what has begun, then end."""
+        self._end(f.Ending.GRACEFUL)
+
+    def interrupt(self) -> None:
+        """Stop, and at the second time at once."""
+        self._end(f.Ending.FAST if self._fleet.ending else f.Ending.GRACEFUL)
+
+    def quit(self) -> None:
+        """End at once."""
+        self._end(f.Ending.FAST)
+
+    def _end(self, ending: f.Ending) -> None:
         self._reports.stopping(ending)
         self._happen(f.StopAsked(ending))
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Replace the workers by some of the present configuration."""
         if self._fleet.ending is not None:
             self._log.warning("reload ignored", reason="the service is stopping")
             return
@@ -131,11 +124,25 @@ class Master:
         self._generations[generation.number] = generation
         self._happen(f.ReloadAsked(generation.wanted()))
 
-    def _reopen(self) -> None:
+    def reopen(self) -> None:
+        """Open the log files afresh, here and in the workers."""
         fds = self._current.files.reopen(self._log)
         self._log.info("log files reopened", count=len(fds))
         for key in self._processes:
             self._tell(key, Reopen(), fds)
+
+    def grow(self) -> None:
+        """Have one worker more."""
+        self._resize(self._fleet.wanted.workers + 1)
+
+    def shrink(self) -> None:
+        """Have one worker fewer, but one."""
+        self._resize(max(1, self._fleet.wanted.workers - 1))
+
+    def drain(self) -> None:
+        """Retire all workers and stay."""
+        if not has_terminal():  # which sends it by itself when its window changes
+            self._resize(0)
 
     def _resize(self, workers: int) -> None:
         if self._fleet.ending is not None:
@@ -149,14 +156,10 @@ class Master:
         self._log.info("resizing", workers=workers)
         self._happen(f.ResizeAsked(workers))
 
-    def _drain(self) -> None:
-        if os.isatty(0):  # a terminal sends it when its window changes
-            return
-        self._resize(0)
-
     # Actions
 
-    def _spawn(self, action: f.Spawn) -> f.Event:
+    def spawn(self, action: f.Spawn) -> f.Event:
+        """Fork a worker."""
         generation = self._generations[action.generation]
         listeners = self._listeners_of(action.slot)
 
@@ -182,14 +185,17 @@ class Master:
             process.forget()
         self._hooks.in_child()
 
-    def _retire(self, action: f.Retire) -> None:
+    def retire(self, action: f.Retire) -> None:
+        """Tell a worker to leave."""
         self._tell(action.key, Retire(self._fleet.wanted.graceful_timeout, action.for_good))
 
-    def _kill(self, action: f.Kill) -> None:
+    def kill(self, action: f.Kill) -> None:
+        """End a worker."""
         self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
         self._processes[action.key].kill()
 
-    def _take_over(self, action: f.TakeOver) -> None:
+    def take_over(self, action: f.TakeOver) -> None:
+        """Give a worker the sockets that fall to it."""
         given = self._given[action.key]
         more = [each for each in self._listeners_of(action.slot) if each not in given]
         given.update(more)
@@ -198,18 +204,22 @@ class Master:
     def _listeners_of(self, slot: int) -> tuple[socket.socket, ...]:
         return self._current.listeners.for_slot(slot, max(1, self._fleet.wanted.workers))
 
-    def _report_respawn(self, action: f.Respawn) -> None:
+    def report_respawn(self, action: f.Respawn) -> None:
+        """Tell of a worker that failed."""
         self._log.warning("worker failed", slot=action.slot, reason=action.reason, respawn_in=f"{action.delay:.3g}s")
 
-    def _announce(self, action: f.ServiceReady) -> None:
+    def announce(self, action: f.ServiceReady) -> None:
+        """Tell that the service is there."""
         self._hooks.on_ready()
         self._reports.ready(self._fleet.wanted)
 
-    def _keep_new(self, action: f.Reloaded) -> None:
+    def keep_new(self, action: f.Reloaded) -> None:
+        """Give the old generations up."""
         self._keep_only(self._current)
         self._reports.reloaded(self._fleet.wanted)
 
-    def _keep_old(self, action: f.ReloadFailed) -> None:
+    def keep_old(self, action: f.ReloadFailed) -> None:
+        """Give the new generations up."""
         self._keep_only(self._current)
         self._reports.reload_failed(action)
 
@@ -218,7 +228,8 @@ class Master:
             kept = self._hooks.merge(kept, self._generations.pop(number))
         self._generations[kept.number] = kept
 
-    def _finish(self, action: f.Finish) -> None:
+    def finish(self, action: f.Finish) -> None:
+        """Leave the loop; no worker is left."""
         self._reports.stopped()
         if action.ending is f.Ending.CRASH_LOOP:
             raise StartError(
@@ -267,3 +278,37 @@ class Master:
     def _forget(self, fd: int) -> None:
         if self._handlers.pop(fd, None):
             self._epoll.unregister(fd)
+
+
+def has_terminal() -> bool:
+    """Tell whether the process has a controlling terminal (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+# fmt: off
+OBEYED: Final[Mapping[int, Callable[[Master], None]]] = {
+    signal.SIGTERM:  Master.stop,
+    signal.SIGINT:   Master.interrupt,
+    signal.SIGQUIT:  Master.quit,
+    signal.SIGHUP:   Master.reload,
+    signal.SIGUSR1:  Master.reopen,
+    signal.SIGTTIN:  Master.grow,
+    signal.SIGTTOU:  Master.shrink,
+    signal.SIGWINCH: Master.drain,
+}
+PERFORM: Final[Mapping[type[f.Action], Callable[[Master, Any], f.Event | None]]] = {  # Any: each takes its own action
+    f.Spawn:        Master.spawn,
+    f.Retire:       Master.retire,
+    f.Kill:         Master.kill,
+    f.TakeOver:     Master.take_over,
+    f.Respawn:      Master.report_respawn,
+    f.ServiceReady: Master.announce,
+    f.Reloaded:     Master.keep_new,
+    f.ReloadFailed: Master.keep_old,
+    f.Finish:       Master.finish,
+}
+# fmt: on

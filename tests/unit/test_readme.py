@@ -1,0 +1,44 @@
+"""What the README lists is what the code does."""
+
+import re
+from pathlib import Path
+from signal import Signals
+
+from prefork.master.fleet import Phase
+from prefork.master.master import OBEYED
+from prefork.master.supervisor import TRANSITIONS
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def section(name: str) -> str:
+    """Return what stands between the two marks of this name."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", README.read_text(), re.DOTALL)
+    assert found, f"README.md has no section {name}"
+    return found[1]
+
+
+def transitions_figure() -> str:
+    """Draw the table of transitions: a row a phase, a column an event."""
+    events = list(dict.fromkeys(event for _, event in TRANSITIONS))
+    phases = [phase for phase in Phase if phase is not Phase.GONE]
+    lines = [
+        "| in ╲ when | " + " | ".join(event.__name__ for event in events) + " |",
+        "| --- " * (len(events) + 1) + "|",
+    ]
+    for phase in phases:
+        cells = []
+        for event in events:
+            row = TRANSITIONS.get((phase, event))
+            cells.append(f"{row[0].name}: {row[1].__name__.replace('_', ' ')}" if row else "–")
+        lines.append(f"| {phase.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_figure_of_the_transitions_is_drawn_from_the_table() -> None:
+    assert section("transitions") == transitions_figure()
+
+
+def test_every_signal_that_the_master_obeys_is_listed_and_no_other() -> None:
+    listed = re.findall(r"^\| ([A-Z0-9, ]+) \|", section("signals"), re.MULTILINE)
+    assert {name for cell in listed for name in cell.split(", ")} == {Signals(number).name[3:] for number in OBEYED}
