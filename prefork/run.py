@@ -5,6 +5,7 @@ Whatever a forked worker needs is put into its `work` here, so that the master k
 
 import os
 import platform
+import resource
 from collections.abc import Callable
 from functools import partial
 
@@ -41,6 +42,10 @@ def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     Raises:
         StartError: the service can't start; where it was to be a daemon, the command says so and not the daemon.
     """
+    if loaded.config.daemon and loaded.config.log == "-":
+        Log("master", loaded.config.log_level).warning(
+            "a daemon has no standard error; set log to a file to keep its log"
+        )
     program = Program(name, loaded, reread, verdict=detach() if loaded.config.daemon else None)
     try:
         return program.run()
@@ -78,6 +83,7 @@ class Program:
             self._verdict.failed(error)
 
     def _run_master(self, generation: Generation) -> int:
+        raise_descriptor_limit()
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
         if self._pid_file is not None:
             self._pid_file.write(os.getpid())
@@ -148,6 +154,12 @@ class Program:
             self._log.warning(warning)
         if os.geteuid() == 0 and self._identity is None:
             self._log.warning("workers run as root; set user to let them run as somebody else")
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the system does: the low soft limit is for programs that use select(2)."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def terms(config: Config, respond: Respond) -> Terms:

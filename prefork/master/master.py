@@ -52,7 +52,13 @@ class Master:
         self._signals, self._wakeup = self._catch_signals()
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
-        self._happen(f.ResizeAsked(self._fleet.wanted.workers))  # from none to all
+        try:
+            self._happen(f.ResizeAsked(self._fleet.wanted.workers))  # from none to all
+            self._loop()
+        finally:
+            self._close_listeners()
+
+    def _loop(self) -> None:
         while self._running:
             deadline = next_deadline(self._fleet)
             timeout = -1 if deadline is None else max(0.0, deadline - monotonic())
@@ -108,6 +114,7 @@ class Master:
     def _end(self, ending: f.Ending) -> None:
         self._reports.stopping(ending)
         self._happen(f.StopAsked(ending))
+        self._close_listeners()  # so that clients are refused as soon as the workers have left, and go elsewhere
 
     def reload(self) -> None:
         """Replace the workers by some of the present configuration."""
@@ -270,6 +277,10 @@ class Master:
     def _names(self, key: int) -> dict[str, object]:
         place = self._fleet.places[key]
         return {"slot": place.slot, "pid": place.pid, "generation": place.generation}
+
+    def _close_listeners(self) -> None:
+        for generation in self._generations.values():
+            generation.listeners.close()
 
     def _watch(self, fd: int, handler: Callable[[], None]) -> None:
         self._epoll.register(fd, select.EPOLLIN)

@@ -108,6 +108,9 @@ class Worker:
             connection.expire()
         for acceptor in self._acceptors:
             acceptor.resume()
+        if self._access_log is not None and self._access_log.lost:
+            self._log.warning("access log lines lost", count=self._access_log.lost)
+            self._access_log.lost = 0
         return min(now + self._tick, self._date_due)
 
     def _set_date(self, now: float) -> None:
