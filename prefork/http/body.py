@@ -74,24 +74,28 @@ class ChunkedBody:
                 self._part = Part.END
             line, found, rest = data.partition(b"\r\n")
             if not found:
-                self._keep(data)
+                self._check_length(line.removesuffix(b"\r"))
+                self._unread = line
                 return None
             data = rest
             if self._take_line(line):
                 return data
 
-    def _keep(self, data: bytes) -> None:
-        if len(data) > LONGEST_CHUNK_LINE or (self._part is Part.END and data not in (b"", b"\r")):
-            raise Rejection(400, f"malformed {self._part.value}")
-        self._unread = data
+    def _check_length(self, line: bytes) -> None:
+        """Refuse a line, whole or not yet, that is too long."""
+        if self._part is Part.SIZE and len(line) > LONGEST_CHUNK_LINE:
+            raise Rejection(400, "chunk extensions too long")
+        if self._part is Part.END and line:
+            raise Rejection(400, "chunk data longer than its size")
+        if self._part is Part.TRAILERS and self._trailers + len(line) > LONGEST_TRAILERS:
+            raise Rejection(431, "trailer section too large")
 
     def _take_line(self, line: bytes) -> bool:
         """Take one line of the framing; return True when it was the last of the body."""
+        self._check_length(line)
         if self._part is Part.SIZE:
             self._take_size(line)
         elif self._part is Part.END:
-            if line:
-                raise Rejection(400, "chunk data longer than its size")
             self._part = Part.SIZE
         elif not line:
             return True
@@ -101,7 +105,7 @@ class ChunkedBody:
 
     def _take_size(self, line: bytes) -> None:
         match = CHUNK_SIZE(line)
-        if match is None or len(line) > LONGEST_CHUNK_LINE:
+        if match is None:
             raise Rejection(400, "malformed chunk size")
         self._missing = int(match[1], 16)
         self._left -= self._missing
@@ -111,7 +115,5 @@ class ChunkedBody:
 
     def _take_trailer(self, line: bytes) -> None:
         self._trailers += len(line)
-        if self._trailers > LONGEST_TRAILERS:
-            raise Rejection(431, "trailer section too large")
         if not TRAILER(line):
             raise Rejection(400, "malformed trailer field")

@@ -15,7 +15,8 @@ from prefork.http.messages import Fields, Limits, Meaning, Rejection, Request
 from prefork.http.semantics import RULES, understand
 
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
-REQUEST_LINE: Final = re.compile(rb"(%b) (/[!-~]*|https?://[!-~]+|\*) HTTP/1\.([0-9])\r\n" % TOKEN).match
+HTTP_URI: Final = rb"(?i:https?)://(?![/?#:])[!-~]+"  # RFC 9110 §4.2.1, §4.2.3: never without a host, in any case
+REQUEST_LINE: Final = re.compile(rb"(%b) (/[!-~]*|%b|\*) HTTP/1\.([0-9])\r\n" % (TOKEN, HTTP_URI)).match
 ANY_REQUEST_LINE: Final = re.compile(rb"(%b) ([!-~]+) HTTP/([0-9])\.[0-9]\r\n" % TOKEN).match
 
 MOST_REMEMBERED: Final = 1024  # heads, and as many meanings
@@ -64,11 +65,15 @@ class HeadParser:
         if line.end() > self._limits.request_line:
             raise Rejection(414, "request line too long")
         method, target, digit = line.groups()
-        fields = self._parse_fields(head)
-        minor = 0 if digit == b"0" else 1
         if target == b"*" and method != b"OPTIONS":
             raise Rejection(400, "invalid request target")  # RFC 9112 §3.2.4
-        meaning = self._meaning(method, minor, tuple([field for field in fields if field[0] in RULES]))
+        minor = 0 if digit == b"0" else 1
+        try:
+            fields = self._parse_fields(head)
+            meaning = self._meaning(method, minor, tuple([field for field in fields if field[0] in RULES]))
+        except Rejection:
+            self._llhttp = self._fresh()  # this one stopped inside the head, or waits for the body
+            raise
         if meaning.body_length != 0:
             self._llhttp = self._fresh()  # this one waits for the body, which is not for it
         return Request(method, target, minor, fields, meaning.framing, meaning.body_length, meaning.expects_continue)
@@ -94,10 +99,8 @@ class HeadParser:
         except HttpParserUpgrade:
             pass  # RFC 9110 §7.8: a server may ignore Upgrade, and this one does
         except HttpParserError as error:
-            self._llhttp = self._fresh()
             raise rejection(error) from None
         if len(lines) > self._limits.fields or not lines.complete:
-            self._llhttp = self._fresh()
             raise Rejection(431, "too many field lines") if lines.complete else Rejection(400, "malformed head")
         return tuple(lines)
 

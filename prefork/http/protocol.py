@@ -113,7 +113,7 @@ class Protocol:
     def _receive(self, data: bytes) -> bytes:
         answers: list[bytes] = []
         try:
-            if self.waiting_for is REQUEST and data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
+            if self.waiting_for is REQUEST and 0 < data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
                 return self._receive_head(data)  # a short cut for what is nearly always read
             while data and self.waiting_for is not NOTHING:
                 take = self._take_body if self.waiting_for is BODY else self._take_heads
@@ -205,7 +205,8 @@ class Protocol:
         response = rejected(rejection)
         if self._observe is not None:
             self._observe(self._head, None, response)
-        return self._service.renderer.render(response, FRAMINGS[CLOSE, False])
+        head_only = self._head.startswith((b"HEAD ", b"\r\nHEAD "))  # RFC 9110 §9.3.2, whatever is wrong with it
+        return self._service.renderer.render(response, FRAMINGS[CLOSE, head_only])
 
     def _stop(self) -> None:
         self.waiting_for = NOTHING

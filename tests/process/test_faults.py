@@ -1,0 +1,99 @@
+"""What survives the death of a process."""
+
+import os
+import re
+import socket
+from signal import SIGKILL, SIGTERM
+
+import pytest
+
+from tests.process import tcp
+from tests.process.clients import GET, HALF_A_HEAD, Client
+from tests.process.starting import Start
+from tests.process.tcp import State
+from tests.process.waiting import until
+
+
+def test_a_worker_that_is_killed_is_replaced_at_once(start: Start) -> None:
+    hello = start("workers = 2")
+    victim = min(hello.worker_pids())
+    os.kill(victim, SIGKILL)
+    pids = hello.wait_for_workers(2, without=[victim])
+    assert len(pids & set(hello.descriptors)) == 1
+    hello.wait_for_log('worker failed slot=0 reason="killed by SIGKILL" respawn_in=0s')
+
+
+def test_a_worker_that_is_killed_again_is_replaced_after_a_while(start: Start) -> None:
+    hello = start("workers = 1")
+    for _ in range(3):
+        (victim,) = hello.wait_for_workers(1)
+        ready = hello.wait_for_log(f"worker ready slot=0 pid={victim}")
+        os.kill(victim, SIGKILL)
+        hello.wait_for_log("worker failed", ready)
+        hello.wait_for_workers(1, without=[victim])
+    assert re.findall(r"respawn_in=(\S+)s", hello.log) == ["0", "0.1", "0.2"]
+    assert hello.connect().ask().status == 200
+
+
+def test_the_other_worker_serves_on_while_one_is_killed_again_and_again(start: Start) -> None:
+    hello = start('workers = 2\naccept = "shared"')
+    survivor, victim = hello.worker_pids()
+    for _ in range(3):
+        os.kill(victim, SIGKILL)
+        assert all(hello.get().status_code == 200 for _ in range(20))
+        (victim,) = hello.wait_for_workers(2, without=[victim]) - {survivor}
+
+
+def test_a_worker_that_is_told_to_leave_is_replaced(start: Start) -> None:
+    hello = start("workers = 1")
+    (worker,) = hello.worker_pids()
+    os.kill(worker, SIGTERM)
+    hello.wait_for_workers(1, without=[worker])
+    assert hello.get().status_code == 200
+
+
+def test_when_the_master_is_killed_workers_finish_what_has_begun_and_leave(start: Start) -> None:
+    hello = start("workers = 2")
+    clients = [hello.connect() for _ in range(8)]
+    for client in clients:
+        assert client.ask().status == 200
+        client.send(HALF_A_HEAD)
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    hello.signal(SIGKILL)
+    assert hello.wait_for_exit() == -SIGKILL
+    for client in clients:
+        answer = client.ask(GET.removeprefix(HALF_A_HEAD))
+        assert (answer.status, answer.is_last) == (200, True)
+    assert idle.until_closed() == b""
+    until(lambda: not hello.session_pids(), "the end of the workers")
+    with socket.create_server(("127.0.0.1", hello.ports[0])):
+        pass  # the port is free
+
+
+def test_a_master_that_is_killed_while_it_starts_leaves_no_worker(start: Start) -> None:
+    hello = start.launch("workers = 8")
+    until(hello.worker_pids, "a worker")
+    hello.signal(SIGKILL)
+    hello.wait_for_exit()
+    until(lambda: not hello.session_pids(), "the end of the workers")
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_a_worker_that_is_killed_costs_at_most_what_it_held(start: Start, accept: str) -> None:
+    hello = start(f'workers = 2\naccept = "{accept}"')
+    clients = [hello.connect() for _ in range(40)]
+    assert all(client.ask().status == 200 for client in clients)
+    victim = min(hello.worker_pids())
+    lost = hello.descriptor_count(victim) - hello.descriptors[victim]
+    os.kill(victim, SIGKILL)
+    hello.wait_for_workers(2, without=[victim])
+    assert sum(not answers(client) for client in clients) == lost
+    assert tcp.sockets_of(hello.ports[0], State.CLOSE_WAIT) == []
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.ask().status == 200
+    except OSError:
+        return False

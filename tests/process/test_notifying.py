@@ -1,0 +1,56 @@
+"""What it tells systemd, whose end of the socket is played here."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGHUP
+
+import pytest
+
+from tests.process.starting import Start
+from tests.process.waiting import LIMIT
+
+
+class Manager:
+    """Receives what a service says, one datagram at a time."""
+
+    def __init__(self, name: str) -> None:
+        self.environ = {"NOTIFY_SOCKET": name.replace("\0", "@")}
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(LIMIT)
+        self._socket.bind(name)
+
+    def hear(self) -> str:
+        return self._socket.recv(4096).decode()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["a path", "an abstract name"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    path = tmp_path / "notify"
+    listening = Manager(str(path) if request.param == "a path" else f"\0{path}")
+    yield listening
+    listening.close()
+
+
+def test_systemd_is_told_of_readiness_reloads_and_the_end(start: Start, manager: Manager) -> None:
+    hello = start("workers = 2", environ=manager.environ)
+    assert [manager.hear(), manager.hear()] == ["STATUS=serving with 2 workers, generation 1", "READY=1"]
+    hello.reload("workers = 3")
+    assert manager.hear().startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert [manager.hear(), manager.hear()] == ["STATUS=serving with 3 workers, generation 2", "READY=1"]
+    hello.stop()
+    assert manager.hear() == "STOPPING=1"
+
+
+def test_systemd_is_told_that_a_reload_is_over_and_has_failed(start: Start, manager: Manager) -> None:
+    hello = start("workers = 2", environ=manager.environ)
+    assert [manager.hear(), manager.hear()][-1] == "READY=1"
+    hello.rewrite('workers = "many"')
+    hello.signal(SIGHUP)
+    assert manager.hear().startswith("RELOADING=1\n")
+    status, ready = manager.hear(), manager.hear()
+    assert status.startswith("STATUS=serving with generation 1; the last reload failed: hello.toml:2: workers: ")
+    assert ready == "READY=1"

@@ -1,0 +1,59 @@
+"""Who the workers are."""
+
+import grp
+import os
+import pwd
+
+import pytest
+
+from tests.process import proc
+from tests.process.starting import AS_NOBODY, Start
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
+
+NOBODY = pwd.getpwnam("nobody")
+
+
+def ids(pid: int, kind: str) -> set[int]:
+    """Return the real, effective, saved and filesystem id of a process."""
+    return set(map(int, proc.status(pid)[kind]))
+
+
+def test_workers_become_the_user_for_good_and_the_master_stays_root(start: Start) -> None:
+    hello = start('workers = 2\nuser = "nobody"')
+    for pid in hello.worker_pids():
+        assert (ids(pid, "Uid"), ids(pid, "Gid")) == ({NOBODY.pw_uid}, {NOBODY.pw_gid})
+        assert ids(pid, "Groups") == set(os.getgrouplist("nobody", NOBODY.pw_gid))
+        assert proc.status(pid)["CapEff"] == ["0" * 16]
+    assert ids(hello.master_pid, "Uid") == {0}
+    assert hello.get().status_code == 200
+
+
+def test_workers_take_another_group_than_the_user_has(start: Start) -> None:
+    group = next(each for each in grp.getgrall() if each.gr_gid not in (0, NOBODY.pw_gid))
+    hello = start(f'workers = 1\nuser = "nobody"\ngroup = "{group.gr_name}"')
+    (worker,) = hello.worker_pids()
+    assert (ids(worker, "Uid"), ids(worker, "Gid")) == ({NOBODY.pw_uid}, {group.gr_gid})
+    assert 0 not in ids(worker, "Groups")
+
+
+def test_workers_without_rights_log_to_files_of_root_and_are_replaced(start: Start) -> None:
+    hello = start('workers = 1\nuser = "nobody"\nlog = "hello.log"\naccess_log = "access.log"', log_file="hello.log")
+    hello.reload('workers = 1\nuser = "nobody"\nlog = "hello.log"\naccess_log = "access.log"')
+    hello.wait_for_workers(1, without=hello.descriptors)
+    assert hello.get().status_code == 200
+    assert hello.stop() == 0
+    assert ' "GET / HTTP/1.1" 200 13 ' in (hello.folder / "access.log").read_text()
+
+
+def test_root_without_a_user_is_warned(start: Start) -> None:
+    assert " warning " in start("workers = 1").log
+    assert "workers run as root" in start("workers = 1").log
+    assert "workers run as root" not in start('workers = 1\nuser = "nobody"').log
+
+
+def test_somebody_else_than_root_can_run_it_all(start: Start) -> None:
+    hello = start("workers = 2", under=AS_NOBODY)
+    assert ids(hello.master_pid, "Uid") == {65534}
+    assert hello.get().status_code == 200
+    assert "workers run as root" not in hello.log

@@ -1,0 +1,129 @@
+"""Starts that can't succeed: the user sees one line that says why, and an exit status that says who can mend it."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.process.starting import AS_NOBODY, Start
+
+FIRST_FREE_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+WITHOUT_READING = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+WITHOUT_SETUID = ("setpriv", "--bounding-set=-setuid,-setgid", "--inh-caps=-setuid,-setgid")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
+
+
+def test_a_port_in_use_is_69(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = "127.0.0.1:{1}".format(*other.getsockname())
+        status, error = start.refused("workers = 1", bind=[address])
+    assert status == 69
+    assert error.startswith(f"prefork-hello: error: {address}: address in use; ")
+
+
+def test_a_port_of_another_prefork_hello_is_69(start: Start) -> None:
+    first = start('workers = 2\naccept = "reuseport"')
+    status, error = start.refused('workers = 2\naccept = "reuseport"', bind=first.addresses)
+    assert (status, "address in use" in error) == (69, True)
+
+
+def test_an_address_of_another_machine_is_69(start: Start) -> None:
+    status, error = start.refused(bind=["192.0.2.1:8080"])  # TEST-NET-1, RFC 5737
+    assert status == 69
+    assert error.startswith("prefork-hello: error: 192.0.2.1:8080: cannot assign address; ")
+
+
+@pytest.mark.skipif(int(FIRST_FREE_PORT.read_text()) < 2, reason="every port is free for everybody")
+def test_a_port_without_permission_is_77(start: Start) -> None:
+    status, error = start.refused("workers = 1", bind=["127.0.0.1:1"], under=AS_NOBODY)
+    assert status == 77
+    assert error.startswith("prefork-hello: error: 127.0.0.1:1: no permission; ")
+
+
+@pytest.mark.parametrize("key", ["user", "group"])
+def test_an_unknown_user_or_group_is_78(start: Start, key: str) -> None:
+    status, error = start.refused(f'{key} = "nobody-of-that-name"')
+    assert status == 78
+    assert error.startswith(f"prefork-hello: error: {key}: there is no {key} 'nobody-of-that-name'; ")
+
+
+def test_a_user_that_only_root_can_become_is_77(start: Start) -> None:
+    status, error = start.refused('user = "root"', under=AS_NOBODY)
+    assert status == 77
+    assert error.startswith("prefork-hello: error: user, group: only root can ")
+
+
+def test_a_pid_file_that_is_locked_is_75_and_tells_the_pid_of_the_first(start: Start) -> None:
+    first = start('workers = 1\npid_file = "hello.pid"')
+    status, error = start.refused(f'pid_file = "{first.folder}/hello.pid"')
+    assert status == 75
+    assert f"already running as pid {first.master_pid}" in error
+
+
+def test_a_pid_file_that_cannot_be_created_is_73(start: Start) -> None:
+    status, error = start.refused('pid_file = "no/such/folder/pid"')
+    assert (status, "no/such/folder/pid: can't be created" in error) == (73, True)
+
+
+@pytest.mark.parametrize("key", ["log", "access_log"])
+def test_a_log_file_that_cannot_be_created_is_73(start: Start, key: str) -> None:
+    status, error = start.refused(f'{key} = "no/such/folder/log"')
+    assert (status, "no/such/folder/log: can't be opened" in error) == (73, True)
+
+
+@pytest.mark.parametrize(
+    ("toml", "reason"),
+    [
+        ("workers = = 2", r"hello\.toml:2: not valid TOML: .*"),
+        ('workers = "many"', r'hello\.toml:2: workers: expected .*, got "many"'),
+        ("workers = 2\nbacklog = 0", r"hello\.toml:3: backlog: expected .*, got 0"),
+        ("wrokers = 2", r'hello\.toml:2: wrokers: unknown key, did you mean "workers"\?'),
+        ("[hello]\nstatus = 99", r"hello\.toml:3: hello\.status: expected .*, got 99"),
+    ],
+)
+def test_a_broken_configuration_is_78_and_names_file_line_and_key(start: Start, toml: str, reason: str) -> None:
+    status, error = start.refused(toml)
+    assert status == 78
+    assert re.fullmatch(f"prefork-hello: error: {reason}", error), error
+
+
+def test_a_broken_variable_is_78(start: Start) -> None:
+    status, error = start.refused(environ={"PREFORK_WORKERS": "many"})
+    assert status == 78
+    assert error.startswith("prefork-hello: error: PREFORK_WORKERS: expected ")
+
+
+def test_a_broken_flag_is_64(start: Start) -> None:
+    status, error = start.refused("", "--wrokers", "2")
+    assert status == 64
+    assert error.endswith("error: --wrokers: unknown option, did you mean --workers?")
+
+
+def test_a_configuration_that_is_not_there_is_66(start: Start) -> None:
+    status, error = start.refused("", "--config", "other.toml")
+    assert status == 66
+    assert error.startswith("prefork-hello: error: other.toml: ")
+
+
+def test_a_configuration_that_cannot_be_read_is_77(start: Start, tmp_path: Path) -> None:
+    closed = tmp_path / "closed.toml"
+    closed.touch(0o000)
+    status, error = start.refused("", "--config", str(closed), under=WITHOUT_READING)
+    assert status == 77
+    assert error.startswith(f"prefork-hello: error: {closed}: ")
+
+
+def test_workers_that_cannot_be_forked_end_the_start_with_70_and_the_reason(start: Start) -> None:
+    """A limit of one process for a user who has that one already."""
+    status, error = start.refused("workers = 2", under=(*AS_NOBODY, "prlimit", "--nproc=1"))
+    assert status == 70
+    assert re.search(r"gave up: 3 workers in a row failed: can't fork: Resource temporarily unavailable", error), error
+
+
+@as_root
+def test_workers_that_cannot_become_the_user_end_the_start_with_70_and_without_a_traceback(start: Start) -> None:
+    status, error = start.refused('workers = 2\nuser = "nobody"', under=WITHOUT_SETUID)
+    assert status == 70
+    assert error.startswith("prefork-hello: error: gave up: 3 workers in a row failed: ")
