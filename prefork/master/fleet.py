@@ -142,9 +142,13 @@ class Spawn(Struct, frozen=True):
 
 
 class Retire(Struct, frozen=True):
-    """Tell the worker to leave; `for_good` when nobody comes after it, so that it closes idle connections too."""
+    """Tell the worker to leave and to hand its connections over to those in `heirs`.
+
+    `for_good` when nobody comes after it, so that it closes its idle connections at once.
+    """
 
     key: int
+    heirs: tuple[int, ...]
     for_good: bool
 
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from prefork.config.errors import ConfigError
-from prefork.ipc.channel import Channel, Listen, Message, Ready, Reopen, Retire
+from prefork.ipc.channel import Adopt, Channel, Listen, Message, Ready, Reopen, Retire
+from prefork.ipc.handover import handover_pair
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master import fleet as f
@@ -193,8 +194,17 @@ class Master:
         self._hooks.in_child()
 
     def retire(self, action: f.Retire) -> None:
-        """Tell a worker to leave."""
-        self._tell(action.key, Retire(self._fleet.wanted.graceful_timeout, action.for_good))
+        """Tell a worker to leave, and bring it together with its heirs."""
+        ends = []
+        for heir in action.heirs:
+            ours, theirs = handover_pair()
+            ends.append(ours)
+            self._tell(heir, Adopt(), [theirs.fileno()])
+            theirs.close()
+        message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
+        self._tell(action.key, message, [each.fileno() for each in ends])
+        for end in ends:
+            end.close()
 
     def kill(self, action: f.Kill) -> None:
         """End a worker."""

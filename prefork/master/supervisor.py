@@ -172,7 +172,22 @@ def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> t
     if fleet.ending in (Ending.FAST, Ending.CRASH_LOOP):
         return replace(place, deadline=None), (Kill(place.key, fleet.ending.value),)
     deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
-    return replace(place, deadline=deadline), (Retire(place.key, for_good=fleet.ending is not None),)
+    ending = fleet.ending is not None
+    heirs = () if ending else heirs_of(fleet, place)
+    return replace(place, deadline=deadline), (Retire(place.key, heirs, for_good=ending),)
+
+
+def heirs_of(fleet: Fleet, place: Place) -> tuple[int, ...]:
+    """Return the keys of those who take the place's connections over: its successor, else all that are ready."""
+    wanted = range(fleet.wanted.workers)
+    ready = [
+        each
+        for each in fleet.places.values()
+        if each.phase is Phase.READY and each.key != place.key and each.slot in wanted
+    ]
+    newest = [each for each in ready if is_newest(fleet, each)] or ready
+    successor = [each for each in newest if each.slot == place.slot]
+    return tuple(each.key for each in successor or newest)
 
 
 def ignore(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:

@@ -13,13 +13,15 @@ from msgspec import Struct
 
 from prefork.http.messages import Limits
 from prefork.http.protocol import Protocol, Respond, Service, Waiting
-from prefork.ipc.channel import Listen, Ready, Reopen, Retire
+from prefork.ipc.channel import Adopt, Listen, Ready, Reopen, Retire
+from prefork.ipc.handover import Handover
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.loop import READABLE, Loop
+from prefork.worker.moving import Arrivals, Departures, Moved
 from prefork.worker.observing import observer
 
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
@@ -68,6 +70,7 @@ class Worker:
         self._connections: set[Connection] = set()
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
+        self._departures: Departures | None = None
         self._tick = tick_of(terms.timeouts)
         self._date_due = 0.0
         self._signals = self._catch_signals()
@@ -97,8 +100,14 @@ class Worker:
         self._acceptors += [Acceptor(each, self._loop, self._accepted, self._log) for each in listeners]
 
     def _accepted(self, sock: socket.socket, address: object) -> None:
+        self._connect(sock, address)
+
+    def _adopt(self, sock: socket.socket, moved: Moved) -> None:
+        self._connect(sock, peer_address(sock)).resume(moved.parcel, moved.since)
+
+    def _connect(self, sock: socket.socket, address: object) -> Connection:
         observe = self._observing(peer_name(address)) if self._observing else None
-        Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
+        return Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
 
     def _on_tick(self) -> float:
         now = self._loop.now
@@ -130,8 +139,13 @@ class Worker:
             self._retire(self._terms.graceful_timeout, for_good=True)
             return
         match received:
-            case Retire(timeout, for_good), _:
+            case Retire(timeout, for_good), fds:
+                heirs = [Handover(socket.socket(fileno=fd)) for fd in fds]
+                self._departures = Departures(heirs, self._loop, self._log) if heirs else None
                 self._retire(timeout, for_good=for_good)
+            case Adopt(), fds:
+                for fd in fds:
+                    Arrivals(Handover(socket.socket(fileno=fd)), self._loop, self._adopt, self._log)
             case Listen(), fds:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
@@ -140,7 +154,10 @@ class Worker:
                 raise AssertionError("only workers say that")
 
     def _retire(self, timeout: float, *, for_good: bool) -> None:
-        """Listen no more, and let each connection end with its next answer; `for_good` ends the idle ones at once."""
+        """Listen no more. Connections move to the heirs; without any, each ends with its next answer, or at once.
+
+        At once are ended the idle ones, and `for_good`.
+        """
         deadline = self._loop.now + timeout
         if self._leaves_at is None:
             self._loop.after_turn.append(self._leave_when_done)
@@ -150,11 +167,15 @@ class Worker:
                 acceptor.accept_all()
             acceptor.leave()
         self._acceptors.clear()
-        for connection in list(self._connections):
-            connection.drain(close_idle=for_good)
+        if for_good or self._departures is None:
+            self._departures = None
+            for connection in list(self._connections):
+                connection.drain(close_idle=for_good)
 
     def _leave_when_done(self) -> None:
         assert self._leaves_at is not None
+        if self._departures is not None:
+            self._departures.move(self._connections)
         if self._connections and self._loop.now >= self._leaves_at:
             self._log.warning("connections cut", count=len(self._connections), reason="graceful_timeout passed")
             self._connections.clear()
@@ -168,6 +189,14 @@ def imf_fixdate(wall: float) -> bytes:
     return b"%b, %02d %b %d %02d:%02d:%02d GMT" % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
 
 
+def peer_address(sock: socket.socket) -> object:
+    """Return what accept(2) would give for the peer, None for one that has gone."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None
+
+
 def peer_name(address: object) -> bytes:
-    """Return the IP address of what accept(2) gave for the peer; a unix socket has none."""
-    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"
+    """Return the IP address of what accept(2) gave for the peer; a unix socket has none, nor one that has gone."""
+    return str(address[0]).encode() if isinstance(address, tuple) else b"-"
