@@ -33,6 +33,7 @@ from prefork.master.reports import Reports
 from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
 from prefork.worker.privileges import become
+from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, Worker, timeouts
 
 
@@ -174,6 +175,8 @@ def terms(config: Config, respond: Respond) -> Terms:
             write=config.write_timeout,
         ),
         graceful_timeout=config.graceful_timeout,
+        hang_timeout=config.hang_timeout,
+        wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",
     )
 

@@ -18,6 +18,12 @@ class Ready(Struct, frozen=True, tag=True):
     """From the worker: it serves."""
 
 
+class RecycleMe(Struct, frozen=True, tag=True):
+    """From the worker: it has served for long enough; `reason` says what it has reached."""
+
+    reason: str
+
+
 class Retire(Struct, frozen=True, tag=True):
     """From the master: stop accepting, finish, exit within `timeout` seconds.
 
@@ -41,10 +47,10 @@ class Reopen(Struct, frozen=True, tag=True):
     """From the master: the log files were opened afresh; their descriptors come along."""
 
 
-Message: TypeAlias = Ready | Retire | Adopt | Listen | Reopen
+Message: TypeAlias = Ready | RecycleMe | Retire | Adopt | Listen | Reopen
 
 _encoder: Final = msgpack.Encoder()
-_decoder: Final = msgpack.Decoder(Ready | Retire | Adopt | Listen | Reopen)
+_decoder: Final = msgpack.Decoder(Ready | RecycleMe | Retire | Adopt | Listen | Reopen)
 
 
 class Channel:

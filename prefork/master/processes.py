@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, channel_pair
+from prefork.ipc.scoreboard import Row
 
 # What a signal may do between the fork and the moment when the worker takes care of it.
 IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
@@ -31,11 +32,18 @@ IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
 
 
 class Process(Struct, frozen=True):
-    """A forked worker; the descriptors are the master's."""
+    """A forked worker; the descriptors are the master's. `listeners` are those that it was given, in all."""
 
     pid: int
     pidfd: int
     channel: Channel
+    row: Row
+    listeners: set[socket.socket]
+
+    def dump(self) -> None:
+        """Have it write the stacks of its threads to descriptor 2."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGUSR2)
 
     def kill(self) -> None:
         """End it at once."""
@@ -61,8 +69,10 @@ def ending(code: int, status: int) -> str:
     return f"exit status {status}" if code == os.CLD_EXITED else f"killed by {signal.Signals(status).name}"
 
 
-def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> Process:
+def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> tuple[int, Channel]:
     """Fork a worker that does `work`, after `leave_behind` has closed what is the master's alone.
+
+    Returns its pid and the master's end of the channel to it.
 
     Raises:
         OSError: the system refused.
@@ -81,7 +91,7 @@ def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> P
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-    return Process(pid, os.pidfd_open(pid), ours)
+    return pid, ours
 
 
 def _be_worker(work: Callable[[Channel], None], channel: Channel, leave_behind: Callable[[], None]) -> NoReturn:

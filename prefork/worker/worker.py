@@ -4,6 +4,7 @@ It is told by messages of the master, by SIGTERM, or by the end of file of its c
 master that was killed. Leaving is the same in each case: listen no more, finish what has begun, exit.
 """
 
+import faulthandler
 import signal
 import socket
 import time
@@ -13,8 +14,9 @@ from msgspec import Struct
 
 from prefork.http.messages import Limits
 from prefork.http.protocol import Protocol, Respond, Service, Waiting
-from prefork.ipc.channel import Adopt, Listen, Ready, Reopen, Retire
+from prefork.ipc.channel import Adopt, Listen, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.handover import Handover
+from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
@@ -23,12 +25,14 @@ from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Moved
 from prefork.worker.observing import observer
+from prefork.worker.wearing import Wear, Wearing
 
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 OBEYED: Final = signal.SIGTERM
+DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads to descriptor 2, even while C code holds the GIL
 IGNORED: Final = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
+    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
 
 
@@ -39,6 +43,8 @@ class Terms(Struct, frozen=True):
     limits: Limits
     timeouts: Timeouts
     graceful_timeout: float
+    hang_timeout: float = 0.0
+    wear: Wear = Wear()
     show_heads: bool = False
 
 
@@ -71,7 +77,10 @@ class Worker:
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
         self._departures: Departures | None = None
-        self._tick = tick_of(terms.timeouts)
+        self._tick = tick_of(terms.timeouts, terms.hang_timeout)
+        self._row = seat.row
+        self._row[HEARTBEAT] = int(self._loop.now * 1e9)
+        self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
         self._signals = self._catch_signals()
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
@@ -89,6 +98,7 @@ class Worker:
         reader, writer = socket.socketpair()
         reader.settimeout(0)
         writer.settimeout(0)
+        faulthandler.register(DUMPING, all_threads=True)
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(OBEYED, lambda _number, _frame: None)
@@ -117,10 +127,20 @@ class Worker:
             connection.expire()
         for acceptor in self._acceptors:
             acceptor.resume()
+        self._tell(now)
         if self._access_log is not None and self._access_log.lost:
             self._log.warning("access log lines lost", count=self._access_log.lost)
             self._access_log.lost = 0
         return min(now + self._tick, self._date_due)
+
+    def _tell(self, now: float) -> None:
+        """Tell the master how it goes, and when it has been long enough."""
+        self._row[HEARTBEAT] = int(now * 1e9)
+        self._row[CONNECTIONS] = len(self._connections)
+        self._row[REQUESTS] = self._service.requests
+        if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
+            self._wearing = None
+            self._channel.send(RecycleMe(reason))
 
     def _set_date(self, now: float) -> None:
         wall = time.time()
@@ -150,7 +170,7 @@ class Worker:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
                 self._files.adopt(fds)
-            case Ready(), _:
+            case ((Ready() | RecycleMe()), _):
                 raise AssertionError("only workers say that")
 
     def _retire(self, timeout: float, *, for_good: bool) -> None:
