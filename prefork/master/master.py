@@ -24,8 +24,9 @@ from prefork.master import fleet as f
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
 from prefork.master.heartbeats import Heartbeats
+from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
-from prefork.master.processes import Process, fork
+from prefork.master.processes import Process, fork, strangers
 from prefork.master.reports import Reports
 from prefork.master.supervisor import decide, next_deadline, overdue
 
@@ -44,6 +45,7 @@ class Master:
         self._processes: dict[int, Process] = {}
         self._scoreboard = Scoreboard()
         self._heartbeats = Heartbeats()
+        self._oom_kills = OomKills()
         self._poller = Poller()
 
     def run(self) -> None:
@@ -52,7 +54,7 @@ class Master:
         Raises:
             StartError: 70 when no worker ever got ready.
         """
-        self._poller.catch((*OBEYED, signal.SIGUSR2), self._on_signal)
+        self._poller.catch((*OBEYED, signal.SIGUSR2, signal.SIGCHLD), self._on_signal)
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
         try:
@@ -96,7 +98,10 @@ class Master:
     # Signals
 
     def _on_signal(self, number: int) -> None:
-        if number in OBEYED:
+        if number == signal.SIGCHLD:
+            for pid in strangers({each.pid for each in self._processes.values()}):
+                os.waitpid(pid, os.WNOHANG)  # reaped, and never blamed
+        elif number in OBEYED:
             self._log.info("signal", name=signal.Signals(number).name)
             OBEYED[number](self)
 
@@ -175,11 +180,11 @@ class Master:
             generation.work(Seat(action.slot, action.generation, listeners, channel, row))
 
         try:
-            pid, channel = fork(work, self._leave_behind)
+            pid, pidfd, channel = fork(work, self._leave_behind)
         except OSError as error:
             self._scoreboard.give_back(row)
             return f.SpawnFailed(action.key, f"can't fork: {error.strerror}")
-        process = Process(pid, os.pidfd_open(pid), channel, row, set(listeners))
+        process = Process(pid, pidfd, channel, row, set(listeners))
         self._processes[action.key] = process
         self._poller.watch(process.pidfd, lambda: self._on_exit(action.key))
         self._poller.watch(channel.fileno(), lambda: self._on_message(action.key))
@@ -194,12 +199,15 @@ class Master:
 
     def retire(self, action: f.Retire) -> None:
         """Tell a worker to leave, and bring it together with its heirs."""
-        ends = []
-        for heir in action.heirs:
-            ours, theirs = handover_pair()
-            ends.append(ours)
-            self._tell(heir, Adopt(), [theirs.fileno()])
-            theirs.close()
+        ends: list[socket.socket] = []
+        try:
+            for heir in action.heirs:
+                ours, theirs = handover_pair()
+                ends.append(ours)
+                self._tell(heir, Adopt(), [theirs.fileno()])
+                theirs.close()
+        except OSError as error:  # EMFILE: what it has no heir for it closes with the next answer
+            self._log.error("no handover", **self._names(action.key), reason=error.strerror)
         message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
         self._tell(action.key, message, [each.fileno() for each in ends])
         for end in ends:
@@ -266,7 +274,9 @@ class Master:
         self._scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno()):
             self._poller.forget(fd)
-        reason = process.reap()
+        reason, killed = process.reap()
+        if killed and self._oom_kills.new():
+            reason += ", out of memory"
         self._log.info("worker exited", **names, reason=reason)
         self._happen(f.WorkerExited(key, reason))
 
