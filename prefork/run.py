@@ -22,7 +22,7 @@ from prefork.http.protocol import Respond
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
 from prefork.master.cpus import allowed_cpus
-from prefork.master.daemon import Verdict, detach
+from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
 from prefork.master.identity import look_up
@@ -33,6 +33,7 @@ from prefork.master.reports import Reports
 from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
 from prefork.worker.privileges import become
+from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, Worker, timeouts
 
 
@@ -42,6 +43,7 @@ def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
     Raises:
         StartError: the service can't start; where it was to be a daemon, the command says so and not the daemon.
     """
+    fill_closed_streams()
     if loaded.config.daemon and loaded.config.log == "-":
         Log("master", loaded.config.log_level).warning(
             "a daemon has no standard error; set log to a file to keep its log"
@@ -174,6 +176,8 @@ def terms(config: Config, respond: Respond) -> Terms:
             write=config.write_timeout,
         ),
         graceful_timeout=config.graceful_timeout,
+        hang_timeout=config.hang_timeout,
+        wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",
     )
 

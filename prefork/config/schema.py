@@ -25,6 +25,7 @@ _PARAMETER: Final = rf'[ \t]*;[ \t]*{_TCHARS}=(?:{_TCHARS}|"[ !#-\[\]-~]*")'  # 
 _UNFIT: Final = r"\x00-\x1f\x7f\ud800-\udfff"  # not in a path or a name: controls, and bytes that are no UTF-8
 
 _timeout: Final = duration(0.001, 24 * 3600.0)
+_timeout_or_off: Final = duration(0, 24 * 3600.0)
 _log: Final = text('"-" or a path', "PATH", f"[^{_UNFIT}]+")
 _access_log: Final = text('"off", "-" or a path', "PATH", f"[^{_UNFIT}]+")
 _path: Final = text("a path", "PATH", f"[^{_UNFIT}]+")
@@ -36,6 +37,7 @@ _levels: Final = choice("error", "warning", "info", "debug")
 _listening = partial(Option, Group.LISTENING)
 _processes = partial(Option, Group.PROCESSES)
 _lifecycle = partial(Option, Group.LIFECYCLE, Reload.LIVE)
+_recycling = partial(Option, Group.LIFECYCLE, Reload.WORKERS)
 _limits = partial(Option, Group.LIMITS, Reload.WORKERS)
 _logging = partial(Option, Group.LOGGING, Reload.WORKERS)
 _hello = partial(Option, Group.HELLO, Reload.WORKERS)
@@ -82,9 +84,26 @@ class Config(Struct, frozen=True, kw_only=True):
 
     boot_timeout: Annotated[float, _lifecycle(_timeout, "A new worker must be ready within this.")] = 60.0
     graceful_timeout: Annotated[float, _lifecycle(_timeout, "A leaving worker must finish within this.")] = 30.0
+    hang_timeout: Annotated[float, _lifecycle(_timeout_or_off, "A worker that hangs this long is killed; 0 never.")] = (
+        30.0
+    )
+    shutdown_delay: Annotated[float, _lifecycle(_timeout_or_off, "Go on accepting for this long after TERM.")] = 0.0
+    surge: Annotated[int, _lifecycle(whole_number(1, 1024), "Most extra workers while others are replaced.")] = 1
+    max_old_generations: Annotated[
+        int, _lifecycle(whole_number(1, 100), "Most generations that may still be leaving.")
+    ] = 2
     max_spawn_failures: Annotated[
         int, _lifecycle(whole_number(1, 1000), "Failures in a row at start before giving up.")
     ] = 3
+
+    max_requests: Annotated[
+        int, _recycling(whole_number(0, 10**12), "Replace a worker after so many requests; 0 never.")
+    ] = 0
+    max_lifetime: Annotated[
+        float, _recycling(duration(0, 366 * 24 * 3600.0), "Replace a worker after this time; 0 never.")
+    ] = 0.0
+    max_memory: Annotated[int, _recycling(size(0, _TIB), "Replace a worker that holds more; 0 never.")] = 0
+    recycle_jitter: Annotated[int, _recycling(whole_number(0, 100), "Percent by which workers may outlive these.")] = 10
 
     keep_alive_timeout: Annotated[float, _limits(_timeout, "An idle connection is closed after this.")] = 15.0
     header_timeout: Annotated[float, _limits(_timeout, "A request's head must arrive within this.")] = 10.0

@@ -8,6 +8,8 @@ import re
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 from prefork.http.messages import Rejection
 
 CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
@@ -16,23 +18,23 @@ LONGEST_CHUNK_LINE: Final = 4096  # bytes; RFC 9112 §7.1.1: limit the total len
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
 
 
-class FixedBody:
-    """A body whose length in bytes was given by Content-Length."""
+class FixedBody(Struct, tag=True):
+    """A body whose length in bytes was given by Content-Length; raises Rejection 413 for one over the limit."""
 
-    __slots__ = ("_missing",)
+    missing: int
+    limit: int
 
-    def __init__(self, length: int, limit: int) -> None:
-        if length > limit:
+    def __post_init__(self) -> None:
+        if self.missing > self.limit:
             raise Rejection(413, "request body too large")
-        self._missing = length
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it."""
-        if len(data) < self._missing:
-            self._missing -= len(data)
+        if len(data) < self.missing:
+            self.missing -= len(data)
             return None
-        rest = data[self._missing :]
-        self._missing = 0
+        rest = data[self.missing :]
+        self.missing = 0
         return rest
 
 
@@ -45,17 +47,14 @@ class Part(Enum):
     TRAILERS = "trailer section"
 
 
-class ChunkedBody:
-    """A body in chunks; chunk extensions and the trailer section are bounded, and dropped."""
+class ChunkedBody(Struct, tag=True):
+    """A body in chunks, of at most `left` bytes more; chunk extensions and the trailer section are bounded, and dropped."""
 
-    __slots__ = ("_left", "_missing", "_part", "_trailers", "_unread")
-
-    def __init__(self, limit: int) -> None:
-        self._left = limit
-        self._part = Part.SIZE
-        self._missing = 0
-        self._unread = b""
-        self._trailers = 0
+    left: int
+    part: Part = Part.SIZE
+    missing: int = 0
+    unread: bytes = b""
+    trailers: int = 0
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it.
@@ -63,19 +62,19 @@ class ChunkedBody:
         Raises:
             Rejection: 400 for a malformed chunk, 413 when there are too many bytes, 431 for too long a trailer section.
         """
-        data = self._unread + data
+        data = self.unread + data
         while True:
-            if self._part is Part.DATA:
-                if len(data) <= self._missing:
-                    self._missing -= len(data)
-                    self._unread = b""
+            if self.part is Part.DATA:
+                if len(data) <= self.missing:
+                    self.missing -= len(data)
+                    self.unread = b""
                     return None
-                data = data[self._missing :]
-                self._part = Part.END
+                data = data[self.missing :]
+                self.part = Part.END
             line, found, rest = data.partition(b"\r\n")
             if not found:
                 self._check_length(line.removesuffix(b"\r"))
-                self._unread = line
+                self.unread = line
                 return None
             data = rest
             if self._take_line(line):
@@ -83,20 +82,20 @@ class ChunkedBody:
 
     def _check_length(self, line: bytes) -> None:
         """Refuse a line, whole or not yet, that is too long."""
-        if self._part is Part.SIZE and len(line) > LONGEST_CHUNK_LINE:
+        if self.part is Part.SIZE and len(line) > LONGEST_CHUNK_LINE:
             raise Rejection(400, "chunk extensions too long")
-        if self._part is Part.END and line:
+        if self.part is Part.END and line:
             raise Rejection(400, "chunk data longer than its size")
-        if self._part is Part.TRAILERS and self._trailers + len(line) > LONGEST_TRAILERS:
+        if self.part is Part.TRAILERS and self.trailers + len(line) > LONGEST_TRAILERS:
             raise Rejection(431, "trailer section too large")
 
     def _take_line(self, line: bytes) -> bool:
         """Take one line of the framing; return True when it was the last of the body."""
         self._check_length(line)
-        if self._part is Part.SIZE:
+        if self.part is Part.SIZE:
             self._take_size(line)
-        elif self._part is Part.END:
-            self._part = Part.SIZE
+        elif self.part is Part.END:
+            self.part = Part.SIZE
         elif not line:
             return True
         else:
@@ -107,13 +106,13 @@ class ChunkedBody:
         match = CHUNK_SIZE(line)
         if match is None:
             raise Rejection(400, "malformed chunk size")
-        self._missing = int(match[1], 16)
-        self._left -= self._missing
-        if self._left < 0:
+        self.missing = int(match[1], 16)
+        self.left -= self.missing
+        if self.left < 0:
             raise Rejection(413, "request body too large")
-        self._part = Part.DATA if self._missing else Part.TRAILERS
+        self.part = Part.DATA if self.missing else Part.TRAILERS
 
     def _take_trailer(self, line: bytes) -> None:
-        self._trailers += len(line)
+        self.trailers += len(line)
         if not TRAILER(line):
             raise Rejection(400, "malformed trailer field")

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 from prefork.http.body import ChunkedBody, FixedBody
 from prefork.http.head import Heads
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Rejection, Request, Response
@@ -43,6 +45,17 @@ LAST: Final = Waiting.LAST
 HEAD: Final = Waiting.HEAD
 BODY: Final = Waiting.BODY
 NOTHING: Final = Waiting.NOTHING
+
+
+class Parcel(Struct, frozen=True):
+    """All that a connection is besides its socket, while no answer is owed: what it takes to go on elsewhere.
+
+    `unread` is the beginning of a head; `head` that of the request whose `body` is being received.
+    """
+
+    unread: bytes = b""
+    head: bytes = b""
+    body: FixedBody | ChunkedBody | None = None
 
 
 class Service:
@@ -96,6 +109,23 @@ class Protocol:
                     self.peer_is_done = True
                 return service.renderer.rendered[framing].get(response) or service.renderer.render(response, framing)
         return self._receive(data)
+
+    def leave(self) -> Parcel | None:
+        """Return what it takes to go on elsewhere, None after the last answer. The bytes that were read are in it."""
+        if self.waiting_for is NOTHING:
+            return None
+        return Parcel(self._unread, self._head if self._body is not None else b"", self._body)
+
+    def resume(self, parcel: Parcel) -> None:
+        """Go on where another left; for a protocol that has not received anything yet."""
+        self._unread = parcel.unread
+        if parcel.body is not None:
+            self._head = parcel.head
+            self._request = self._service.heads.get(parcel.head)
+            self._body = parcel.body
+            self.waiting_for = BODY
+        elif parcel.unread:
+            self.waiting_for = HEAD
 
     def drain(self) -> None:
         """Let the next answer be the last."""

@@ -18,14 +18,25 @@ class Ready(Struct, frozen=True, tag=True):
     """From the worker: it serves."""
 
 
+class RecycleMe(Struct, frozen=True, tag=True):
+    """From the worker: it has served for long enough; `reason` says what it has reached."""
+
+    reason: str
+
+
 class Retire(Struct, frozen=True, tag=True):
     """From the master: stop accepting, finish, exit within `timeout` seconds.
 
-    `for_good`: nobody comes after it, so that idle connections are closed at once and not at their next request.
+    The ends of handovers to other workers come along, to whom connections move. Without any, each connection is closed
+    with its next answer; `for_good`, because nobody comes after it, the idle ones at once.
     """
 
     timeout: float
     for_good: bool
+
+
+class Adopt(Struct, frozen=True, tag=True):
+    """From the master: take over the connections that come through the handover whose end comes along."""
 
 
 class Listen(Struct, frozen=True, tag=True):
@@ -36,10 +47,10 @@ class Reopen(Struct, frozen=True, tag=True):
     """From the master: the log files were opened afresh; their descriptors come along."""
 
 
-Message: TypeAlias = Ready | Retire | Listen | Reopen
+Message: TypeAlias = Ready | RecycleMe | Retire | Adopt | Listen | Reopen
 
 _encoder: Final = msgpack.Encoder()
-_decoder: Final = msgpack.Decoder(Ready | Retire | Listen | Reopen)
+_decoder: Final = msgpack.Decoder(Ready | RecycleMe | Retire | Adopt | Listen | Reopen)
 
 
 class Channel:

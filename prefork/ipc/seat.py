@@ -5,6 +5,7 @@ import socket
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel
+from prefork.ipc.scoreboard import Row
 
 
 class Seat(Struct, frozen=True):
@@ -14,3 +15,4 @@ class Seat(Struct, frozen=True):
     generation: int
     listeners: tuple[socket.socket, ...]
     channel: Channel
+    row: Row

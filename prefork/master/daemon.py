@@ -6,7 +6,6 @@ with the same exit status as if it had never detached.
 """
 
 import os
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
@@ -52,7 +51,6 @@ def detach(keep: Iterable[int] = ()) -> Verdict:
         SystemExit: 0, where the command was called, when the daemon is ready.
         StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't detach.
     """
-    _fill_closed_streams()
     reader, writer = os.pipe()
     try:
         child = os.fork()
@@ -93,8 +91,10 @@ def _report(pipe: int, child: int) -> NoReturn:
     raise StartError(verdict[0], verdict[1:].decode(errors="replace"))
 
 
-def _fill_closed_streams() -> None:
-    """Open /dev/null where the caller closed a standard stream, else the pipe would take its number."""
-    sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115 - for life
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - for life
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115 - for life
+def fill_closed_streams() -> None:
+    """Open /dev/null where the caller closed a standard stream, else the next descriptor would take its number."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free

@@ -18,13 +18,17 @@ class Phase(Enum):
     EMPTY = "empty"  # its process is about to be forked
     STARTING = "starting"
     READY = "ready"
+    HUNG = "hung"  # its stacks are being written; it is killed at the deadline
     RETIRING = "retiring"
     BACKOFF = "backoff"  # no process; one is forked at the deadline
     GONE = "gone"  # dropped from the fleet
 
 
 class Place(Struct, frozen=True):
-    """One worker's place. `failures` in a row decide how long the next fork is put off."""
+    """One worker's place.
+
+    `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like.
+    """
 
     key: int
     slot: int
@@ -33,6 +37,7 @@ class Place(Struct, frozen=True):
     pid: int | None = None
     failures: int = 0
     deadline: float | None = None
+    worn: bool = False
 
 
 class Wanted(Struct, frozen=True):
@@ -43,6 +48,8 @@ class Wanted(Struct, frozen=True):
     surge: int = 1
     boot_timeout: float = 60.0
     graceful_timeout: float = 30.0
+    shutdown_delay: float = 0.0
+    max_old_generations: int = 2
     max_spawn_failures: int = 3
 
 
@@ -57,7 +64,7 @@ class Ending(Enum):
 class Fleet(Struct, frozen=True):
     """All places by their keys. `fallback` is what was wanted before a reload that is still under way.
 
-    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been.
+    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been. `ends_at` is when it begins to end, after a shutdown_delay.
     """
 
     wanted: Wanted
@@ -68,6 +75,7 @@ class Fleet(Struct, frozen=True):
     failures: int = 0
     announced: bool = False
     ending: Ending | None = None
+    ends_at: float | None = None
     reason: str = ""
 
 
@@ -104,6 +112,18 @@ class DeadlinePassed(Struct, frozen=True):
     key: int
 
 
+class HeartbeatStale(Struct, frozen=True):
+    """The worker's loop has not turned for hang_timeout, though it was not stopped."""
+
+    key: int
+
+
+class RecycleAsked(Struct, frozen=True):
+    """The worker has served for long enough, or grown too large."""
+
+    key: int
+
+
 class RetireAsked(Struct, frozen=True):
     """The fleet no longer wants this place."""
 
@@ -123,13 +143,19 @@ class ResizeAsked(Struct, frozen=True):
 
 
 class StopAsked(Struct, frozen=True):
-    """The service is to end."""
+    """The service is to end; gracefully it does so after shutdown_delay, or when it is asked again."""
 
     ending: Ending
 
 
-PlaceEvent: TypeAlias = Spawned | SpawnFailed | WorkerReady | WorkerExited | DeadlinePassed | RetireAsked
-FleetEvent: TypeAlias = ReloadAsked | ResizeAsked | StopAsked
+class DelayPassed(Struct, frozen=True):
+    """The shutdown_delay is over."""
+
+
+PlaceEvent: TypeAlias = (
+    Spawned | SpawnFailed | WorkerReady | WorkerExited | DeadlinePassed | HeartbeatStale | RecycleAsked | RetireAsked
+)
+FleetEvent: TypeAlias = ReloadAsked | ResizeAsked | StopAsked | DelayPassed
 Event: TypeAlias = PlaceEvent | FleetEvent
 
 
@@ -142,9 +168,13 @@ class Spawn(Struct, frozen=True):
 
 
 class Retire(Struct, frozen=True):
-    """Tell the worker to leave; `for_good` when nobody comes after it, so that it closes idle connections too."""
+    """Tell the worker to leave and to hand its connections over to those in `heirs`.
+
+    `for_good` when nobody comes after it, so that it closes its idle connections at once.
+    """
 
     key: int
+    heirs: tuple[int, ...]
     for_good: bool
 
 
@@ -153,6 +183,12 @@ class Kill(Struct, frozen=True):
 
     key: int
     reason: str
+
+
+class DumpStacks(Struct, frozen=True):
+    """Have the worker write the stacks of its threads into the log, though it hangs."""
+
+    key: int
 
 
 class TakeOver(Struct, frozen=True):
@@ -195,9 +231,12 @@ class Finish(Struct, frozen=True):
     reason: str
 
 
-Action: TypeAlias = Spawn | Retire | Kill | TakeOver | Respawn | ServiceReady | Reloaded | ReloadFailed | Finish
+Action: TypeAlias = (
+    Spawn | Retire | Kill | DumpStacks | TakeOver | Respawn | ServiceReady | Reloaded | ReloadFailed | Finish
+)
 
 HEALTHY_AFTER: Final = 10.0  # seconds READY after which earlier failures are forgiven
 SHORTEST_BACKOFF: Final = 0.1  # seconds
 LONGEST_BACKOFF: Final = 30.0  # seconds
+DUMP_TIME: Final = 1.0  # seconds that a hung worker has for its stacks
 KILL_MARGIN: Final = 2.0  # seconds beyond graceful_timeout, at which a worker ends by itself

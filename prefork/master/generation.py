@@ -26,6 +26,9 @@ class Generation(Struct, frozen=True):
         return Wanted(
             workers=self.workers,
             generation=self.number,
+            surge=self.config.surge,
+            shutdown_delay=self.config.shutdown_delay,
+            max_old_generations=self.config.max_old_generations,
             boot_timeout=self.config.boot_timeout,
             graceful_timeout=self.config.graceful_timeout,
             max_spawn_failures=self.config.max_spawn_failures,

@@ -6,7 +6,6 @@ for anything but this epoll.
 
 import gc
 import os
-import select
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +15,18 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from prefork.config.errors import ConfigError
-from prefork.ipc.channel import Channel, Listen, Message, Ready, Reopen, Retire
+from prefork.ipc.channel import Adopt, Channel, Listen, Message, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.handover import handover_pair
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master import fleet as f
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
-from prefork.master.processes import Process, fork
+from prefork.master.heartbeats import Heartbeats
+from prefork.master.oom import OomKills
+from prefork.master.poller import Poller
+from prefork.master.processes import Process, fork, strangers
 from prefork.master.reports import Reports
 from prefork.master.supervisor import decide, next_deadline, overdue
 
@@ -39,9 +43,10 @@ class Master:
         self._reports = reports
         self._running = True
         self._processes: dict[int, Process] = {}
-        self._given: dict[int, set[socket.socket]] = {}  # the listeners that each worker serves
-        self._epoll = select.epoll()
-        self._handlers: dict[int, Callable[[], None]] = {}
+        self._scoreboard = Scoreboard()
+        self._heartbeats = Heartbeats()
+        self._oom_kills = OomKills()
+        self._poller = Poller()
 
     def run(self) -> None:
         """Serve until told to stop.
@@ -49,7 +54,7 @@ class Master:
         Raises:
             StartError: 70 when no worker ever got ready.
         """
-        self._signals, self._wakeup = self._catch_signals()
+        self._poller.catch((*OBEYED, signal.SIGUSR2, signal.SIGCHLD), self._on_signal)
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
         try:
@@ -60,13 +65,21 @@ class Master:
 
     def _loop(self) -> None:
         while self._running:
-            deadline = next_deadline(self._fleet)
-            timeout = -1 if deadline is None else max(0.0, deadline - monotonic())
-            for fd, _events in self._epoll.poll(timeout):
-                if handler := self._handlers.get(fd):  # else it ended earlier in this turn
-                    handler()
+            hang_timeout = self._current.config.hang_timeout
+            due = [each for each in (next_deadline(self._fleet), self._heartbeats.next_check(hang_timeout)) if each]
+            timeout = max(0.0, min(due) - monotonic()) if due else -1
+            self._poller.wait(timeout)
             while late := overdue(self._fleet, monotonic()):
                 self._happen(late)
+            self._check_heartbeats(hang_timeout)
+
+    def _check_heartbeats(self, hang_timeout: float) -> None:
+        now = monotonic()
+        check = self._heartbeats.next_check(hang_timeout)
+        if check is not None and now >= check:
+            ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
+            for key in self._heartbeats.stale({key: self._processes[key] for key in ready}, hang_timeout, now):
+                self._happen(f.HeartbeatStale(key))
 
     @property
     def _current(self) -> Generation:
@@ -79,25 +92,18 @@ class Master:
             self._fleet, actions = decide(self._fleet, events.pop(0), monotonic())
             outcomes = [PERFORM[type(action)](self, action) for action in actions]
             events += [outcome for outcome in outcomes if outcome is not None]
+        if self._fleet.ending is not None:
+            self._close_listeners()  # so that clients are refused as soon as the workers have left, and go elsewhere
 
     # Signals
 
-    def _catch_signals(self) -> tuple[socket.socket, socket.socket]:
-        """Have signals wake the epoll by their numbers; the handlers themselves do nothing."""
-        reader, writer = socket.socketpair()
-        reader.settimeout(0)
-        writer.settimeout(0)
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in (*OBEYED, signal.SIGUSR2):
-            signal.signal(number, lambda _number, _frame: None)
-        self._watch(reader.fileno(), self._on_signals)
-        return reader, writer
-
-    def _on_signals(self) -> None:
-        for number in self._signals.recv(4096):
-            if number in OBEYED:
-                self._log.info("signal", name=signal.Signals(number).name)
-                OBEYED[number](self)
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            for pid in strangers({each.pid for each in self._processes.values()}):
+                os.waitpid(pid, os.WNOHANG)  # reaped, and never blamed
+        elif number in OBEYED:
+            self._log.info("signal", name=signal.Signals(number).name)
+            OBEYED[number](self)
 
     def stop(self) -> None:
         """Finish what has begun, then end."""
@@ -114,7 +120,6 @@ class Master:
     def _end(self, ending: f.Ending) -> None:
         self._reports.stopping(ending)
         self._happen(f.StopAsked(ending))
-        self._close_listeners()  # so that clients are refused as soon as the workers have left, and go elsewhere
 
     def reload(self) -> None:
         """Replace the workers by some of the present configuration."""
@@ -169,41 +174,58 @@ class Master:
         """Fork a worker."""
         generation = self._generations[action.generation]
         listeners = self._listeners_of(action.slot)
+        row = self._scoreboard.take()
 
         def work(channel: Channel) -> None:
-            generation.work(Seat(action.slot, action.generation, listeners, channel))
+            generation.work(Seat(action.slot, action.generation, listeners, channel, row))
 
         try:
-            process = fork(work, self._leave_behind)
+            pid, pidfd, channel = fork(work, self._leave_behind)
         except OSError as error:
+            self._scoreboard.give_back(row)
             return f.SpawnFailed(action.key, f"can't fork: {error.strerror}")
+        process = Process(pid, pidfd, channel, row, set(listeners))
         self._processes[action.key] = process
-        self._given[action.key] = set(listeners)
-        self._watch(process.pidfd, lambda: self._on_exit(action.key))
-        self._watch(process.channel.fileno(), lambda: self._on_message(action.key))
-        return f.Spawned(action.key, process.pid)
+        self._poller.watch(process.pidfd, lambda: self._on_exit(action.key))
+        self._poller.watch(channel.fileno(), lambda: self._on_message(action.key))
+        return f.Spawned(action.key, pid)
 
     def _leave_behind(self) -> None:
         """In a forked worker: close what is the master's."""
-        self._epoll.close()
-        self._signals.close()
-        self._wakeup.close()
+        self._poller.close()
         for process in self._processes.values():
             process.forget()
         self._hooks.in_child()
 
     def retire(self, action: f.Retire) -> None:
-        """Tell a worker to leave."""
-        self._tell(action.key, Retire(self._fleet.wanted.graceful_timeout, action.for_good))
+        """Tell a worker to leave, and bring it together with its heirs."""
+        ends: list[socket.socket] = []
+        try:
+            for heir in action.heirs:
+                ours, theirs = handover_pair()
+                ends.append(ours)
+                self._tell(heir, Adopt(), [theirs.fileno()])
+                theirs.close()
+        except OSError as error:  # EMFILE: what it has no heir for it closes with the next answer
+            self._log.error("no handover", **self._names(action.key), reason=error.strerror)
+        message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
+        self._tell(action.key, message, [each.fileno() for each in ends])
+        for end in ends:
+            end.close()
 
     def kill(self, action: f.Kill) -> None:
         """End a worker."""
         self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
         self._processes[action.key].kill()
 
+    def dump_stacks(self, action: f.DumpStacks) -> None:
+        """Have a worker that hangs say where."""
+        self._log.error("worker hangs; its stacks follow", **self._names(action.key))
+        self._processes[action.key].dump()
+
     def take_over(self, action: f.TakeOver) -> None:
         """Give a worker the sockets that fall to it."""
-        given = self._given[action.key]
+        given = self._processes[action.key].listeners
         more = [each for each in self._listeners_of(action.slot) if each not in given]
         given.update(more)
         self._tell(action.key, Listen(), [each.fileno() for each in more])
@@ -249,10 +271,12 @@ class Master:
     def _on_exit(self, key: int) -> None:
         names = self._names(key)
         process = self._processes.pop(key)
-        del self._given[key]
+        self._scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno()):
-            self._forget(fd)
-        reason = process.reap()
+            self._poller.forget(fd)
+        reason, killed = process.reap()
+        if killed and self._oom_kills.new():
+            reason += ", out of memory"
         self._log.info("worker exited", **names, reason=reason)
         self._happen(f.WorkerExited(key, reason))
 
@@ -260,10 +284,17 @@ class Master:
         channel = self._processes[key].channel
         received = channel.receive()
         if received is None:
-            self._forget(channel.fileno())  # its exit will tell
-        elif isinstance(received[0], Ready):
-            self._log.info("worker ready", **self._names(key))
-            self._happen(f.WorkerReady(key))
+            self._poller.forget(channel.fileno())  # its exit will tell
+            return
+        match received[0]:
+            case Ready():
+                self._log.info("worker ready", **self._names(key))
+                self._happen(f.WorkerReady(key))
+            case RecycleMe(reason):
+                self._log.info("recycling worker", **self._names(key), reason=reason)
+                self._happen(f.RecycleAsked(key))
+            case _:
+                self._log.error("unexpected message", **self._names(key), message=type(received[0]).__name__)
 
     def _tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
         try:
@@ -281,14 +312,6 @@ class Master:
     def _close_listeners(self) -> None:
         for generation in self._generations.values():
             generation.listeners.close()
-
-    def _watch(self, fd: int, handler: Callable[[], None]) -> None:
-        self._epoll.register(fd, select.EPOLLIN)
-        self._handlers[fd] = handler
-
-    def _forget(self, fd: int) -> None:
-        if self._handlers.pop(fd, None):
-            self._epoll.unregister(fd)
 
 
 def has_terminal() -> bool:
@@ -315,6 +338,7 @@ PERFORM: Final[Mapping[type[f.Action], Callable[[Master, Any], f.Event | None]]]
     f.Spawn:        Master.spawn,
     f.Retire:       Master.retire,
     f.Kill:         Master.kill,
+    f.DumpStacks:   Master.dump_stacks,
     f.TakeOver:     Master.take_over,
     f.Respawn:      Master.report_respawn,
     f.ServiceReady: Master.announce,

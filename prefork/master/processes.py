@@ -8,13 +8,14 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, channel_pair
+from prefork.ipc.scoreboard import Row
 
 # What a signal may do between the fork and the moment when the worker takes care of it.
 IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
@@ -27,28 +28,36 @@ IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
     signal.SIGTTIN: signal.SIG_IGN,
     signal.SIGTTOU: signal.SIG_IGN,
     signal.SIGWINCH: signal.SIG_IGN,
+    signal.SIGCHLD: signal.SIG_DFL,
 }
 
 
 class Process(Struct, frozen=True):
-    """A forked worker; the descriptors are the master's."""
+    """A forked worker; the descriptors are the master's. `listeners` are those that it was given, in all."""
 
     pid: int
     pidfd: int
     channel: Channel
+    row: Row
+    listeners: set[socket.socket]
+
+    def dump(self) -> None:
+        """Have it write the stacks of its threads to descriptor 2."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGUSR2)
 
     def kill(self) -> None:
         """End it at once."""
         with suppress(ProcessLookupError):  # dead, and not reaped yet
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
-    def reap(self) -> str:
-        """Return how it ended, in words, and let it go; call it when the pidfd is readable."""
+    def reap(self) -> tuple[str, bool]:
+        """Return how it ended, in words, and whether by SIGKILL, and let it go; call it when the pidfd is readable."""
         result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         os.close(self.pidfd)
         self.channel.close()
         assert result is not None
-        return ending(result.si_code, result.si_status)
+        return ending(result.si_code, result.si_status), result.si_status == signal.SIGKILL
 
     def forget(self) -> None:
         """Close, in a sibling, the copies that it inherited: this one's master must be the only other end."""
@@ -61,8 +70,22 @@ def ending(code: int, status: int) -> str:
     return f"exit status {status}" if code == os.CLD_EXITED else f"killed by {signal.Signals(status).name}"
 
 
-def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> Process:
+def strangers(known: Collection[int]) -> list[int]:
+    """Return the pids of children that are not `known`: those of whoever became this program, or of an init's wards.
+
+    Empty where the kernel doesn't tell (proc(5), /proc/PID/task/TID/children).
+    """
+    try:
+        with open("/proc/thread-self/children", encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 8 ms of the start
+            return [pid for pid in map(int, file.read().split()) if pid not in known]
+    except OSError:
+        return []
+
+
+def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> tuple[int, int, Channel]:
     """Fork a worker that does `work`, after `leave_behind` has closed what is the master's alone.
+
+    Returns its pid, a pidfd and the master's end of the channel to it.
 
     Raises:
         OSError: the system refused.
@@ -70,18 +93,22 @@ def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> P
     ours, theirs = channel_pair()
     # A signal between fork and reset would run the master's handler in the child.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
+    pid = None
     try:
         pid = os.fork()
         if pid == 0:
             ours.close()
             _be_worker(work, theirs, leave_behind)
+        return pid, os.pidfd_open(pid), ours
     except OSError:
         ours.close()
+        if pid is not None:  # no descriptor left for its pidfd: it can't be watched, so it may not live
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-    return Process(pid, os.pidfd_open(pid), ours)
 
 
 def _be_worker(work: Callable[[Channel], None], channel: Channel, leave_behind: Callable[[], None]) -> NoReturn:

@@ -12,20 +12,25 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from prefork.master.fleet import (
+    DUMP_TIME,
     HEALTHY_AFTER,
     KILL_MARGIN,
     LONGEST_BACKOFF,
     SHORTEST_BACKOFF,
     Action,
     DeadlinePassed,
+    DelayPassed,
+    DumpStacks,
     Ending,
     Event,
     Finish,
     Fleet,
+    HeartbeatStale,
     Kill,
     Phase,
     Place,
     PlaceEvent,
+    RecycleAsked,
     ReloadAsked,
     Reloaded,
     ReloadFailed,
@@ -59,8 +64,12 @@ def decide(fleet: Fleet, event: Event, now: float) -> tuple[Fleet, Actions]:
             fleet = replace(fleet, wanted=wanted, fallback=fleet.fallback or fleet.wanted)
         case ResizeAsked(workers):
             fleet = replace(fleet, wanted=replace(fleet.wanted, workers=workers))
+        case StopAsked(Ending.GRACEFUL) if fleet.wanted.shutdown_delay and fleet.ends_at is None:
+            fleet = replace(fleet, ends_at=now + fleet.wanted.shutdown_delay)
         case StopAsked(ending):
             fleet, actions = stop(fleet, ending)
+        case DelayPassed():
+            fleet, actions = stop(fleet, Ending.GRACEFUL)
         case _:
             fleet, actions = step(fleet, event, now)
     fleet, more = reconcile(fleet, now)
@@ -70,13 +79,20 @@ def decide(fleet: Fleet, event: Event, now: float) -> tuple[Fleet, Actions]:
 
 def next_deadline(fleet: Fleet) -> float | None:
     """Return the moment at which `overdue` has something to tell, if any."""
-    return min((place.deadline for place in fleet.places.values() if place.deadline is not None), default=None)
+    return min((deadline for _, deadline in deadlines(fleet)), default=None)
 
 
-def overdue(fleet: Fleet, now: float) -> DeadlinePassed | None:
-    """Return an event for the first place whose deadline has passed; deciding about it may change all others."""
-    late = (each.key for each in fleet.places.values() if each.deadline is not None and each.deadline <= now)
-    return next(map(DeadlinePassed, late), None)
+def overdue(fleet: Fleet, now: float) -> Event | None:
+    """Return an event for the first deadline that has passed; deciding about it may change all others."""
+    return next((event for event, deadline in deadlines(fleet) if deadline <= now), None)
+
+
+def deadlines(fleet: Fleet) -> Iterator[tuple[Event, float]]:
+    if fleet.ends_at is not None and fleet.ending is None:
+        yield DelayPassed(), fleet.ends_at
+    for each in fleet.places.values():
+        if each.deadline is not None:
+            yield DeadlinePassed(each.key), each.deadline
 
 
 def step(fleet: Fleet, event: PlaceEvent, now: float) -> tuple[Fleet, Actions]:
@@ -141,8 +157,14 @@ def forgive(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[
 
 
 def kill(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    late = "boot_timeout" if place.phase is Phase.STARTING else "graceful_timeout"
-    return replace(place, deadline=None), (Kill(place.key, f"{late} passed"),)
+    return replace(place, deadline=None), (Kill(place.key, LATE[place.phase]),)
+
+
+LATE: Final[Mapping[Phase, str]] = {
+    Phase.STARTING: "boot_timeout passed",
+    Phase.HUNG: "hang_timeout passed",
+    Phase.RETIRING: "graceful_timeout passed",
+}
 
 
 def back_off(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
@@ -172,7 +194,30 @@ def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> t
     if fleet.ending in (Ending.FAST, Ending.CRASH_LOOP):
         return replace(place, deadline=None), (Kill(place.key, fleet.ending.value),)
     deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
-    return replace(place, deadline=deadline), (Retire(place.key, for_good=fleet.ending is not None),)
+    ending = fleet.ending is not None
+    heirs = () if ending else heirs_of(fleet, place)
+    return replace(place, deadline=deadline), (Retire(place.key, heirs, for_good=ending),)
+
+
+def heirs_of(fleet: Fleet, place: Place) -> tuple[int, ...]:
+    """Return the keys of those who take the place's connections over: its successor, else all that are ready."""
+    wanted = range(fleet.wanted.workers)
+    ready = [
+        each
+        for each in fleet.places.values()
+        if each.phase is Phase.READY and each.key != place.key and each.slot in wanted
+    ]
+    newest = [each for each in ready if is_newest(fleet, each)] or ready
+    successor = [each for each in newest if each.slot == place.slot]
+    return tuple(each.key for each in successor or newest)
+
+
+def diagnose(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return replace(place, deadline=now + DUMP_TIME), (DumpStacks(place.key),)
+
+
+def wear_out(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return replace(place, worn=True), ()
 
 
 def ignore(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
@@ -191,16 +236,25 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] 
     (Phase.READY,    DeadlinePassed):  (Phase.READY,     forgive),
     (Phase.READY,    WorkerExited):    (Phase.BACKOFF,   back_off),
     (Phase.READY,    RetireAsked):     (Phase.RETIRING,  ask_to_leave),
+    (Phase.READY,    HeartbeatStale):  (Phase.HUNG,      diagnose),
+    (Phase.READY,    RecycleAsked):    (Phase.READY,     wear_out),
+    (Phase.HUNG,     DeadlinePassed):  (Phase.HUNG,      kill),
+    (Phase.HUNG,     WorkerExited):    (Phase.BACKOFF,   back_off),
+    (Phase.HUNG,     RetireAsked):     (Phase.HUNG,      ignore),        # it will be killed in a moment
+    (Phase.HUNG,     RecycleAsked):    (Phase.HUNG,      ignore),        # the same
     (Phase.RETIRING, WorkerReady):     (Phase.RETIRING,  ignore),        # it crossed the request to leave
+    (Phase.RETIRING, RecycleAsked):    (Phase.RETIRING,  ignore),        # the same
     (Phase.RETIRING, DeadlinePassed):  (Phase.RETIRING,  kill),
     (Phase.RETIRING, WorkerExited):    (Phase.GONE,      ignore),
     (Phase.BACKOFF,  DeadlinePassed):  (Phase.EMPTY,     spawn),
     (Phase.BACKOFF,  RetireAsked):     (Phase.GONE,      ignore),
 }
 IMPOSSIBLE: Final[Mapping[type[PlaceEvent], tuple[Phase, ...]]] = {
-    Spawned:        (Phase.STARTING, Phase.READY, Phase.RETIRING, Phase.BACKOFF),  # answers a Spawn, which leads to EMPTY
-    SpawnFailed:    (Phase.STARTING, Phase.READY, Phase.RETIRING, Phase.BACKOFF),  # the same
-    WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.BACKOFF),                     # a worker says it once; no process
+    Spawned:        (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # only Spawn leads to EMPTY
+    SpawnFailed:    (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # the same
+    WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.HUNG, Phase.BACKOFF),         # a worker says it once; no process
+    HeartbeatStale: (Phase.EMPTY, Phase.STARTING, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # only READY is watched
+    RecycleAsked:   (Phase.EMPTY, Phase.STARTING, Phase.BACKOFF),                  # said once, after being ready
     WorkerExited:   (Phase.EMPTY, Phase.BACKOFF),                                  # no process
     DeadlinePassed: (Phase.EMPTY,),                                                # no deadline
     RetireAsked:    (Phase.EMPTY, Phase.RETIRING),                                 # EMPTY ends before it; it asks once
@@ -215,6 +269,9 @@ def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
         actions += take_over(fleet, place)
         fleet, more = step(fleet, RetireAsked(place.key), now)
         actions += more
+    for place in outlived(fleet):
+        fleet = replace(fleet, places={**fleet.places, place.key: replace(place, deadline=None)})
+        actions.append(Kill(place.key, "max_old_generations exceeded"))
     for slot in vacant(fleet):
         place = Place(fleet.next_key, slot, fleet.wanted.generation)
         fleet = replace(fleet, places={**fleet.places, place.key: place}, next_key=place.key + 1)
@@ -227,7 +284,7 @@ def staying(fleet: Fleet, slot: int) -> list[Place]:
 
 
 def is_newest(fleet: Fleet, place: Place) -> bool:
-    return place.generation == fleet.wanted.generation
+    return place.generation == fleet.wanted.generation and not place.worn
 
 
 def surplus(fleet: Fleet) -> list[Place]:
@@ -243,6 +300,14 @@ def surplus(fleet: Fleet) -> list[Place]:
             or (not is_newest(fleet, each) and (each.phase is not Phase.READY or each.slot in replaced))
         )
     ]
+
+
+def outlived(fleet: Fleet) -> list[Place]:
+    """Return the places that are cut, since too many generations are still leaving: those of the oldest."""
+    leaving = [each for each in fleet.places.values() if each.phase is Phase.RETIRING]
+    generations = sorted({each.generation for each in leaving if each.generation != fleet.wanted.generation})
+    oldest = generations[: -fleet.wanted.max_old_generations]
+    return [each for each in leaving if each.generation in oldest and each.deadline is not None]
 
 
 def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:

@@ -9,7 +9,7 @@ import socket
 from enum import Enum
 from typing import Final
 
-from prefork.http.protocol import BODY, REQUEST, Protocol, Waiting
+from prefork.http.protocol import BODY, REQUEST, Parcel, Protocol, Waiting
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
@@ -127,6 +127,25 @@ class Connection:
         self.on_readable(READABLE)  # a request may have arrived that no turn has seen yet
         if self in self._connections and self.waiting_for is Waiting.LAST:
             self._linger()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def resume(self, parcel: Parcel, since: float) -> None:
+        """Go on where the connection left in another process, waiting since then."""
+        self._protocol.resume(parcel)
+        self._waited_for = self._protocol.waiting_for
+        self.since = since
+
+    def leave(self) -> Parcel | None:
+        """Return what it takes to go on in another process, None while an answer is being sent or after the last."""
+        return None if self._unsent or self._to_drop else self._protocol.leave()
+
+    def forget(self) -> None:
+        """Let go of a connection that has gone to another process."""
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+        self._connections.discard(self)
 
     def close(self) -> None:
         """Close at once. The socket has no copy elsewhere, so the kernel takes it out of the epoll set."""

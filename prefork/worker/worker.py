@@ -4,6 +4,7 @@ It is told by messages of the master, by SIGTERM, or by the end of file of its c
 master that was killed. Leaving is the same in each case: listen no more, finish what has begun, exit.
 """
 
+import faulthandler
 import signal
 import socket
 import time
@@ -13,20 +14,25 @@ from msgspec import Struct
 
 from prefork.http.messages import Limits
 from prefork.http.protocol import Protocol, Respond, Service, Waiting
-from prefork.ipc.channel import Listen, Ready, Reopen, Retire
+from prefork.ipc.channel import Adopt, Listen, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.handover import Handover
+from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.loop import READABLE, Loop
+from prefork.worker.moving import Arrivals, Departures, Moved
 from prefork.worker.observing import observer
+from prefork.worker.wearing import Wear, Wearing
 
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 OBEYED: Final = signal.SIGTERM
+DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads to descriptor 2, even while C code holds the GIL
 IGNORED: Final = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
+    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
 
 
@@ -37,6 +43,8 @@ class Terms(Struct, frozen=True):
     limits: Limits
     timeouts: Timeouts
     graceful_timeout: float
+    hang_timeout: float = 0.0
+    wear: Wear = Wear()
     show_heads: bool = False
 
 
@@ -68,7 +76,11 @@ class Worker:
         self._connections: set[Connection] = set()
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
-        self._tick = tick_of(terms.timeouts)
+        self._departures: Departures | None = None
+        self._tick = tick_of(terms.timeouts, terms.hang_timeout)
+        self._row = seat.row
+        self._row[HEARTBEAT] = int(self._loop.now * 1e9)
+        self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
         self._signals = self._catch_signals()
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
@@ -86,6 +98,7 @@ class Worker:
         reader, writer = socket.socketpair()
         reader.settimeout(0)
         writer.settimeout(0)
+        faulthandler.register(DUMPING, all_threads=True)
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(OBEYED, lambda _number, _frame: None)
@@ -97,8 +110,14 @@ class Worker:
         self._acceptors += [Acceptor(each, self._loop, self._accepted, self._log) for each in listeners]
 
     def _accepted(self, sock: socket.socket, address: object) -> None:
+        self._connect(sock, address)
+
+    def _adopt(self, sock: socket.socket, moved: Moved) -> None:
+        self._connect(sock, peer_address(sock)).resume(moved.parcel, moved.since)
+
+    def _connect(self, sock: socket.socket, address: object) -> Connection:
         observe = self._observing(peer_name(address)) if self._observing else None
-        Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
+        return Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
 
     def _on_tick(self) -> float:
         now = self._loop.now
@@ -108,10 +127,20 @@ class Worker:
             connection.expire()
         for acceptor in self._acceptors:
             acceptor.resume()
+        self._tell(now)
         if self._access_log is not None and self._access_log.lost:
             self._log.warning("access log lines lost", count=self._access_log.lost)
             self._access_log.lost = 0
         return min(now + self._tick, self._date_due)
+
+    def _tell(self, now: float) -> None:
+        """Tell the master how it goes, and when it has been long enough."""
+        self._row[HEARTBEAT] = int(now * 1e9)
+        self._row[CONNECTIONS] = len(self._connections)
+        self._row[REQUESTS] = self._service.requests
+        if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
+            self._wearing = None
+            self._channel.send(RecycleMe(reason))
 
     def _set_date(self, now: float) -> None:
         wall = time.time()
@@ -130,17 +159,25 @@ class Worker:
             self._retire(self._terms.graceful_timeout, for_good=True)
             return
         match received:
-            case Retire(timeout, for_good), _:
+            case Retire(timeout, for_good), fds:
+                heirs = [Handover(socket.socket(fileno=fd)) for fd in fds]
+                self._departures = Departures(heirs, self._loop, self._log) if heirs else None
                 self._retire(timeout, for_good=for_good)
+            case Adopt(), fds:
+                for fd in fds:
+                    Arrivals(Handover(socket.socket(fileno=fd)), self._loop, self._adopt, self._log)
             case Listen(), fds:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
                 self._files.adopt(fds)
-            case Ready(), _:
+            case ((Ready() | RecycleMe()), _):
                 raise AssertionError("only workers say that")
 
     def _retire(self, timeout: float, *, for_good: bool) -> None:
-        """Listen no more, and let each connection end with its next answer; `for_good` ends the idle ones at once."""
+        """Listen no more. Connections move to the heirs; without any, each ends with its next answer, or at once.
+
+        At once are ended the idle ones, and `for_good`.
+        """
         deadline = self._loop.now + timeout
         if self._leaves_at is None:
             self._loop.after_turn.append(self._leave_when_done)
@@ -150,11 +187,15 @@ class Worker:
                 acceptor.accept_all()
             acceptor.leave()
         self._acceptors.clear()
-        for connection in list(self._connections):
-            connection.drain(close_idle=for_good)
+        if for_good or self._departures is None:
+            self._departures = None
+            for connection in list(self._connections):
+                connection.drain(close_idle=for_good)
 
     def _leave_when_done(self) -> None:
         assert self._leaves_at is not None
+        if self._departures is not None:
+            self._departures.move(self._connections)
         if self._connections and self._loop.now >= self._leaves_at:
             self._log.warning("connections cut", count=len(self._connections), reason="graceful_timeout passed")
             self._connections.clear()
@@ -168,6 +209,14 @@ def imf_fixdate(wall: float) -> bytes:
     return b"%b, %02d %b %d %02d:%02d:%02d GMT" % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
 
 
+def peer_address(sock: socket.socket) -> object:
+    """Return what accept(2) would give for the peer, None for one that has gone."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None
+
+
 def peer_name(address: object) -> bytes:
-    """Return the IP address of what accept(2) gave for the peer; a unix socket has none."""
-    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"
+    """Return the IP address of what accept(2) gave for the peer; a unix socket has none, nor one that has gone."""
+    return str(address[0]).encode() if isinstance(address, tuple) else b"-"

@@ -1,0 +1,58 @@
+"""What each worker tells about itself all the time, in memory that it shares with the master.
+
+A fixed row of numbers for each worker's place, written by that worker alone and at most once a tick, so that a request
+costs nothing more. The memory is a memfd: it survives the upgrade of the master, whose children keep it mapped. What a
+worker writes may be anything; who reads it must be able to stand that.
+"""
+
+import mmap
+import os
+from typing import Final
+
+ROWS: Final = 4096  # twice the most workers, and as many again that are retiring
+COLUMNS: Final = 8  # of 8 bytes: one cache line a row
+HEARTBEAT, CONNECTIONS, REQUESTS = range(3)
+LARGEST: Final = 2**64 - 1
+
+
+class Row:
+    """A worker's row. Numbers are kept within 64 bits, the heartbeat in nanoseconds of CLOCK_MONOTONIC."""
+
+    __slots__ = ("_cells", "number")
+
+    def __init__(self, number: int, cells: memoryview) -> None:
+        self.number = number
+        self._cells = cells
+
+    def __getitem__(self, column: int) -> int:
+        return int(self._cells[column])
+
+    def __setitem__(self, column: int, value: int) -> None:
+        self._cells[column] = min(value, LARGEST)
+
+
+class Scoreboard:
+    """All rows. The memory goes with the last process that has it mapped."""
+
+    def __init__(self, fd: int | None = None) -> None:
+        """Make a scoreboard, or map that of a descriptor, which is the scoreboard's then."""
+        size = ROWS * COLUMNS * 8
+        self.fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
+        os.ftruncate(self.fd, size)
+        self._cells = memoryview(mmap.mmap(self.fd, size)).cast("Q")
+        self._free = list(range(ROWS))
+
+    def take(self, number: int | None = None) -> Row:
+        """Return a row that nobody has, with nothing in it; or the one of this number, as it is."""
+        taken = self._free.pop(0) if number is None else number
+        row = Row(taken, self._cells[taken * COLUMNS : (taken + 1) * COLUMNS])
+        if number is None:
+            for column in range(COLUMNS):
+                row[column] = 0
+        else:
+            self._free.remove(number)
+        return row
+
+    def give_back(self, row: Row) -> None:
+        """Let the row of a dead worker be taken again, after all others."""
+        self._free.append(row.number)

@@ -1,0 +1,50 @@
+"""Notices workers whose loop no longer turns.
+
+A worker writes the time into its row of the scoreboard every tick. A late one hangs, unless it was stopped (by a debugger,
+by SIGSTOP) or the master was: what was not running could not beat, so both are excused until they have had their time again.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from prefork.ipc.scoreboard import HEARTBEAT
+from prefork.master.processes import Process
+
+CHECKS = 4  # in each hang_timeout
+
+
+class Heartbeats:
+    """Whom to watch, and until when each is excused; times in seconds of CLOCK_MONOTONIC."""
+
+    def __init__(self) -> None:
+        self._excused: dict[int, float] = {}
+        self._checked_at = 0.0
+
+    def next_check(self, hang_timeout: float) -> float | None:
+        """Return when to check again; None for never."""
+        return self._checked_at + hang_timeout / CHECKS if hang_timeout else None
+
+    def stale(self, processes: Mapping[int, Process], hang_timeout: float, now: float) -> list[int]:
+        """Return the keys of those that hang."""
+        if now - self._checked_at > hang_timeout / 2:  # we were not running ourselves
+            self._excuse(processes, now)
+        self._checked_at = now
+        late = [key for key, process in processes.items() if self._age(key, process, now) > hang_timeout]
+        stopped = [key for key in late if is_stopped(processes[key].pid)]
+        self._excuse(stopped, now)
+        self._excused = {key: until for key, until in self._excused.items() if key in processes}
+        return [key for key in late if key not in stopped]
+
+    def _excuse(self, keys: Iterable[int], now: float) -> None:
+        self._excused.update(dict.fromkeys(keys, now))
+
+    def _age(self, key: int, process: Process, now: float) -> float:
+        return now - max(process.row[HEARTBEAT] / 1e9, self._excused.get(key, 0.0))
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a signal or a debugger has stopped the process (proc(5), the state in /proc/PID/stat)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - pathlib costs 8 ms of the start
+            return file.read().rpartition(b") ")[2][:1] in b"tT"
+    except OSError:
+        return False

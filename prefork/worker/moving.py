@@ -1,0 +1,112 @@
+"""Moves connections from a worker that leaves to those that stay.
+
+Between two of its requests, or in the middle of one that is still arriving, a connection is its socket and a parcel of a
+few values: both go to an heir, and the client notices nothing. One that is being answered follows when its answer is sent.
+"""
+
+import socket
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct, msgpack
+
+from prefork.http.protocol import Parcel
+from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
+from prefork.logs import Log
+from prefork.worker.connection import Connection
+from prefork.worker.loop import READABLE, WRITABLE, Loop
+
+
+class Moved(Struct, frozen=True):
+    """A connection on its way, and since when it has waited, in seconds of CLOCK_MONOTONIC."""
+
+    since: float
+    parcel: Parcel
+
+
+_encode: Final = msgpack.Encoder().encode
+_decode: Final = msgpack.Decoder(Moved).decode
+
+
+class Departures:
+    """The leaving side: deals the connections out to its heirs, as fast as they take them."""
+
+    def __init__(self, heirs: Iterable[Handover], loop: Loop, log: Log) -> None:
+        self._heirs = list(heirs)
+        self._loop = loop
+        self._log = log
+
+    def move(self, connections: set[Connection]) -> None:
+        """Move those that can move now; call it again after every turn of the loop. Without an heir, drain them."""
+        movable = iter([each for each in connections if each.leave() is not None])
+        while some := list(islice(movable, MOST_AT_ONCE)):
+            if not self._heirs:
+                for connection in connections:
+                    connection.drain(close_idle=False)
+                return
+            if not self._move_some(some):
+                return
+
+    def close(self) -> None:
+        """Tell the heirs that all have come."""
+        for heir in self._heirs:
+            heir.close()
+
+    def _move_some(self, connections: list[Connection]) -> bool:
+        """Move these to the next heir; return False when it is behind: it will wake the loop when it has caught up."""
+        leaving = [(connection, parcel) for connection in connections if (parcel := packed(connection))]
+        heir = self._heirs[0]
+        while leaving:
+            try:
+                sent = heir.send([(parcel, connection.fileno()) for connection, parcel in leaving])
+            except BlockingIOError:
+                self._loop.watch(heir.fileno(), WRITABLE, lambda _events: self._loop.forget(heir.fileno()))
+                return False
+            except OSError as error:
+                self._log.error("heir gone", reason=error.strerror, left=len(leaving))
+                self._heirs.remove(heir)
+                heir.close()
+                return True
+            for connection, _parcel in leaving[:sent]:
+                connection.forget()
+            del leaving[:sent]
+        self._heirs.append(self._heirs.pop(0))
+        return True
+
+
+def packed(connection: Connection) -> bytes | None:
+    """Return the parcel in bytes; a connection with one that no message can carry is let go with its next answer."""
+    parcel = connection.leave()
+    if parcel is None:
+        return None
+    packed = _encode(Moved(connection.since, parcel))
+    if len(packed) <= LARGEST_PARCEL:
+        return packed
+    connection.drain(close_idle=False)
+    return None
+
+
+class Arrivals:
+    """The staying side: takes over what comes; `adopt` makes a connection of a socket and what was moved with it."""
+
+    def __init__(self, handover: Handover, loop: Loop, adopt: Callable[[socket.socket, Moved], None], log: Log) -> None:
+        self._handover = handover
+        self._loop = loop
+        self._adopt = adopt
+        self._log = log
+        self._count = 0
+        loop.watch(handover.fileno(), READABLE, self.on_readable)
+
+    def on_readable(self, _events: int) -> None:
+        """Take over the connections of one message, or end with the last."""
+        parcels, fds = self._handover.receive()
+        for parcel, fd in zip(parcels, fds, strict=False):
+            self._adopt(socket.socket(fileno=fd), _decode(parcel))
+        if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))
+            self._log.error("connections lost on their way", count=len(parcels) - len(fds), hint="raise LimitNOFILE")
+        self._count += len(fds)
+        if not parcels:
+            self._log.info("connections taken over", count=self._count)
+            self._loop.forget(self._handover.fileno())
+            self._handover.close()
