@@ -5,6 +5,7 @@ when its objects are gone.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -53,6 +54,8 @@ def _main(program: str, make_command: Callable[[], click.Command]) -> int:
     except (ConfigError, StartError) as error:
         click.echo(f"{program}: error: {error}", err=True)
         return error.status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _parse(program: str, command: click.Command) -> Step:

@@ -108,7 +108,7 @@ class LogFiles:
             try:
                 _replace(fd, _open(path))
             except OSError as error:
-                log.error("log file not reopened", path=path, reason=error.strerror)  # noqa: TRY400 - no traceback
+                log.error("log file not reopened", path=path, reason=error.strerror)
         return tuple(self.paths)
 
     def adopt(self, received: Sequence[int]) -> None:

@@ -6,6 +6,7 @@ Whatever a forked worker needs is put into its `work` here, so that the master k
 import os
 import platform
 import resource
+import signal
 from collections.abc import Callable
 from functools import partial
 
@@ -25,10 +26,11 @@ from prefork.master.cpus import allowed_cpus
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
-from prefork.master.identity import look_up
+from prefork.master.identity import Identity, look_up
 from prefork.master.listeners import Listeners, backlog_warning, open_listeners
-from prefork.master.master import Master
+from prefork.master.master import OBEYED, Master
 from prefork.master.pidfile import PidFile
+from prefork.master.poller import Poller
 from prefork.master.reports import Reports
 from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
@@ -69,6 +71,8 @@ class Program:
     def run(self) -> int:
         """Serve until told to stop, and return the exit status; raises StartError."""
         config = self._loaded.config
+        self._poller = Poller()
+        self._poller.catch((*OBEYED, signal.SIGUSR2, signal.SIGCHLD))
         if self._pid_file is not None:
             self._pid_file.acquire()
         try:
@@ -100,7 +104,7 @@ class Program:
             on_ready=self._on_ready,
             in_child=self._in_child,
         )
-        Master(generation, hooks, self._log, Reports(self._log, notifier)).run()
+        Master(generation, hooks, self._log, Reports(self._log, notifier), self._poller).run()
         return os.EX_OK
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
@@ -111,10 +115,11 @@ class Program:
     def _work(self, config: Config, files: LogFiles, seat: Seat) -> None:
         """Be a worker."""
         setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
+        log = Log(f"worker-{seat.slot}", config.log_level)
         if self._identity is not None:
-            become(self._identity.uid, self._identity.gid, self._identity.name)
+            change_identity(self._identity, log)
         respond = hello(body=config.hello.body, content_type=config.hello.content_type, status=config.hello.status)
-        Worker(seat, terms(config, respond), Log(f"worker-{seat.slot}", config.log_level), files).run()
+        Worker(seat, terms(config, respond), log, files).run()
 
     def _renew(self, previous: Generation, number: int) -> Generation:
         config = self._reread().config
@@ -156,6 +161,15 @@ class Program:
             self._log.warning(warning)
         if os.geteuid() == 0 and self._identity is None:
             self._log.warning("workers run as root; set user to let them run as somebody else")
+
+
+def change_identity(identity: Identity, log: Log) -> None:
+    """Become the workers' user, or end with status 77 and say why."""
+    try:
+        become(identity.uid, identity.gid, identity.name)
+    except (OSError, RuntimeError) as error:
+        log.error("worker can't become its user", user=identity.name, reason=error)
+        raise SystemExit(os.EX_NOPERM) from None
 
 
 def raise_descriptor_limit() -> None:

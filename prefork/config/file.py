@@ -35,7 +35,7 @@ def read_file(path: str) -> Iterator[Setting]:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs 8 ms of the start
+        with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         status = NO_PERMISSION if isinstance(error, PermissionError) else NO_INPUT

@@ -6,6 +6,7 @@ with the same exit status as if it had never detached.
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
@@ -51,6 +52,7 @@ def detach(keep: Iterable[int] = ()) -> Verdict:
         SystemExit: 0, where the command was called, when the daemon is ready.
         StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't detach.
     """
+    fill_closed_streams()
     reader, writer = os.pipe()
     try:
         child = os.fork()
@@ -72,7 +74,7 @@ def _leave_session(keep: list[int]) -> None:
     daemon.DaemonContext(
         detach_process=True,
         files_preserve=keep,
-        working_directory=os.getcwd(),  # noqa: PTH109 - pathlib costs 8 ms of the start. Relative paths keep their meaning.
+        working_directory=os.getcwd(),
         umask=UMASK,
         signal_map={},  # by default it ignores TTIN and TTOU, which resize the service
         prevent_core=False,  # the limit that the caller set holds
@@ -98,3 +100,6 @@ def fill_closed_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for life
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for life
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - for life

@@ -65,6 +65,11 @@ class Listeners(Struct, frozen=True):
         """The addresses that are really listened on."""
         return tuple(member.bound for member in self.members)
 
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """All sockets of all addresses."""
+        return tuple(each for member in self.members for each in member.sockets)
+
     def for_slot(self, slot: int, slots: int) -> tuple[socket.socket, ...]:
         """Return the sockets that slot `slot` of `slots` serves; together the slots serve all of them."""
         return tuple(
@@ -135,7 +140,7 @@ def open_listeners(
 def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
     """Return what to say when the kernel cuts `backlog`; None where it doesn't, or can't be asked."""
     try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 8 ms of the start
+        with open(path, encoding="ascii") as file:
             cap = int(file.read())
     except (OSError, ValueError):
         return None
@@ -198,10 +203,10 @@ def _open_unix(address: Unix, mode: int, backlog: int, undo: ExitStack) -> Liste
     _unlink(temporary)
     fresh.bind(temporary)
     try:
-        os.chmod(temporary, mode)  # noqa: PTH101 - pathlib costs 8 ms of the start
+        os.chmod(temporary, mode)
         fresh.listen(backlog)
         listener = Listener(address, (fresh,), _identity(temporary))
-        os.rename(temporary, address.path)  # noqa: PTH104 - pathlib costs 8 ms of the start
+        os.rename(temporary, address.path)
     except OSError:
         _unlink(temporary)
         raise
@@ -254,4 +259,4 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 def _unlink(path: str) -> None:
     with suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - pathlib costs 8 ms of the start
+        os.unlink(path)

@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from prefork.master.supervisor import decide, next_deadline, overdue
 class Master:
     """The fleet, its processes, and the generations that they are forked from."""
 
-    def __init__(self, generation: Generation, hooks: Hooks, log: Log, reports: Reports) -> None:
+    def __init__(self, generation: Generation, hooks: Hooks, log: Log, reports: Reports, poller: Poller) -> None:
         self._fleet = f.Fleet(generation.wanted())
         self._generations = {generation.number: generation}
         self._newest = generation.number
@@ -42,11 +42,13 @@ class Master:
         self._log = log
         self._reports = reports
         self._running = True
+        self._reload_again = False
         self._processes: dict[int, Process] = {}
         self._scoreboard = Scoreboard()
         self._heartbeats = Heartbeats()
         self._oom_kills = OomKills()
-        self._poller = Poller()
+        self._poller = poller
+        self._poller.on_signal = self._on_signal
 
     def run(self) -> None:
         """Serve until told to stop.
@@ -54,7 +56,6 @@ class Master:
         Raises:
             StartError: 70 when no worker ever got ready.
         """
-        self._poller.catch((*OBEYED, signal.SIGUSR2, signal.SIGCHLD), self._on_signal)
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
         try:
@@ -92,17 +93,20 @@ class Master:
             self._fleet, actions = decide(self._fleet, events.pop(0), monotonic())
             outcomes = [PERFORM[type(action)](self, action) for action in actions]
             events += [outcome for outcome in outcomes if outcome is not None]
+        if self._reload_again:
+            self.reload()
         if self._fleet.ending is not None:
             self._close_listeners()  # so that clients are refused as soon as the workers have left, and go elsewhere
 
     # Signals
 
-    def _on_signal(self, number: int) -> None:
+    def _on_signal(self, number: int, count: int) -> None:
         if number == signal.SIGCHLD:
             for pid in strangers({each.pid for each in self._processes.values()}):
                 os.waitpid(pid, os.WNOHANG)  # reaped, and never blamed
-        elif number in OBEYED:
-            self._log.info("signal", name=signal.Signals(number).name)
+            return
+        self._log.info("signal", name=signal.Signals(number).name, count=count)
+        for _ in range(count if number in COUNTED else 1):
             OBEYED[number](self)
 
     def stop(self) -> None:
@@ -123,9 +127,14 @@ class Master:
 
     def reload(self) -> None:
         """Replace the workers by some of the present configuration."""
-        if self._fleet.ending is not None:
+        if self._fleet.ending is not None or self._fleet.ends_at is not None:
+            self._reload_again = False
             self._log.warning("reload ignored", reason="the service is stopping")
             return
+        if self._fleet.fallback is not None or not self._fleet.announced:
+            self._reload_again = True  # one at a time: reloads that come faster than a worker boots would never end
+            return
+        self._reload_again = False
         self._newest += 1
         self._reports.reloading(self._newest)
         try:
@@ -177,6 +186,7 @@ class Master:
         row = self._scoreboard.take()
 
         def work(channel: Channel) -> None:
+            self._close_listeners_but(listeners)
             generation.work(Seat(action.slot, action.generation, listeners, channel, row))
 
         try:
@@ -190,9 +200,17 @@ class Master:
         self._poller.watch(channel.fileno(), lambda: self._on_message(action.key))
         return f.Spawned(action.key, pid)
 
+    def _close_listeners_but(self, kept: Collection[socket.socket]) -> None:
+        """In a forked worker: an address that is dropped while it serves on would be held open by its copies."""
+        for generation in self._generations.values():
+            for each in generation.listeners.sockets:
+                if each not in kept:
+                    each.close()
+
     def _leave_behind(self) -> None:
         """In a forked worker: close what is the master's."""
         self._poller.close()
+        os.close(self._scoreboard.fd)
         for process in self._processes.values():
             process.forget()
         self._hooks.in_child()
@@ -324,6 +342,7 @@ def has_terminal() -> bool:
 
 
 # fmt: off
+COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})  # the second means more
 OBEYED: Final[Mapping[int, Callable[[Master], None]]] = {
     signal.SIGTERM:  Master.stop,
     signal.SIGINT:   Master.interrupt,

@@ -3,7 +3,7 @@
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 
 class Poller:
@@ -15,18 +15,29 @@ class Poller:
         self._signals, self._wakeup = socket.socketpair()
         self._signals.settimeout(0)
         self._wakeup.settimeout(0)
+        self._caught: dict[int, int] = {}
+        self.on_signal: Callable[[int, int], None] = lambda _number, _count: None
 
-    def catch(self, numbers: Iterable[int], handler: Callable[[int], None]) -> None:
-        """Call `handler` with each of these signals that comes. What Python itself calls for them does nothing."""
+    def catch(self, numbers: Sequence[int]) -> None:
+        """Catch these signals from now on; they wait until `on_signal` is set. The first are told before the others.
+
+        Python's own handler counts them. The descriptor only wakes: what is written to it may get lost when it is full.
+        """
+        self._caught = dict.fromkeys(numbers, 0)
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         for number in numbers:
-            signal.signal(number, lambda _number, _frame: None)
+            signal.signal(number, self._count)
+        self.watch(self._signals.fileno(), self._tell_signals)
 
-        def on_signals() -> None:
-            for number in self._signals.recv(4096):
-                handler(number)
+    def _count(self, number: int, _frame: object) -> None:
+        self._caught[number] += 1
 
-        self.watch(self._signals.fileno(), on_signals)
+    def _tell_signals(self) -> None:
+        self._signals.recv(4096)
+        for number, count in list(self._caught.items()):
+            self._caught[number] -= count
+            if count:
+                self.on_signal(number, count)
 
     def watch(self, fd: int, handler: Callable[[], None]) -> None:
         """Call `handler` whenever the descriptor is readable."""

@@ -76,7 +76,7 @@ def strangers(known: Collection[int]) -> list[int]:
     Empty where the kernel doesn't tell (proc(5), /proc/PID/task/TID/children).
     """
     try:
-        with open("/proc/thread-self/children", encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 8 ms of the start
+        with open("/proc/thread-self/children", encoding="ascii") as file:
             return [pid for pid in map(int, file.read().split()) if pid not in known]
     except OSError:
         return []
@@ -123,6 +123,8 @@ def _be_worker(work: Callable[[Channel], None], channel: Channel, leave_behind: 
         socket.setdefaulttimeout(0)  # what is accepted is non-blocking from the start: one ioctl less each
         work(channel)
         status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - the child ends here in any case, and says why
         traceback.print_exc()
     finally:

@@ -8,13 +8,14 @@ import faulthandler
 import signal
 import socket
 import time
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
 from prefork.http.messages import Limits
 from prefork.http.protocol import Protocol, Respond, Service, Waiting
-from prefork.ipc.channel import Adopt, Listen, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
@@ -90,8 +91,12 @@ class Worker:
         """Serve until told to leave, or left alone, and all that has begun is finished."""
         if self._access_log is not None:
             self._loop.after_turn.append(self._access_log.flush)
-        self._channel.send(Ready())
+        self._say(Ready())
         self._loop.run(self._tick, self._on_tick)
+
+    def _say(self, message: Message) -> None:
+        with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
+            self._channel.send(message)
 
     def _catch_signals(self) -> socket.socket:
         """Let signals wake the loop: a handler alone would run only when the poll is over (PEP 475)."""
@@ -140,7 +145,7 @@ class Worker:
         self._row[REQUESTS] = self._service.requests
         if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
             self._wearing = None
-            self._channel.send(RecycleMe(reason))
+            self._say(RecycleMe(reason))
 
     def _set_date(self, now: float) -> None:
         wall = time.time()
@@ -219,4 +224,6 @@ def peer_address(sock: socket.socket) -> object:
 
 def peer_name(address: object) -> bytes:
     """Return the IP address of what accept(2) gave for the peer; a unix socket has none, nor one that has gone."""
-    return str(address[0]).encode() if isinstance(address, tuple) else b"-"
+    if address is None:
+        return b"-"
+    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"

@@ -10,7 +10,8 @@ from tests.process.hello import Hello
 from tests.process.starting import Start
 from tests.process.waiting import until
 
-OWN = ["anon_inode:[eventpoll]", "/dev/null", "socket:", "socket:", "socket:"]  # channel; both ends of the wakeup
+# The sockets: its channel, both ends of the wakeup. The memory of the scoreboard is held by its mapping.
+OWN = ["anon_inode:[eventpoll]", "/dev/null", "/memfd:prefork-scoreboard (deleted)", "socket:", "socket:", "socket:"]
 
 
 def kinds(targets: list[str]) -> list[str]:

@@ -30,7 +30,7 @@ def transitions_figure() -> str:
         cells = []
         for event in events:
             row = TRANSITIONS.get((phase, event))
-            cells.append(f"{row[0].name}: {row[1].__name__.replace('_', ' ')}" if row else "–")
+            cells.append(f"{row[0].name}: {row[1].__name__.replace('_', ' ')}" if row else "")
         lines.append(f"| {phase.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,296 @@
+"""A worker in this process, between a real master's end of the channel and real clients."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.http.messages import Limits, Response
+from prefork.http.protocol import Waiting
+from prefork.ipc.channel import Listen, Ready, Reopen, Retire, channel_pair
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.seat import Seat
+from prefork.logs import AccessLog, Log, LogFiles
+from prefork.worker.connection import Connection, Writing
+from prefork.worker.worker import IGNORED, OBEYED, Terms, Worker, imf_fixdate, peer_name, timeouts
+
+Stderr = pytest.CaptureFixture[str]
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+TIMEOUTS = timeouts(keep_alive=0.2, header=0.2, body=0.2, write=0.2)
+HELLO = Response(200, (), b"Hello")
+
+
+@given(st.integers(0, 4 * 10**9))
+def test_the_date_is_an_imf_fixdate_in_any_locale_rfc9110_5_6_7(wall: int) -> None:
+    assert imf_fixdate(wall) == formatdate(wall, usegmt=True).encode()
+
+
+def test_the_example_of_the_standard_rfc9110_5_6_7() -> None:
+    assert imf_fixdate(784111777.9) == b"Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        (("127.0.0.1", 8080), b"127.0.0.1"),
+        (("::1", 8080, 0, 0), b"::1"),
+        ("", b"unix:"),
+        (b"", b"unix:"),
+        (None, b"-"),
+    ],
+)
+def test_a_peer_is_named_by_its_ip_address(address: object, name: bytes) -> None:
+    assert peer_name(address) == name
+
+
+def test_each_thing_that_a_connection_can_wait_for_has_its_timeout() -> None:
+    found = timeouts(keep_alive=1, header=2, body=3, write=4)
+    assert set(found) == {*Waiting, *Writing}
+    assert [found[what] for what in (Waiting.REQUEST, Waiting.HEAD, Waiting.BODY, Writing.ANSWER)] == [1, 2, 3, 4]
+
+
+class Office:
+    """The master's end of a worker, its listener, and what happens after each turn of its loop."""
+
+    def __init__(self, files: LogFiles | None = None, graceful_timeout: float = 5.0) -> None:
+        self.channel, self._theirs = channel_pair()
+        self.listener = listen()
+        self.clients: list[Client] = []
+        self._seen: set[Connection] = set()
+        terms = Terms(lambda _request: HELLO, Limits(), TIMEOUTS, graceful_timeout)
+        seat = Seat(0, 1, (self.listener,), self._theirs, Scoreboard().take())
+        self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles("-", "off"))
+
+    def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
+        client = Client((to or self.listener).getsockname(), requests)
+        self.clients.append(client)
+        return client
+
+    def run(self, *steps: Callable[[], bool]) -> None:
+        """Run the worker. After each turn the clients go on, and the first step that is left, until it says True."""
+        left = list(steps)
+
+        def after_turn() -> None:
+            self._seen |= self.worker._connections
+            for client in self.clients:
+                client.go_on()
+            if left and left[0]():
+                left.pop(0)
+
+        self.worker._loop.after_turn.append(after_turn)
+        self.worker.run()
+        for client in self.clients:
+            client.go_on()
+
+    def retire(self, *, for_good: bool, timeout: float = 5.0) -> bool:
+        self.channel.send(Retire(timeout, for_good=for_good))
+        return True
+
+    def abandon(self) -> bool:
+        """Be gone, as a killed master is."""
+        self.channel.close()
+        return True
+
+    def close(self) -> None:
+        worker = self.worker
+        for acceptor in worker._acceptors:
+            acceptor.leave()
+        for connection in self._seen:
+            connection._socket.close()  # those that were cut off, too: a worker leaves that to its exit
+        worker._signals.close()
+        worker._loop.close()
+        self.channel.close()
+        self._theirs.close()
+        for each in (self.listener, *(client.socket for client in self.clients)):
+            each.close()
+
+
+class Client:
+    """Sends its requests one after the other, each after the answer to the one before; closes when it is told to."""
+
+    def __init__(self, address: tuple[str, int], requests: tuple[bytes, ...]) -> None:
+        self.socket = socket.create_connection(address, timeout=5)
+        self.socket.settimeout(0)
+        self.answers: list[bytes] = []
+        self.is_over = False
+        self._left = list(requests)
+        self._send()
+
+    def go_on(self) -> None:
+        """Read what there is, and send on or close."""
+        if self.is_over:
+            return
+        try:
+            answer = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return
+        if answer:
+            self.answers.append(answer)
+            self._send()
+        else:
+            self.is_over = True
+            self.socket.close()
+
+    def _send(self) -> None:
+        if self._left:
+            self.socket.send(self._left.pop(0))
+
+
+def listen() -> socket.socket:
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.settimeout(0)
+    return sock
+
+
+@pytest.fixture
+def saved_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give this process back its signals, and what else a worker changes in its own."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    saved = {number: signal.getsignal(number) for number in (OBEYED, *IGNORED)}
+    socket.setdefaulttimeout(0)
+    yield
+    socket.setdefaulttimeout(None)
+    for number, action in saved.items():
+        signal.signal(number, action)
+    os.close(signal.set_wakeup_fd(-1))
+
+
+@pytest.fixture
+def office(saved_process: None) -> Iterator[Office]:
+    office = Office()
+    yield office
+    office.close()
+
+
+def test_a_worker_says_that_it_is_ready_and_leaves_when_it_is_told(office: Office) -> None:
+    office.retire(for_good=True)
+    office.run()
+    assert office.channel.receive() == (Ready(), [])
+    assert office.listener.fileno() == -1
+
+
+def test_a_worker_leaves_when_its_master_is_gone(office: Office, capfd: Stderr) -> None:
+    office.run(office.abandon)
+    assert "master gone: leaving" in capfd.readouterr().err
+
+
+def test_a_worker_leaves_when_it_gets_sigterm(office: Office) -> None:
+    os.kill(os.getpid(), OBEYED)
+    office.run()
+
+
+def test_a_worker_ignores_the_signals_that_are_for_its_master(office: Office) -> None:
+    assert {signal.getsignal(number) for number in IGNORED} == {signal.SIG_IGN}
+
+
+def test_clients_are_served_with_the_date_and_go_on(office: Office) -> None:
+    client = office.client(GET, GET, GET)
+    office.run(lambda: len(client.answers) == 3, lambda: office.retire(for_good=True))
+    assert all(answer.endswith(b"\r\n\r\nHello") and b"\r\nDate: " in answer for answer in client.answers)
+    assert client.is_over
+
+
+def test_those_who_wait_when_a_worker_leaves_for_good_are_served(office: Office) -> None:
+    clients = [office.client(GET) for _ in range(5)]
+    office.retire(for_good=True)
+    office.run()
+    assert [len(client.answers) for client in clients] == [1] * 5
+    assert all(client.is_over for client in clients)
+
+
+def test_a_worker_that_is_replaced_leaves_with_the_next_answer_to_each(office: Office) -> None:
+    client = office.client(GET)
+    office.run(
+        lambda: len(client.answers) == 1,
+        lambda: office.retire(for_good=False),
+        lambda: office.listener.fileno() == -1,
+        lambda: client.socket.send(GET) > 0,
+    )
+    assert [b"\r\nConnection: close\r\n" in answer for answer in client.answers] == [False, True]
+
+
+def test_a_worker_cuts_off_who_has_not_finished_in_time(office: Office, capfd: Stderr) -> None:
+    client = office.client(GET, GET[:10])
+    office.run(lambda: len(client.answers) == 1, lambda: office.retire(for_good=True, timeout=0.05))
+    assert "connections cut count=1" in capfd.readouterr().err
+
+
+def test_of_two_requests_to_leave_the_sooner_holds(office: Office) -> None:
+    client = office.client(GET, GET[:10])
+    office.run(
+        lambda: len(client.answers) == 1,
+        lambda: office.retire(for_good=False, timeout=0.05),
+        lambda: office.retire(for_good=True, timeout=1000),
+    )
+
+
+def test_a_worker_serves_further_listeners_that_it_is_given(office: Office) -> None:
+    with listen() as further:
+        office.channel.send(Listen(), [further.fileno()])
+        client = office.client(GET, to=further)
+        office.run(lambda: len(client.answers) == 1, lambda: office.retire(for_good=True))
+    assert client.is_over
+
+
+def test_a_worker_logs_requests_and_goes_on_in_a_fresh_file(saved_process: None, tmp_path: Path, capfd: Stderr) -> None:
+    path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
+    files = LogFiles("-", str(path))
+    office = Office(files)
+    first, second = office.client(GET), None
+
+    def reopen() -> bool:
+        path.rename(moved)
+        fresh = os.open(path, os.O_WRONLY | os.O_CREAT)
+        office.channel.send(Reopen(), [fresh])
+        os.close(fresh)
+        return True
+
+    def come_again() -> bool:
+        nonlocal second
+        second = office.client(GET)
+        return True
+
+    office.run(
+        lambda: len(first.answers) == 1 and path.read_bytes() != b"",
+        reopen,
+        come_again,
+        lambda: second is not None and len(second.answers) == 1,
+        lambda: office.retire(for_good=True),
+    )
+    assert [len(each.read_bytes().splitlines()) for each in (moved, path)] == [1, 1]
+    office.close()
+    files.close()
+
+
+def test_lines_lost_from_the_access_log_are_counted_in_the_log(office: Office, capfd: Stderr) -> None:
+    lossy = AccessLog(-1)
+    lossy.lost = 3
+    office.worker._access_log = lossy
+    office.retire(for_good=True)
+    office.run()
+    assert "access log lines lost count=3" in capfd.readouterr().err
+    assert lossy.lost == 0
+
+
+def test_who_says_nothing_in_time_is_closed(office: Office) -> None:
+    client = office.client()
+    office.run(
+        lambda: len(office.worker._connections) == 1,
+        lambda: long_ago(office.worker),
+        lambda: client.is_over,
+        lambda: office.retire(for_good=True),
+    )
+    assert client.answers == []
+
+
+def long_ago(worker: Worker) -> bool:
+    for connection in worker._connections:
+        connection.since -= 1000
+    return True
