@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from prefork.http.body import ChunkedBody, FixedBody
-from prefork.http.head import Heads
+from prefork.http.head import HeadParser, Heads
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Rejection, Request, Response
 from prefork.http.response import CONTINUE, Renderer, rejected
 
@@ -121,7 +121,8 @@ class Protocol:
         self._unread = parcel.unread
         if parcel.body is not None:
             self._head = parcel.head
-            self._request = self._service.heads.get(parcel.head)
+            size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
+            self._request = HeadParser(Limits(size, size, size)).parse(parcel.head)
             self._body = parcel.body
             self.waiting_for = BODY
         elif parcel.unread:

@@ -1,0 +1,73 @@
+"""Answers in bytes, and how long they are remembered."""
+
+from http import HTTPStatus
+
+import pytest
+
+from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Framing, Rejection, Response
+from prefork.http.response import MOST_RENDERED, Renderer, rejected
+
+DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
+HELLO = Response(200, ((b"Content-Type", b"text/plain"),), b"Hello, world!")
+
+
+@pytest.fixture
+def renderer() -> Renderer:
+    renderer = Renderer()
+    renderer.set_date(DATE)
+    return renderer
+
+
+def test_an_answer_is_status_line_date_fields_length_and_body(renderer: Renderer) -> None:
+    assert renderer.render(HELLO, FRAMINGS[KEEP, False]) == (
+        b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\n"
+        b"Hello, world!"
+    )
+
+
+def test_the_answer_to_head_has_the_length_and_not_the_body_rfc9110_9_3_2(renderer: Renderer) -> None:
+    whole = renderer.render(HELLO, FRAMINGS[KEEP, False])
+    assert renderer.render(HELLO, FRAMINGS[KEEP, True]) == whole.removesuffix(HELLO.body)
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"), [(KEEP, b""), (KEEP_SAID, b"Connection: keep-alive\r\n"), (CLOSE, b"Connection: close\r\n")]
+)
+def test_the_connection_field_says_what_the_framing_does(renderer: Renderer, connection: bytes, said: bytes) -> None:
+    head = renderer.render(HELLO, FRAMINGS[connection, True])
+    assert head.endswith(b"Content-Length: 13\r\n" + said + b"\r\n")
+
+
+def test_a_status_without_a_name_has_an_empty_reason_phrase_rfc9112_4(renderer: Renderer) -> None:
+    assert renderer.head(Response(299), FRAMINGS[KEEP, False]).startswith(b"HTTP/1.1 299 \r\n")
+
+
+@pytest.mark.parametrize("status", HTTPStatus)
+def test_each_known_status_is_named(renderer: Renderer, status: HTTPStatus) -> None:
+    line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+    assert renderer.head(Response(status), FRAMINGS[KEEP, False]).startswith(line)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values())
+def test_what_is_rendered_again_within_the_second_is_looked_up(renderer: Renderer, framing: Framing) -> None:
+    assert renderer.render(HELLO, framing) is renderer.render(HELLO, framing)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values())
+def test_a_new_date_makes_all_that_was_rendered_old(renderer: Renderer, framing: Framing) -> None:
+    before = renderer.render(HELLO, framing)
+    renderer.set_date(DATE.replace(b":37", b":38"))
+    assert renderer.render(HELLO, framing) == before.replace(b":37", b":38")
+
+
+def test_answers_that_are_made_for_each_request_are_not_kept_without_end(renderer: Renderer) -> None:
+    framing = FRAMINGS[KEEP, False]
+    for number in range(3 * MOST_RENDERED):
+        assert renderer.render(Response(200, (), b"%d" % number), framing).endswith(b"\r\n\r\n%d" % number)
+        assert len(renderer.rendered[framing]) <= MOST_RENDERED
+
+
+def test_a_refusal_tells_its_reason_in_plain_text() -> None:
+    response = rejected(Rejection(414, "request line too long"))
+    assert (response.status, response.body) == (414, b"request line too long\n")
+    assert response.fields == ((b"Content-Type", b"text/plain"),)

@@ -1,0 +1,101 @@
+"""Messages and descriptors through a real socketpair."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Listen, Message, Ready, Reopen, Retire, channel_pair
+
+Pair = tuple[Channel, Channel]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    ends = channel_pair()
+    yield ends
+    for end in ends:
+        end.close()
+
+
+messages = st.sampled_from([Ready(), Listen(), Reopen()]) | st.builds(
+    Retire, timeout=st.floats(0, 10**6), for_good=st.booleans()
+)
+
+
+@given(sent=st.lists(messages, max_size=5))
+def test_what_is_sent_is_received_message_by_message_in_order(sent: list[Message]) -> None:
+    ours, theirs = channel_pair()
+    for message in sent:
+        ours.send(message)
+    assert [theirs.receive() for _ in sent] == [(message, []) for message in sent]
+    ours.close()
+    theirs.close()
+
+
+def test_both_ends_may_speak(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.send(Ready())
+    ours.send(Retire(1.5, for_good=True))
+    assert ours.receive() == (Ready(), [])
+    assert theirs.receive() == (Retire(1.5, for_good=True), [])
+
+
+def test_without_a_message_receiving_does_not_block(pair: Pair) -> None:
+    with pytest.raises(BlockingIOError):
+        pair[0].receive()
+
+
+def test_descriptors_come_along_as_copies_in_their_order(pair: Pair) -> None:
+    pipes = [os.pipe() for _ in range(3)]
+    pair[0].send(Listen(), [writer for _, writer in pipes])
+    received = pair[1].receive()
+    assert received is not None
+    message, copies = received
+    assert message == Listen()
+    for (reader, writer), copy in zip(pipes, copies, strict=True):
+        os.write(copy, b"x")
+        assert os.read(reader, 1) == b"x"
+        for fd in (reader, writer, copy):
+            os.close(fd)
+
+
+def test_as_many_descriptors_as_the_kernel_allows_fit_into_one_message(pair: Pair) -> None:
+    pair[0].send(Reopen(), [pair[0].fileno()] * MOST_DESCRIPTORS)
+    received = pair[1].receive()
+    assert received is not None
+    assert len(received[1]) == MOST_DESCRIPTORS
+    for fd in received[1]:
+        os.close(fd)
+
+
+def test_the_end_of_the_other_side_is_told_after_its_last_message(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.send(Ready())
+    theirs.close()
+    assert ours.receive() == (Ready(), [])
+    assert ours.receive() is None
+
+
+def test_the_end_is_told_too_when_the_other_side_left_a_message_unread(pair: Pair) -> None:
+    ours, theirs = pair
+    ours.send(Listen())
+    theirs.close()
+    assert ours.receive() is None
+
+
+def test_sending_to_nobody_is_an_error_and_no_signal(pair: Pair) -> None:
+    pair[1].close()
+    with pytest.raises(BrokenPipeError):
+        pair[0].send(Ready())
+
+
+def test_sending_to_somebody_who_never_reads_does_not_block(pair: Pair) -> None:
+    def send_without_end() -> None:
+        while True:
+            pair[0].send(Ready())
+
+    with pytest.raises(BlockingIOError):
+        send_without_end()

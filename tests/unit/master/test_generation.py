@@ -1,0 +1,23 @@
+"""What of a generation the supervisor is told."""
+
+import pytest
+
+from prefork.config.schema import Config
+from prefork.ipc.seat import Seat
+from prefork.logs import LogFiles
+from prefork.master.fleet import Wanted
+from prefork.master.generation import Generation
+from prefork.master.listeners import open_listeners
+
+
+def no_work(_seat: Seat) -> None:
+    pytest.fail("no worker is forked here")
+
+
+def test_what_is_wanted_is_what_the_configuration_says() -> None:
+    config = Config(workers="auto", boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7)
+    listeners = open_listeners((), accept="shared", backlog=1, slots=3, unix_mode=0o600, previous=None)
+    generation = Generation(5, config, 3, listeners, LogFiles("-", "off"), no_work)
+    assert generation.wanted() == Wanted(
+        workers=3, generation=5, boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7
+    )

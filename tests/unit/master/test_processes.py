@@ -1,0 +1,148 @@
+"""Forked workers, real but small: how they begin, how they end."""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prefork.ipc.channel import Channel, Ready, Retire
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.master.processes import IN_CHILD, Process, ending, fork
+
+ROW = Scoreboard().take()
+
+
+def nothing() -> None:
+    pass
+
+
+def readable(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 10)[0])
+
+
+def forked(work: Callable[[Channel], None], leave_behind: Callable[[], None] = nothing) -> Process:
+    return Process(*fork(work, leave_behind), ROW, set())
+
+
+def ended(work: Callable[[Channel], None], leave_behind: Callable[[], None] = nothing) -> str:
+    """Fork a worker and return how it ended, in words."""
+    process = forked(work, leave_behind)
+    assert readable(process.pidfd)
+    return process.reap()[0]
+
+
+def waits(channel: Channel) -> None:
+    channel.send(Ready())
+    select.select([channel], [], [])
+
+
+def waiting() -> Process:
+    process = forked(waits)
+    assert readable(process.channel.fileno())
+    assert process.channel.receive() == (Ready(), [])
+    return process
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        (os.CLD_EXITED, 0, "exit status 0"),
+        (os.CLD_EXITED, 3, "exit status 3"),
+        (os.CLD_KILLED, signal.SIGKILL, "killed by SIGKILL"),
+        (os.CLD_DUMPED, signal.SIGSEGV, "killed by SIGSEGV"),
+    ],
+)
+def test_an_end_is_said_in_words(code: int, status: int, words: str) -> None:
+    assert ending(code, status) == words
+
+
+def test_a_worker_that_has_done_its_work_exits_with_0() -> None:
+    assert ended(lambda _channel: None) == "exit status 0"
+
+
+def test_a_worker_that_fails_says_why_and_exits_with_1(capfd: pytest.CaptureFixture[str]) -> None:
+    def fail(_channel: Channel) -> None:
+        raise RuntimeError("no such application")
+
+    assert ended(fail) == "exit status 1"
+    assert "RuntimeError: no such application" in capfd.readouterr().err
+
+
+def test_a_worker_that_wants_to_exit_does_so_without_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended(lambda _channel: sys.exit(77)) == "exit status 77"
+    assert ended(lambda _channel: sys.exit("in words")) == "exit status 1"
+    assert not capfd.readouterr().err
+
+
+def test_a_worker_leaves_behind_what_is_the_masters_before_it_works() -> None:
+    reader, writer = os.pipe()
+    ended(lambda _channel: (os.write(writer, b"work"), None)[1], lambda: (os.write(writer, b"leave "), None)[1])
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert told.read() == "leave work"
+
+
+def test_a_worker_is_killed_and_its_end_is_told() -> None:
+    process = waiting()
+    assert not select.select([process.pidfd], [], [], 0)[0]
+    process.kill()
+    assert readable(process.pidfd)
+    process.kill()  # it is dead by now, and not reaped
+    assert process.reap() == ("killed by SIGKILL", True)
+    assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_master_and_worker_talk_through_the_channel() -> None:
+    def obey(channel: Channel) -> None:
+        channel.send(Ready())
+        select.select([channel], [], [])
+        assert channel.receive() == (Retire(1.0, for_good=True), [])
+
+    process = forked(obey)
+    assert readable(process.channel.fileno())
+    process.channel.send(Retire(1.0, for_good=True))
+    assert readable(process.pidfd)
+    assert process.reap() == ("exit status 0", False)
+
+
+def test_the_channel_ends_with_the_worker() -> None:
+    process = waiting()
+    process.kill()
+    assert readable(process.channel.fileno())
+    assert process.channel.receive() is None
+    process.reap()
+
+
+def test_a_sibling_that_forgets_a_worker_does_not_keep_its_channel_open() -> None:
+    process = waiting()
+    sibling = forked(waits, process.forget)
+    assert readable(sibling.channel.fileno())
+    process.channel.close()  # as the master's death would: the worker sees the end of file, and goes
+    assert readable(process.pidfd)
+    assert process.reap() == ("exit status 0", False)
+    sibling.kill()
+    assert readable(sibling.pidfd)
+    sibling.reap()
+
+
+def test_signals_for_the_master_do_nothing_to_a_worker_that_only_begins() -> None:
+    def work(_channel: Channel) -> None:
+        actions = {number: signal.getsignal(number) for number in IN_CHILD}
+        assert actions == dict(IN_CHILD)
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(IN_CHILD)
+
+    assert ended(work) == "exit status 0"
+
+
+def test_forking_leaves_the_masters_signals_and_descriptors_as_they_were() -> None:
+    def seen() -> object:
+        descriptors = sorted(each.name for each in Path("/proc/self/fd").iterdir())
+        return descriptors, signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGTERM)
+
+    before = seen()
+    ended(lambda _channel: None)
+    assert seen() == before

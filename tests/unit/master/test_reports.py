@@ -1,0 +1,75 @@
+"""What is told to people, in the log, and to a service manager, at a real socket."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefork.logs import Log
+from prefork.master.fleet import Ending, ReloadFailed, Wanted
+from prefork.master.reports import Reports
+from prefork.systemd import Notifier
+
+Stderr = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(5)
+        yield receiver
+
+
+@pytest.fixture
+def reports(service_manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Reports:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    return Reports(Log("master", "info"), Notifier({"NOTIFY_SOCKET": service_manager.getsockname()}))
+
+
+def logged(capfd: Stderr) -> list[str]:
+    """Return the log lines from their level on, without how long it took."""
+    lines = capfd.readouterr().err.splitlines()
+    return [
+        re.sub(r"^\S+ (\w+) master\[\d+\]", r"\1", re.sub(r"seconds=\d+\.\d{3}", "seconds=…", line)) for line in lines
+    ]
+
+
+def told(service_manager: socket.socket, count: int) -> list[str]:
+    return [service_manager.recv(4096).decode().partition("\n")[0] for _ in range(count)]
+
+
+def test_ready_is_told_with_what_serves(reports: Reports, service_manager: socket.socket, capfd: Stderr) -> None:
+    reports.ready(Wanted(4))
+    assert logged(capfd) == ["info ready workers=4 seconds=…"]
+    assert told(service_manager, 2) == ["STATUS=serving with 4 workers, generation 1", "READY=1"]
+
+
+def test_a_reload_begins_with_reloading_and_ends_with_ready(
+    reports: Reports, service_manager: socket.socket, capfd: Stderr
+) -> None:
+    reports.reloading(2)
+    reports.reloaded(Wanted(4, 2))
+    assert logged(capfd) == ["info reloading generation=2", "info reloaded generation=2 workers=4 seconds=…"]
+    assert told(service_manager, 3) == ["RELOADING=1", "STATUS=serving with 4 workers, generation 2", "READY=1"]
+
+
+def test_a_reload_that_fails_ends_with_ready_too_and_says_why(
+    reports: Reports, service_manager: socket.socket, capfd: Stderr
+) -> None:
+    reports.reloading(2)
+    reports.reload_failed(ReloadFailed(2, 1, "exit status 3"))
+    assert logged(capfd)[1:] == ['error reload failed generation=2 kept=1 reason="exit status 3"']
+    status = "STATUS=serving with generation 1; the last reload failed: exit status 3"
+    assert told(service_manager, 3) == ["RELOADING=1", status, "READY=1"]
+
+
+def test_the_end_is_told_when_it_begins_and_when_it_is_reached(
+    reports: Reports, service_manager: socket.socket, capfd: Stderr
+) -> None:
+    reports.stopping(Ending.GRACEFUL)
+    reports.stopped()
+    assert logged(capfd) == ["info stopping how=graceful", "info stopped"]
+    assert told(service_manager, 1) == ["STOPPING=1"]

@@ -1,0 +1,82 @@
+"""What follows from a configuration before anything runs."""
+
+import os
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from prefork.config.schema import Config, Hello, Inet
+from prefork.http.messages import Limits, Request, Response
+from prefork.http.protocol import Waiting
+from prefork.master.cpus import allowed_cpus
+from prefork.master.errors import StartError
+from prefork.master.listeners import Listeners
+from prefork.run import changed_for_restart, listen, open_files, same_files, terms, worker_count
+from prefork.worker.connection import Writing
+
+
+def respond(_request: Request) -> Response:
+    return Response(200)
+
+
+def test_a_worker_serves_by_the_limits_and_timeouts_of_the_configuration() -> None:
+    config = Config(
+        limit_request_line=100, limit_head=200, limit_fields=3, limit_body=4,
+        keep_alive_timeout=1.0, header_timeout=2.0, body_timeout=3.0, write_timeout=4.0, graceful_timeout=5.0,
+    )  # fmt: skip
+    seen = terms(config, respond)
+    assert seen.limits == Limits(request_line=100, head=200, fields=3, body=4)
+    assert {what: seen.timeouts[what] for what in (Waiting.REQUEST, Waiting.HEAD, Waiting.BODY, Writing.ANSWER)} == {
+        Waiting.REQUEST: 1.0, Waiting.HEAD: 2.0, Waiting.BODY: 3.0, Writing.ANSWER: 4.0,
+    }  # fmt: skip
+    assert (seen.graceful_timeout, seen.respond) == (5.0, respond)
+
+
+@pytest.mark.parametrize(("level", "shown"), [("debug", True), ("info", False)])
+def test_heads_are_shown_at_level_debug(level: str, *, shown: bool) -> None:
+    assert terms(replace(Config(), log_level=level), respond).show_heads is shown
+
+
+def test_the_defaults_of_the_limits_are_those_of_the_configuration() -> None:
+    assert terms(Config(), respond).limits == Limits()
+
+
+def test_as_many_workers_are_wanted_as_is_said_or_as_there_are_cpus() -> None:
+    assert worker_count(Config(workers=3)) == 3
+    assert worker_count(Config(workers="auto")) == allowed_cpus()
+
+
+def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:
+    assert same_files(Config(), Config(workers=7))
+    assert not same_files(Config(), Config(log="/tmp/log"))
+    assert not same_files(Config(), Config(access_log="-"))
+
+
+def test_a_log_file_that_can_not_be_opened_is_a_reason_not_to_start(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "access.log"
+    with pytest.raises(
+        StartError, match=f"log file {path}: can't be opened: No such file or directory; make its folder"
+    ):
+        open_files(Config(access_log=str(path)))
+
+
+def test_only_keys_that_take_a_restart_are_named_when_they_change() -> None:
+    before = Config()
+    after = Config(user="www", pid_file="/run/x.pid", workers=9, hello=Hello(body="Bye"))
+    assert changed_for_restart(before, before) == []
+    assert changed_for_restart(before, after) == ["user", "pid_file"]
+
+
+def test_listeners_are_opened_a_socket_a_worker_and_taken_over() -> None:
+    config = Config(bind=(Inet("127.0.0.1", 0),), accept="reuseport")
+    first = listen(config, 2, None)
+    again = listen(config, 2, first)
+    assert len(set(sockets_of(again, 0) + sockets_of(again, 1))) == 2
+    assert sockets_of(again, 0) == sockets_of(first, 0)
+    again.close()
+    first.close()
+
+
+def sockets_of(listeners: Listeners, slot: int) -> list[int]:
+    return [os.fstat(each.fileno()).st_ino for each in listeners.for_slot(slot, 2)]

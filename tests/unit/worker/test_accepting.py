@@ -1,0 +1,153 @@
+"""Accepting from a real listener, with and without descriptors to accept with."""
+
+import os
+import re
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from prefork.logs import Log
+from prefork.worker.accepting import Acceptor
+from prefork.worker.loop import READABLE, Loop
+
+Stderr = pytest.CaptureFixture[str]
+
+
+class Door:
+    """A listener in a loop, those who came in, and those who knock."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(0)
+        self.address = self.listener.getsockname()
+        self.inside: list[tuple[socket.socket, object]] = []
+        self.clients: list[socket.socket] = []
+
+    def open(self) -> Acceptor:
+        return Acceptor(self.listener, self.loop, lambda *accepted: self.inside.append(accepted), Log("worker", "info"))
+
+    def knock(self) -> socket.socket:
+        client = socket.create_connection(self.address, timeout=5)
+        self.clients.append(client)
+        return client
+
+    def is_watched(self) -> bool:
+        return self.listener.fileno() in self.loop._handlers
+
+    def close(self) -> None:
+        self.loop.close()
+        self.listener.close()
+        for each in self.clients + [sock for sock, _ in self.inside]:
+            each.close()
+
+
+@pytest.fixture
+def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    door = Door()
+    yield door
+    door.close()
+
+
+def open_descriptors() -> list[str]:
+    return sorted(each.name for each in Path("/proc/self/fd").iterdir())
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_knocks_is_let_in_with_the_peers_address(door: Door) -> None:
+    acceptor = door.open()
+    client = door.knock()
+    acceptor.on_readable(READABLE)
+    assert [address for _, address in door.inside] == [client.getsockname()]
+    acceptor.leave()
+
+
+def test_a_wake_for_nobody_does_nothing(door: Door) -> None:
+    acceptor = door.open()
+    acceptor.on_readable(READABLE)
+    assert door.inside == []
+    assert door.is_watched()
+    acceptor.leave()
+
+
+def test_before_leaving_all_who_wait_are_let_in(door: Door) -> None:
+    acceptor = door.open()
+    for _ in range(5):
+        door.knock()
+    acceptor.accept_all()
+    acceptor.leave()
+    assert len(door.inside) == 5
+
+
+def test_leaving_gives_all_descriptors_back() -> None:
+    before = open_descriptors()
+    door = Door()
+    door.open().leave()
+    assert not door.is_watched()
+    assert door.listener.fileno() == -1
+    door.close()
+    assert open_descriptors() == before
+
+
+def test_without_descriptors_one_is_turned_away_and_the_listener_left_alone(door: Door) -> None:
+    acceptor = door.open()
+    first, second = door.knock(), door.knock()
+    with no_more_descriptors():
+        acceptor.on_readable(READABLE)
+    assert first.recv(1) == b""
+    assert door.inside == []
+    assert not door.is_watched()
+    acceptor.resume()
+    assert door.is_watched()
+    acceptor.on_readable(READABLE)
+    assert [address for _, address in door.inside] == [second.getsockname()]
+    acceptor.leave()
+
+
+def test_how_many_were_turned_away_is_said_once(door: Door, capfd: Stderr) -> None:
+    acceptor = door.open()
+    for _ in range(2):
+        door.knock()
+        with no_more_descriptors():
+            acceptor.on_readable(READABLE)
+    acceptor.resume()
+    acceptor.resume()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(r' error worker\[\d+\] "?out of descriptors: connections turned away"? count=2 hint=', line)
+    acceptor.leave()
+
+
+def test_without_even_a_reserve_the_waiting_wait_on(door: Door) -> None:
+    client = door.knock()
+    with no_more_descriptors():
+        acceptor = door.open()
+        acceptor.on_readable(READABLE)
+        acceptor.on_readable(READABLE)
+        assert not door.is_watched()
+    acceptor.resume()
+    acceptor.on_readable(READABLE)
+    assert [address for _, address in door.inside] == [client.getsockname()]
+    acceptor.leave()
+
+
+def test_leaving_without_a_reserve_is_leaving_too(door: Door) -> None:
+    with no_more_descriptors():
+        acceptor = door.open()
+        acceptor.leave()
+    assert not door.is_watched()

@@ -1,0 +1,452 @@
+"""One connection over a real socket, in each way in which a client can behave.
+
+Whatever it does: afterwards the connection is gone, its descriptor is closed, and the loop watches nothing of it.
+"""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from prefork.http.messages import Limits, Request, Response
+from prefork.http.protocol import Protocol, Service, Waiting
+from prefork.worker.connection import MOST_DROPPED, Connection, Writing
+from prefork.worker.loop import READABLE, WRITABLE, Loop
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSING = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+LARGE = b"x" * 1_000_000
+
+
+class Server:
+    """A loop with one connection, and the client at its other end."""
+
+    def __init__(self, body: bytes = b"Hello", *, tcp: bool = False) -> None:
+        self.loop = Loop()
+        self.socket, self.client = tcp_pair() if tcp else socket.socketpair()
+        self.socket.settimeout(0)
+        self.client.settimeout(5)
+        response = Response(200, (), body)
+        self.service = Service(lambda _request: response, Limits())
+        self.answered: list[Request | None] = []
+        self.connections: set[Connection] = set()
+        protocol = Protocol(self.service, lambda _head, request, _response: self.answered.append(request))
+        self.connection = Connection(self.socket, protocol, self.loop, self.connections)
+
+    def turn(self, count: int = 1) -> None:
+        """Handle what is there, without waiting."""
+        for _ in range(count):
+            self.loop.running = True
+            self.loop.after_turn[:] = [lambda: setattr(self.loop, "running", False)]
+            self.loop.run(0, lambda: self.loop.now + 3600)
+
+    def receive_all(self) -> bytes:
+        """Read as the client until the end, while the server goes on."""
+        received = b""
+        while True:
+            self.turn()
+            more = self.client.recv(1 << 20)
+            if not more:
+                return received
+            received += more
+
+    def fill(self) -> int:
+        """Send as much as the socket takes; return how much that was."""
+        sent = 0
+        try:
+            while True:
+                sent += self.socket.send(b"." * 4096)
+        except BlockingIOError:
+            return sent
+
+    def waits_for(self) -> Waiting | Writing:
+        return self.connection.waiting_for
+
+    @property
+    def is_gone(self) -> bool:
+        return not self.connections and self.socket.fileno() == -1 and not self.loop._handlers
+
+    def close(self) -> None:
+        self.loop.close()
+        self.socket.close()
+        self.client.close()
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        return listener.accept()[0], client
+
+
+def reset(client: socket.socket) -> None:
+    """Close with a RST."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def large() -> Iterator[Server]:
+    server = Server(LARGE)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tcp() -> Iterator[Server]:
+    server = Server(tcp=True)
+    yield server
+    server.close()
+
+
+# Serving
+
+
+def test_a_request_is_answered_and_the_next_waited_for(server: Server) -> None:
+    for _ in range(3):
+        server.client.send(GET)
+        server.turn()
+        assert server.client.recv(4096).endswith(b"\r\n\r\nHello")
+    assert server.waits_for() is Waiting.REQUEST
+
+
+def test_a_request_in_pieces_is_answered_when_it_is_whole(server: Server) -> None:
+    for piece in GET[:7], GET[7:20], GET[20:]:
+        server.client.send(piece)
+        server.turn()
+    assert server.client.recv(4096).endswith(b"Hello")
+
+
+def test_a_wake_without_anything_to_read_does_nothing(server: Server) -> None:
+    server.connection.on_readable(READABLE)
+    assert server.waits_for() is Waiting.REQUEST
+
+
+def test_after_the_last_answer_to_a_done_client_the_connection_is_closed_at_once(server: Server) -> None:
+    server.client.send(CLOSING)
+    server.turn()
+    assert server.is_gone
+    assert server.receive_all().endswith(b"Hello")
+
+
+# Clients that leave
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", GET[:10], POST, POST + b"He", GET, GET * 2, GET + GET[:10], CLOSING, b"\x16\x03"]
+)
+def test_of_a_client_that_sends_something_and_closes_nothing_is_left(server: Server, sent: bytes) -> None:
+    server.client.send(sent)
+    server.client.close()
+    server.turn(3)
+    assert server.is_gone
+
+
+@pytest.mark.parametrize("sent", [b"", GET[:10], POST, GET, GET * 2, CLOSING, b"\x16\x03"])
+@pytest.mark.parametrize("turns", [0, 1])
+def test_of_a_client_that_resets_the_connection_nothing_is_left(tcp: Server, sent: bytes, turns: int) -> None:
+    tcp.client.send(sent)
+    tcp.turn(turns)
+    reset(tcp.client)
+    tcp.turn(3)
+    assert tcp.is_gone
+
+
+@pytest.mark.parametrize(
+    ("sent", "answers"), [(b"", 0), (GET[:10], 0), (GET, 1), (GET * 3, 3), (CLOSING, 1), (POST + b"Hello", 1)]
+)
+def test_a_client_that_half_closes_still_gets_its_answers(server: Server, sent: bytes, answers: int) -> None:
+    server.client.send(sent)
+    server.client.shutdown(socket.SHUT_WR)
+    server.turn(3)
+    assert server.is_gone
+    assert server.receive_all().count(b"HTTP/1.1 200") == answers
+
+
+def test_a_client_that_closes_without_reading_its_answer_is_noticed(server: Server) -> None:
+    server.client.send(GET)
+    server.turn()
+    server.client.close()
+    server.turn()
+    assert server.is_gone
+
+
+# Answers that don't fit
+
+
+def test_a_large_answer_is_sent_on_as_the_client_reads(large: Server) -> None:
+    large.client.send(GET)
+    large.turn()
+    assert large.waits_for() is Writing.ANSWER
+    received = b""
+    while len(received) < len(LARGE):
+        received += large.client.recv(1 << 16)
+        large.turn()
+    assert received.endswith(b"\r\n\r\n" + LARGE)
+    assert large.waits_for() is Waiting.REQUEST
+
+
+def test_while_an_answer_waits_nothing_more_is_read(large: Server) -> None:
+    large.client.send(GET)
+    large.turn()
+    large.client.send(GET)
+    large.turn(5)
+    assert len(large.answered) == 1
+    large.client.shutdown(socket.SHUT_WR)
+    assert large.receive_all().count(b"HTTP/1.1 200") == 2
+    assert large.is_gone
+
+
+def test_a_large_last_answer_is_whole_before_the_connection_ends(large: Server) -> None:
+    large.client.send(CLOSING)
+    assert large.receive_all().endswith(LARGE)
+    assert large.is_gone
+
+
+def test_an_answer_waits_whole_when_the_socket_is_full(server: Server) -> None:
+    filled = server.fill()
+    server.client.send(GET)
+    server.turn()
+    assert server.waits_for() is Writing.ANSWER
+    server.connection.on_writable(WRITABLE)  # still full
+    server.client.shutdown(socket.SHUT_WR)
+    assert server.receive_all()[filled:].startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_client_that_leaves_while_its_answer_waits_is_noticed(large: Server) -> None:
+    large.client.send(GET)
+    large.turn()
+    large.client.close()
+    large.turn()
+    assert large.is_gone
+
+
+def test_a_slow_reader_has_waited_since_it_took_something_last(large: Server) -> None:
+    large.client.send(GET)
+    large.turn()
+    large.connection.since = 0.0
+    large.turn()
+    assert large.connection.since == 0.0
+    large.client.recv(1 << 20)
+    large.turn()
+    assert large.connection.since == large.loop.now
+
+
+# Lingering (RFC 9112 §9.6)
+
+
+def test_after_a_refusal_the_client_may_finish_sending_and_reads_why(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n" + b"x" * 1000)
+    server.turn()
+    assert server.waits_for() is Writing.LINGERING
+    server.client.send(b"x" * 1000)
+    server.turn()
+    assert server.receive_all().startswith(b"HTTP/1.1 400 ")
+    assert not server.is_gone
+    server.client.close()
+    server.turn()
+    assert server.is_gone
+
+
+def test_lingering_drops_only_so_much(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    for _ in range(MOST_DROPPED // 4096):
+        assert not server.is_gone
+        server.client.send(b"x" * 4096)
+        server.turn()
+    assert server.is_gone
+
+
+def test_a_wake_without_anything_to_drop_does_nothing(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    server.connection.on_lingering(READABLE)
+    assert server.waits_for() is Writing.LINGERING
+
+
+def test_a_reset_ends_lingering(tcp: Server) -> None:
+    tcp.client.send(b"nonsense\r\n\r\n")
+    tcp.turn()
+    reset(tcp.client)
+    tcp.turn()
+    assert tcp.is_gone
+
+
+def test_who_has_reset_the_connection_is_not_lingered_for(tcp: Server) -> None:
+    reset(tcp.client)
+    tcp.connection._linger()
+    assert tcp.is_gone
+
+
+# Time
+
+
+def test_an_idle_connection_is_closed_without_a_word_when_its_time_is_up(server: Server) -> None:
+    server.connection.expire()
+    assert server.is_gone
+    assert server.client.recv(1) == b""
+
+
+@pytest.mark.parametrize("sent", [GET[:10], POST, POST + b"He"])
+def test_a_client_in_the_middle_of_a_request_is_told_that_its_time_is_up(server: Server, sent: bytes) -> None:
+    server.client.send(sent)
+    server.turn()
+    server.connection.expire()
+    assert server.waits_for() is Writing.LINGERING
+    assert server.receive_all().startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_has_left_is_not_told(server: Server) -> None:
+    server.client.send(GET[:10])
+    server.turn()
+    server.client.close()
+    server.connection.expire()
+    assert server.is_gone
+
+
+def test_who_does_not_take_its_answer_is_cut_off(large: Server) -> None:
+    large.client.send(GET)
+    large.turn()
+    large.connection.expire()
+    assert large.is_gone
+
+
+def test_lingering_ends_when_its_time_is_up(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    server.connection.expire()
+    assert server.is_gone
+
+
+def test_the_time_of_a_head_runs_from_its_first_byte(server: Server) -> None:
+    server.client.send(GET[:5])
+    server.turn()
+    first = server.connection.since = server.connection.since - 1
+    server.client.send(GET[5:10])
+    server.turn()
+    assert server.connection.since == first
+
+
+def test_the_time_of_a_body_runs_from_its_latest_byte(server: Server) -> None:
+    server.client.send(POST)
+    server.turn()
+    server.connection.since = 0.0
+    server.client.send(b"He")
+    server.turn()
+    assert server.connection.since == server.loop.now
+
+
+def test_the_time_of_a_body_runs_anew_after_its_head(server: Server) -> None:
+    server.client.send(POST[:5])
+    server.turn()
+    server.connection.since = 0.0
+    server.client.send(POST[5:])
+    server.turn()
+    assert (server.connection.since, server.waits_for()) == (server.loop.now, Waiting.BODY)
+
+
+# Leaving
+
+
+def test_a_drained_connection_ends_with_its_next_answer(server: Server) -> None:
+    server.connection.drain(close_idle=False)
+    assert server.waits_for() is Waiting.LAST
+    server.client.send(GET)
+    server.turn()
+    assert b"\r\nConnection: close\r\n" in server.receive_all()
+    assert server.waits_for() is Writing.LINGERING
+
+
+def test_an_idle_connection_is_closed_where_nobody_comes_after(server: Server) -> None:
+    server.connection.drain(close_idle=True)
+    assert server.waits_for() is Writing.LINGERING
+    assert server.client.recv(1) == b""
+
+
+def test_a_request_that_has_arrived_unseen_is_answered_before_the_close(server: Server) -> None:
+    server.client.send(GET)
+    server.connection.drain(close_idle=True)
+    assert b"\r\nConnection: close\r\n" in server.receive_all()
+
+
+def test_a_request_that_has_begun_is_waited_for(server: Server) -> None:
+    server.client.send(GET[:10])
+    server.connection.drain(close_idle=True)
+    assert server.waits_for() is Waiting.HEAD
+    server.client.send(GET[10:])
+    server.turn()
+    assert server.receive_all().endswith(b"Hello")
+
+
+def test_an_idle_connection_whose_client_has_left_is_only_closed(server: Server) -> None:
+    server.client.close()
+    server.connection.drain(close_idle=True)
+    assert server.is_gone
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", POST])
+def test_who_is_not_idle_is_not_closed(server: Server, sent: bytes) -> None:
+    server.client.send(sent)
+    server.turn()
+    before = server.waits_for()
+    server.connection.drain(close_idle=True)
+    assert server.waits_for() is before
+
+
+# Moving
+
+
+@pytest.mark.parametrize(
+    ("sent", "waiting"), [(b"", Waiting.REQUEST), (GET[:10], Waiting.HEAD), (POST + b"He", Waiting.BODY)]
+)
+def test_a_connection_goes_on_in_another_process_for_as_long_as_it_may_wait(
+    server: Server, sent: bytes, waiting: Waiting
+) -> None:
+    server.client.send(sent)
+    server.turn()
+    server.connection.since = since = 17.0
+    parcel = server.connection.leave()
+    assert parcel is not None
+    there = Server()
+    there.connection.resume(parcel, since)
+    assert (there.waits_for(), there.connection.since) == (waiting, since)
+    there.close()
+
+
+def test_data_that_arrives_on_the_way_is_read_where_the_connection_goes(server: Server) -> None:
+    server.client.send(GET[:10])
+    server.turn()
+    parcel = server.connection.leave()
+    assert parcel is not None
+    there = Server()
+    copy = server.socket.dup()
+    copy.settimeout(0)
+    server.client.send(GET[10:])
+    server.connection.forget()
+    assert server.is_gone
+    elsewhere = Connection(copy, Protocol(there.service), there.loop, there.connections)
+    elsewhere.resume(parcel, 0.0)
+    there.turn()
+    assert server.client.recv(4096).endswith(b"Hello")
+    there.close()
+    copy.close()
+
+
+def test_a_connection_does_not_leave_while_its_answer_waits(large: Server) -> None:
+    large.client.send(GET)
+    large.turn()
+    assert large.connection.leave() is None
+
+
+def test_a_connection_does_not_leave_after_its_last_answer(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    assert server.connection.leave() is None

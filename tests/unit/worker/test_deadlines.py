@@ -1,0 +1,80 @@
+"""Who has waited too long."""
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefork.http.messages import Limits, Response
+from prefork.http.protocol import Protocol, Service, Waiting
+from prefork.worker.connection import Connection, Writing
+from prefork.worker.deadlines import LONGEST_TICK, Timeouts, expired, tick_of
+from prefork.worker.loop import Loop
+
+TIMEOUTS: Timeouts = {
+    Waiting.REQUEST: 15.0,
+    Waiting.LAST: 15.0,
+    Waiting.HEAD: 10.0,
+    Waiting.BODY: 30.0,
+    Waiting.NOTHING: 30.0,
+    Writing.ANSWER: 30.0,
+    Writing.LINGERING: 2.0,
+}
+Connect = Callable[[bytes], Connection]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Make a connection that has received something, and waits since 100."""
+    loop = Loop()
+    service = Service(lambda _request: Response(200), Limits())
+    sockets: list[socket.socket] = []
+
+    def connect(sent: bytes) -> Connection:
+        ours, theirs = socket.socketpair()
+        sockets.extend((ours, theirs))
+        ours.settimeout(0)
+        connection = Connection(ours, Protocol(service), loop, set())
+        theirs.send(sent)
+        connection.on_readable(0)
+        connection.since = 100.0
+        return connection
+
+    yield connect
+    loop.close()
+    for each in sockets:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "timeout"),
+    [
+        (b"", 15.0),
+        (b"GET", 10.0),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 30.0),
+        (b"nonsense\r\n\r\n", 2.0),
+    ],
+)
+def test_a_connection_may_wait_for_as_long_as_what_it_waits_for_allows(
+    connect: Connect, sent: bytes, timeout: float
+) -> None:
+    connection = connect(sent)
+    assert expired([connection], TIMEOUTS, 100.0 + timeout) == []
+    assert expired([connection], TIMEOUTS, 100.5 + timeout) == [connection]
+
+
+def test_only_those_that_waited_too_long_are_named(connect: Connect) -> None:
+    idle, begun, refused = connect(b""), connect(b"GET"), connect(b"nonsense\r\n\r\n")
+    assert expired([idle, begun, refused], TIMEOUTS, 112.0) == [begun, refused]
+
+
+@given(st.lists(st.floats(0.001, 24 * 3600), min_size=7, max_size=7), st.just(0.0) | st.floats(0.001, 24 * 3600))
+def test_the_tick_lets_no_timeout_be_exceeded_by_more_than_a_quarter_or_a_second(
+    values: list[float], hang_timeout: float
+) -> None:
+    tick = tick_of(dict(zip(TIMEOUTS, values, strict=True)), hang_timeout)
+    assert 0 < tick <= LONGEST_TICK
+    assert not hang_timeout or tick <= hang_timeout / 4
+    assert all(tick <= value / 4 for value in values)

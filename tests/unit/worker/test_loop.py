@@ -1,0 +1,143 @@
+"""The loop, over real descriptors: who is called, when, and who no more."""
+
+import select
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from prefork.worker.loop import READABLE, WRITABLE, Loop
+
+Pipe = tuple[int, int]
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ends = socket.socketpair()
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def open_descriptors() -> list[str]:
+    return sorted(each.name for each in Path("/proc/self/fd").iterdir())
+
+
+def turn(loop: Loop, on_tick: Callable[[], float] | None = None) -> None:
+    """Run one turn, without waiting."""
+    loop.running = True
+    loop.after_turn.append(lambda: setattr(loop, "running", False))
+    loop.run(0, on_tick or (lambda: loop.now + 3600))
+    loop.after_turn.pop()
+
+
+def test_a_handler_is_called_with_what_its_descriptor_is_ready_for(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[int] = []
+    ours, theirs = pair
+    loop.watch(ours.fileno(), READABLE, called.append)
+    turn(loop)
+    assert called == []
+    theirs.send(b"x")
+    turn(loop)
+    turn(loop)
+    assert called == [READABLE, READABLE]
+    theirs.close()
+    ours.recv(1)
+    turn(loop)
+    assert called[2] & (READABLE | select.EPOLLHUP) == READABLE | select.EPOLLHUP
+
+
+def test_a_descriptor_may_wait_for_something_else_with_another_handler(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[str] = []
+    pair[1].send(b"x")
+    loop.watch(pair[0].fileno(), READABLE, lambda _events: called.append("read"))
+    loop.change(pair[0].fileno(), WRITABLE, lambda _events: called.append("write"))
+    turn(loop)
+    assert called == ["write"]
+
+
+def test_a_forgotten_descriptor_is_not_watched_though_a_copy_is_open(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[int] = []
+    loop.watch(pair[0].fileno(), READABLE, called.append)
+    loop.forget(pair[0].fileno())
+    pair[1].send(b"x")
+    turn(loop)
+    assert called == []
+
+
+def test_one_handler_may_close_the_descriptor_of_another_that_is_ready_too(loop: Loop) -> None:
+    pairs = [socket.socketpair() for _ in range(2)]
+    called: list[int] = []
+
+    def close_other(number: int, _events: int) -> None:
+        called.append(number)
+        if len(called) == 1:
+            loop.forget_closed(pairs[1 - number][0].fileno())
+            pairs[1 - number][0].close()
+
+    for number, (ours, theirs) in enumerate(pairs):
+        theirs.send(b"x")
+        loop.watch(ours.fileno(), READABLE, partial(close_other, number))
+    turn(loop)
+    turn(loop)
+    assert called == [called[0]] * 2
+    for ours, theirs in pairs:
+        ours.close()
+        theirs.close()
+
+
+def test_the_tick_comes_before_the_handlers_and_again_when_it_is_due(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    seen: list[str] = []
+    pair[1].send(b"x")
+    loop.watch(pair[0].fileno(), READABLE, lambda _events: seen.append("handler"))
+    turns_left = 3
+
+    def after() -> None:
+        nonlocal turns_left
+        seen.append("after")
+        turns_left -= 1
+        loop.running = turns_left > 0
+
+    def tick() -> float:
+        seen.append("tick")
+        return loop.now + (0 if seen.count("tick") == 1 else 3600)
+
+    loop.after_turn.append(after)
+    loop.run(0, tick)
+    assert seen == ["tick", "handler", "after", "tick", "handler", "after", "handler", "after"]
+
+
+def test_there_is_a_turn_each_tick_though_nothing_happens(loop: Loop) -> None:
+    times: list[float] = []
+
+    def tick() -> float:
+        times.append(loop.now)
+        loop.running = len(times) < 3
+        return loop.now
+
+    loop.run(0.01, tick)
+    assert 0.01 <= times[1] - times[0] < 5
+    assert times[2] - times[1] >= 0.01
+
+
+def test_a_closed_loop_leaves_no_descriptor() -> None:
+    before = open_descriptors()
+    Loop().close()
+    assert open_descriptors() == before
