@@ -8,25 +8,23 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from prefork.config.errors import ConfigError
-from prefork.ipc.channel import Adopt, Channel, Listen, Message, Ready, RecycleMe, Reopen, Retire
-from prefork.ipc.handover import handover_pair
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.channel import Channel, Message, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.scoreboard import Row
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master import fleet as f
+from prefork.master.crew import Crew
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
 from prefork.master.heartbeats import Heartbeats
-from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
-from prefork.master.processes import Process, fork, strangers
 from prefork.master.reports import Reports
 from prefork.master.supervisor import decide, next_deadline, overdue
 
@@ -43,10 +41,10 @@ class Master:
         self._reports = reports
         self._running = True
         self._reload_again = False
-        self._processes: dict[int, Process] = {}
-        self._scoreboard = Scoreboard()
+        self._crew = Crew(poller)
+        self._crew.on_message = self._on_message
+        self._crew.on_exit = self._on_exit
         self._heartbeats = Heartbeats()
-        self._oom_kills = OomKills()
         self._poller = poller
         self._poller.on_signal = self._on_signal
 
@@ -79,7 +77,7 @@ class Master:
         check = self._heartbeats.next_check(hang_timeout)
         if check is not None and now >= check:
             ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
-            for key in self._heartbeats.stale({key: self._processes[key] for key in ready}, hang_timeout, now):
+            for key in self._heartbeats.stale({key: self._crew.processes[key] for key in ready}, hang_timeout, now):
                 self._happen(f.HeartbeatStale(key))
 
     @property
@@ -102,8 +100,7 @@ class Master:
 
     def _on_signal(self, number: int, count: int) -> None:
         if number == signal.SIGCHLD:
-            for pid in strangers({each.pid for each in self._processes.values()}):
-                os.waitpid(pid, os.WNOHANG)  # reaped, and never blamed
+            self._crew.reap_strangers()
             return
         self._log.info("signal", name=signal.Signals(number).name, count=count)
         for _ in range(count if number in COUNTED else 1):
@@ -149,8 +146,8 @@ class Master:
         """Open the log files afresh, here and in the workers."""
         fds = self._current.files.reopen(self._log)
         self._log.info("log files reopened", count=len(fds))
-        for key in self._processes:
-            self._tell(key, Reopen(), fds)
+        for key in self._crew.processes:
+            self._crew.tell(key, Reopen(), fds)
 
     def grow(self) -> None:
         """Have one worker more."""
@@ -183,70 +180,45 @@ class Master:
         """Fork a worker."""
         generation = self._generations[action.generation]
         listeners = self._listeners_of(action.slot)
-        row = self._scoreboard.take()
 
-        def work(channel: Channel) -> None:
-            self._close_listeners_but(listeners)
+        def work(channel: Channel, row: Row) -> None:
             generation.work(Seat(action.slot, action.generation, listeners, channel, row))
 
         try:
-            pid, pidfd, channel = fork(work, self._leave_behind)
+            pid = self._crew.fork(action.key, listeners, work, lambda: self._leave_behind(listeners))
         except OSError as error:
-            self._scoreboard.give_back(row)
             return f.SpawnFailed(action.key, f"can't fork: {error.strerror}")
-        process = Process(pid, pidfd, channel, row, set(listeners))
-        self._processes[action.key] = process
-        self._poller.watch(process.pidfd, lambda: self._on_exit(action.key))
-        self._poller.watch(channel.fileno(), lambda: self._on_message(action.key))
         return f.Spawned(action.key, pid)
 
-    def _close_listeners_but(self, kept: Collection[socket.socket]) -> None:
-        """In a forked worker: an address that is dropped while it serves on would be held open by its copies."""
+    def _leave_behind(self, kept: Collection[socket.socket]) -> None:
+        """In a forked worker: close the listeners that are not its own, else an address that is dropped stays open."""
         for generation in self._generations.values():
             for each in generation.listeners.sockets:
                 if each not in kept:
                     each.close()
-
-    def _leave_behind(self) -> None:
-        """In a forked worker: close what is the master's."""
-        self._poller.close()
-        os.close(self._scoreboard.fd)
-        for process in self._processes.values():
-            process.forget()
         self._hooks.in_child()
 
     def retire(self, action: f.Retire) -> None:
-        """Tell a worker to leave, and bring it together with its heirs."""
-        ends: list[socket.socket] = []
-        try:
-            for heir in action.heirs:
-                ours, theirs = handover_pair()
-                ends.append(ours)
-                self._tell(heir, Adopt(), [theirs.fileno()])
-                theirs.close()
-        except OSError as error:  # EMFILE: what it has no heir for it closes with the next answer
-            self._log.error("no handover", **self._names(action.key), reason=error.strerror)
+        """Tell a worker to leave, and to whom its connections go."""
         message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
-        self._tell(action.key, message, [each.fileno() for each in ends])
-        for end in ends:
-            end.close()
+        try:
+            self._crew.retire(action.key, action.heirs, message)
+        except OSError as error:
+            self._log.error("connections can't move", **self._names(action.key), reason=error.strerror)
 
     def kill(self, action: f.Kill) -> None:
         """End a worker."""
         self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
-        self._processes[action.key].kill()
+        self._crew.processes[action.key].kill()
 
     def dump_stacks(self, action: f.DumpStacks) -> None:
         """Have a worker that hangs say where."""
         self._log.error("worker hangs; its stacks follow", **self._names(action.key))
-        self._processes[action.key].dump()
+        self._crew.processes[action.key].dump()
 
     def take_over(self, action: f.TakeOver) -> None:
         """Give a worker the sockets that fall to it."""
-        given = self._processes[action.key].listeners
-        more = [each for each in self._listeners_of(action.slot) if each not in given]
-        given.update(more)
-        self._tell(action.key, Listen(), [each.fileno() for each in more])
+        self._crew.listen(action.key, self._listeners_of(action.slot))
 
     def _listeners_of(self, slot: int) -> tuple[socket.socket, ...]:
         return self._current.listeners.for_slot(slot, max(1, self._fleet.wanted.workers))
@@ -286,25 +258,12 @@ class Master:
 
     # What the workers do
 
-    def _on_exit(self, key: int) -> None:
-        names = self._names(key)
-        process = self._processes.pop(key)
-        self._scoreboard.give_back(process.row)
-        for fd in (process.pidfd, process.channel.fileno()):
-            self._poller.forget(fd)
-        reason, killed = process.reap()
-        if killed and self._oom_kills.new():
-            reason += ", out of memory"
-        self._log.info("worker exited", **names, reason=reason)
+    def _on_exit(self, key: int, reason: str) -> None:
+        self._log.info("worker exited", **self._names(key), reason=reason)
         self._happen(f.WorkerExited(key, reason))
 
-    def _on_message(self, key: int) -> None:
-        channel = self._processes[key].channel
-        received = channel.receive()
-        if received is None:
-            self._poller.forget(channel.fileno())  # its exit will tell
-            return
-        match received[0]:
+    def _on_message(self, key: int, message: Message) -> None:
+        match message:
             case Ready():
                 self._log.info("worker ready", **self._names(key))
                 self._happen(f.WorkerReady(key))
@@ -312,16 +271,7 @@ class Master:
                 self._log.info("recycling worker", **self._names(key), reason=reason)
                 self._happen(f.RecycleAsked(key))
             case _:
-                self._log.error("unexpected message", **self._names(key), message=type(received[0]).__name__)
-
-    def _tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
-        try:
-            self._processes[key].channel.send(message, fds)
-        except OSError as error:
-            # It is gone, which its pidfd tells, or stuck, and then its deadline will end it.
-            self._log.debug(
-                "worker not told", **self._names(key), message=type(message).__name__, reason=error.strerror
-            )
+                self._log.error("unexpected message", **self._names(key), message=type(message).__name__)
 
     def _names(self, key: int) -> dict[str, object]:
         place = self._fleet.places[key]

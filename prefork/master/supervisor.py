@@ -1,55 +1,40 @@
 """Decides what becomes of the workers. No I/O, no clock, no processes here.
 
-The life of a place is the table TRANSITIONS: an event in a phase leads to a phase and to a step, which completes the
-place and says what to do about it. What cannot happen is listed too, so that a new event has to be thought through
-everywhere. What is wanted is told apart from what there is: `reconcile` compares the two after every event, so start,
-replacement, reload, resize and stop differ in what they want and not in how it comes about.
+What is wanted is told apart from what there is: `reconcile` compares the two after every event, so start, replacement,
+reload, recycling, resize and stop differ in what they want and not in how it comes about. The life of a single place is the
+table in transitions.py; everything that decides about the fleet is here, and everything that does something in master.py.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
 from prefork.master.fleet import (
-    DUMP_TIME,
-    HEALTHY_AFTER,
-    KILL_MARGIN,
-    LONGEST_BACKOFF,
-    SHORTEST_BACKOFF,
     Action,
     DeadlinePassed,
     DelayPassed,
-    DumpStacks,
     Ending,
     Event,
     Finish,
     Fleet,
-    HeartbeatStale,
     Kill,
     Phase,
     Place,
     PlaceEvent,
-    RecycleAsked,
     ReloadAsked,
     Reloaded,
     ReloadFailed,
     ResizeAsked,
-    Respawn,
-    Retire,
     RetireAsked,
     ServiceReady,
     Spawn,
-    Spawned,
     SpawnFailed,
     StopAsked,
     TakeOver,
     WorkerExited,
     WorkerReady,
 )
-
-Actions: TypeAlias = tuple[Action, ...]
-Step: TypeAlias = Callable[[Fleet, Place, PlaceEvent, float], tuple[Place, Actions]]
+from prefork.master.transitions import TRANSITIONS, Actions, is_newest
 
 
 class ImpossibleEventError(Exception):
@@ -143,125 +128,6 @@ def stop(fleet: Fleet, ending: Ending) -> tuple[Fleet, Actions]:
     return replace(fleet, ending=fleet.ending if fleet.ending is Ending.CRASH_LOOP else ending, fallback=None), kills
 
 
-def watch_boot(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    assert isinstance(event, Spawned)
-    return replace(place, pid=event.pid, deadline=now + fleet.wanted.boot_timeout), ()
-
-
-def settle(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, deadline=now + HEALTHY_AFTER if place.failures else None), ()
-
-
-def forgive(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, failures=0, deadline=None), ()
-
-
-def kill(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, deadline=None), (Kill(place.key, LATE[place.phase]),)
-
-
-LATE: Final[Mapping[Phase, str]] = {
-    Phase.STARTING: "boot_timeout passed",
-    Phase.HUNG: "hang_timeout passed",
-    Phase.RETIRING: "graceful_timeout passed",
-}
-
-
-def back_off(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    assert isinstance(event, WorkerExited | SpawnFailed)
-    delay = backoff(place)
-    after = replace(place, pid=None, failures=place.failures + 1, deadline=now + delay)
-    return after, (Respawn(place.slot, event.reason, delay),)
-
-
-def backoff(place: Place) -> float:
-    """Return for how many seconds the next fork is put off: not at all for the first failure, then twice as long each.
-
-    Slots are spread by up to a quarter, so that workers that failed together don't come back together.
-    """
-    if place.failures == 0:
-        return 0.0
-    doubled = SHORTEST_BACKOFF * 2.0 ** min(place.failures - 1, 16)
-    spread = 1 - 0.25 * (place.slot * 0.618 % 1)
-    return min(doubled, LONGEST_BACKOFF) * spread
-
-
-def spawn(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, deadline=None), (Spawn(place.key, place.slot, place.generation),)
-
-
-def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    if fleet.ending in (Ending.FAST, Ending.CRASH_LOOP):
-        return replace(place, deadline=None), (Kill(place.key, fleet.ending.value),)
-    deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
-    ending = fleet.ending is not None
-    heirs = () if ending else heirs_of(fleet, place)
-    return replace(place, deadline=deadline), (Retire(place.key, heirs, for_good=ending),)
-
-
-def heirs_of(fleet: Fleet, place: Place) -> tuple[int, ...]:
-    """Return the keys of those who take the place's connections over: its successor, else all that are ready."""
-    wanted = range(fleet.wanted.workers)
-    ready = [
-        each
-        for each in fleet.places.values()
-        if each.phase is Phase.READY and each.key != place.key and each.slot in wanted
-    ]
-    newest = [each for each in ready if is_newest(fleet, each)] or ready
-    successor = [each for each in newest if each.slot == place.slot]
-    return tuple(each.key for each in successor or newest)
-
-
-def diagnose(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, deadline=now + DUMP_TIME), (DumpStacks(place.key),)
-
-
-def wear_out(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, worn=True), ()
-
-
-def ignore(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return place, ()
-
-
-# fmt: off
-TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] = {
-    # in              when               to               and
-    (Phase.EMPTY,    Spawned):         (Phase.STARTING,  watch_boot),
-    (Phase.EMPTY,    SpawnFailed):     (Phase.BACKOFF,   back_off),
-    (Phase.STARTING, WorkerReady):     (Phase.READY,     settle),
-    (Phase.STARTING, DeadlinePassed):  (Phase.STARTING,  kill),
-    (Phase.STARTING, WorkerExited):    (Phase.BACKOFF,   back_off),
-    (Phase.STARTING, RetireAsked):     (Phase.RETIRING,  ask_to_leave),
-    (Phase.READY,    DeadlinePassed):  (Phase.READY,     forgive),
-    (Phase.READY,    WorkerExited):    (Phase.BACKOFF,   back_off),
-    (Phase.READY,    RetireAsked):     (Phase.RETIRING,  ask_to_leave),
-    (Phase.READY,    HeartbeatStale):  (Phase.HUNG,      diagnose),
-    (Phase.READY,    RecycleAsked):    (Phase.READY,     wear_out),
-    (Phase.HUNG,     DeadlinePassed):  (Phase.HUNG,      kill),
-    (Phase.HUNG,     WorkerExited):    (Phase.BACKOFF,   back_off),
-    (Phase.HUNG,     RetireAsked):     (Phase.HUNG,      ignore),        # it will be killed in a moment
-    (Phase.HUNG,     RecycleAsked):    (Phase.HUNG,      ignore),        # the same
-    (Phase.RETIRING, WorkerReady):     (Phase.RETIRING,  ignore),        # it crossed the request to leave
-    (Phase.RETIRING, RecycleAsked):    (Phase.RETIRING,  ignore),        # the same
-    (Phase.RETIRING, DeadlinePassed):  (Phase.RETIRING,  kill),
-    (Phase.RETIRING, WorkerExited):    (Phase.GONE,      ignore),
-    (Phase.BACKOFF,  DeadlinePassed):  (Phase.EMPTY,     spawn),
-    (Phase.BACKOFF,  RetireAsked):     (Phase.GONE,      ignore),
-}
-IMPOSSIBLE: Final[Mapping[type[PlaceEvent], tuple[Phase, ...]]] = {
-    Spawned:        (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # only Spawn leads to EMPTY
-    SpawnFailed:    (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # the same
-    WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.HUNG, Phase.BACKOFF),         # a worker says it once; no process
-    HeartbeatStale: (Phase.EMPTY, Phase.STARTING, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # only READY is watched
-    RecycleAsked:   (Phase.EMPTY, Phase.STARTING, Phase.BACKOFF),                  # said once, after being ready
-    WorkerExited:   (Phase.EMPTY, Phase.BACKOFF),                                  # no process
-    DeadlinePassed: (Phase.EMPTY,),                                                # no deadline
-    RetireAsked:    (Phase.EMPTY, Phase.RETIRING),                                 # EMPTY ends before it; it asks once
-}
-# fmt: on
-
-
 def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
     """Bring what there is nearer to what is wanted: retire what is too much, fill what is vacant."""
     actions: list[Action] = []
@@ -281,10 +147,6 @@ def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
 
 def staying(fleet: Fleet, slot: int) -> list[Place]:
     return [each for each in fleet.places.values() if each.slot == slot and each.phase is not Phase.RETIRING]
-
-
-def is_newest(fleet: Fleet, place: Place) -> bool:
-    return place.generation == fleet.wanted.generation and not place.worn
 
 
 def surplus(fleet: Fleet) -> list[Place]:

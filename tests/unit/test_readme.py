@@ -6,7 +6,7 @@ from signal import Signals
 
 from prefork.master.fleet import Phase
 from prefork.master.master import OBEYED
-from prefork.master.supervisor import TRANSITIONS
+from prefork.master.transitions import TRANSITIONS
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -52,15 +52,8 @@ from prefork.master.fleet import (
     WorkerExited,
     WorkerReady,
 )
-from prefork.master.supervisor import (
-    IMPOSSIBLE,
-    TRANSITIONS,
-    ImpossibleEventError,
-    backoff,
-    decide,
-    next_deadline,
-    overdue,
-)
+from prefork.master.supervisor import ImpossibleEventError, decide, next_deadline, overdue
+from prefork.master.transitions import IMPOSSIBLE, TRANSITIONS, backoff
 
 WITH_PROCESS: Final = (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING)
 

@@ -1,0 +1,111 @@
+"""The workers' processes by the keys of their places: forks them, talks to them, tells what they say and how they end.
+
+Decides nothing. What happens to a worker is told to the two functions that the owner sets.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+
+from prefork.ipc.channel import Adopt, Channel, Listen, Message, Retire
+from prefork.ipc.handover import handover_pair
+from prefork.ipc.scoreboard import Row, Scoreboard
+from prefork.master.oom import OomKills
+from prefork.master.poller import Poller
+from prefork.master.processes import Process, fork, strangers
+
+
+class Crew:
+    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended."""
+
+    def __init__(self, poller: Poller) -> None:
+        self.processes: dict[int, Process] = {}
+        self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
+        self.on_exit: Callable[[int, str], None] = lambda _key, _reason: None
+        self._poller = poller
+        self._scoreboard = Scoreboard()
+        self._oom_kills = OomKills()
+
+    def fork(
+        self,
+        key: int,
+        listeners: Iterable[socket.socket],
+        work: Callable[[Channel, Row], None],
+        in_child: Callable[[], None],
+    ) -> int:
+        """Fork a worker and return its pid; `in_child` is called there first, when what is the crew's is closed.
+
+        Raises:
+            OSError: the system refused.
+        """
+        row = self._scoreboard.take()
+
+        def leave_behind() -> None:
+            self._leave_behind()
+            in_child()
+
+        try:
+            pid, pidfd, channel = fork(lambda channel: work(channel, row), leave_behind)
+        except OSError:
+            self._scoreboard.give_back(row)
+            raise
+        self.processes[key] = Process(pid, pidfd, channel, row, set(listeners))
+        self._poller.watch(pidfd, lambda: self._reap(key))
+        self._poller.watch(channel.fileno(), lambda: self._receive(key))
+        return pid
+
+    def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message; a worker that is gone, or stuck, is seen to when its exit or its deadline tells."""
+        with suppress(OSError):
+            self.processes[key].channel.send(message, fds)
+
+    def listen(self, key: int, listeners: Iterable[socket.socket]) -> None:
+        """Have a worker serve those of these listeners that it doesn't serve yet."""
+        process = self.processes[key]
+        more = [each for each in listeners if each not in process.listeners]
+        process.listeners.update(more)
+        self.tell(key, Listen(), [each.fileno() for each in more])
+
+    def retire(self, key: int, heirs: Iterable[int], message: Retire) -> None:
+        """Tell a worker to leave, and bring it together with its heirs.
+
+        Raises:
+            OSError: there were no descriptors for that; it has been told, and has fewer heirs, or none.
+        """
+        with ExitStack() as ends:
+            ours: list[int] = []
+            try:
+                for heir in heirs:
+                    one, other = (ends.enter_context(end) for end in handover_pair())
+                    self.tell(heir, Adopt(), [other.fileno()])
+                    ours.append(one.fileno())
+            finally:
+                self.tell(key, message, ours)
+
+    def reap_strangers(self) -> None:
+        """Reap children that are no workers: as an init one is given some, by exec(3) one may inherit some."""
+        for pid in strangers({each.pid for each in self.processes.values()}):
+            os.waitpid(pid, os.WNOHANG)
+
+    def _receive(self, key: int) -> None:
+        channel = self.processes[key].channel
+        received = channel.receive()
+        if received is None:
+            self._poller.forget(channel.fileno())  # its exit will tell
+        else:
+            self.on_message(key, received[0])
+
+    def _reap(self, key: int) -> None:
+        process = self.processes.pop(key)
+        self._scoreboard.give_back(process.row)
+        for fd in (process.pidfd, process.channel.fileno()):
+            self._poller.forget(fd)
+        reason, killed = process.reap()
+        self.on_exit(key, f"{reason}, out of memory" if killed and self._oom_kills.new() else reason)
+
+    def _leave_behind(self) -> None:
+        self._poller.close()
+        os.close(self._scoreboard.fd)
+        for process in self.processes.values():
+            process.forget()
