@@ -72,7 +72,8 @@ class Program:
         """Serve until told to stop, and return the exit status; raises StartError."""
         config = self._loaded.config
         self._poller = Poller()
-        self._poller.catch((*OBEYED, signal.SIGUSR2, signal.SIGCHLD))
+        self._poller.catch((*OBEYED, signal.SIGCHLD))
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # by default it would end the master
         if self._pid_file is not None:
             self._pid_file.acquire()
         try:
