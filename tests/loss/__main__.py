@@ -1,0 +1,115 @@
+"""Counts what clients lose while a server is reloaded, resized, recycled or stopped: `python -m tests.loss`.
+
+From the root of the repository. Results go to standard output, progress of a table to standard error. Exit status 1:
+prefork lost something; 69: something has to be installed first, or the server can't do what is asked.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from tests.bench import peers, servers, tools
+from tests.bench.errors import MissingError, NoFigureError
+from tests.loss import report, trial
+from tests.loss.actions import ACTIONS, RELOAD_OF_A_PEER
+from tests.loss.service import COMMANDS, Unsupported
+from tests.loss.trial import Result, Trial
+
+ACCEPTS: Final = ("reuseport", "shared")
+PEERS: Final = tuple(name for name in COMMANDS if name != "prefork")
+COUNT: Final = 100
+FEWER: Final = 10  # of this many kills one: a slot whose worker is killed again and again is filled ever later
+SECONDS: Final = 600.0
+INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell says it
+
+
+def main() -> int:
+    """Run what the command line asks for; return the exit status."""
+    arguments = parse_arguments()
+    # So that the server is ended on SIGTERM as it is on Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    trials = list(every(arguments) if arguments.table else [one(arguments)])
+    try:
+        equip({each.server for each in trials})
+        results = [result for each in trials if (result := attempt(each, told=arguments.table))]
+    except (MissingError, NoFigureError, TimeoutError) as error:
+        sys.stderr.write(f"tests.loss: error: {error}\n")
+        return os.EX_UNAVAILABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if not results:
+        return os.EX_UNAVAILABLE
+    sys.stdout.write((report.table(results) if arguments.table else report.summary(results[0])) + "\n")
+    return int(any(each.problems for each in results if each.trial.server == "prefork"))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's wishes."""
+    parser = argparse.ArgumentParser(prog="python -m tests.loss", description="Count what clients lose.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--action", choices=[each.name for each in ACTIONS], help="what is done to the server")
+    what.add_argument("--table", action="store_true", help="every action in both modes, and reloads of the others")
+    parser.add_argument("--server", choices=list(COMMANDS), default="prefork", help="the others can only be reloaded")
+    parser.add_argument("--accept", choices=ACCEPTS, default=ACCEPTS[0], help="how prefork's workers accept")
+    parser.add_argument("--seconds", type=float, help=f"at most so long, by default {SECONDS:g}")
+    parser.add_argument("--count", type=int, help=f"at most so often, by default {COUNT} unless --seconds is given")
+    parser.add_argument("--clients", type=int, default=4, help="clients of each kind, for TCP and for a unix socket")
+    arguments = parser.parse_args()
+    if arguments.server != "prefork" and arguments.action != "reload":
+        parser.error(f"{arguments.server} can only be reloaded")
+    return arguments
+
+
+def one(arguments: argparse.Namespace) -> Trial:
+    """Return the one trial that is asked for."""
+    action = next(each for each in ACTIONS if each.name == arguments.action)
+    unlimited = sys.maxsize if arguments.seconds else COUNT
+    is_ours = arguments.server == "prefork"
+    return Trial(
+        server=arguments.server,
+        action=action if is_ours else RELOAD_OF_A_PEER,
+        accept=arguments.accept if is_ours else "",
+        clients=arguments.clients,
+        count=arguments.count or unlimited,
+        seconds=arguments.seconds or SECONDS,
+    )
+
+
+def every(arguments: argparse.Namespace) -> Iterator[Trial]:
+    """Yield the trials of the table."""
+    count, seconds = arguments.count or COUNT, arguments.seconds or SECONDS
+    for action in ACTIONS:
+        for accept in ACCEPTS:
+            times = max(1, count // FEWER) if action.name == "kill" else count
+            yield Trial("prefork", action, accept, arguments.clients, times, seconds)
+    for peer in PEERS:
+        yield Trial(peer, RELOAD_OF_A_PEER, "", arguments.clients, count, seconds)
+
+
+def equip(names: set[str]) -> None:
+    """Install the peers among the named servers; raises MissingError."""
+    for server in servers.SERVERS:
+        if server.name in names:
+            tools.require(server.needs)
+            if server.package:
+                peers.install(server.package)
+
+
+def attempt(wanted: Trial, *, told: bool) -> Result | None:
+    """Return what comes of a trial, None where the server can't do it; if `told`, say on standard error how it went."""
+    name = report.title(wanted)
+    try:
+        result = trial.run(wanted)
+    except Unsupported as unsupported:
+        sys.stderr.write(f"{name}: left out: {unsupported}\n")
+        return None
+    if told:
+        sys.stderr.write(f"{report.summary(result) if result.problems else name + ': nothing wrong'}\n")
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())

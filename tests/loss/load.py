@@ -1,0 +1,48 @@
+"""All clients at once, against all addresses of a server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from tests.loss.client import Client
+from tests.loss.kinds import KINDS
+from tests.loss.tally import Tally
+from tests.loss.wire import Address
+
+
+class Load:
+    """So many clients of each kind for each address, and what becomes of them all."""
+
+    def __init__(self, addresses: Iterable[Address], clients: int) -> None:
+        self.running = True
+        self.stopping = False
+        self.tally = Tally()
+        self._clients = [
+            Client(kind, address, self, self.tally) for address in addresses for kind in KINDS for _ in range(clients)
+        ]
+
+    @property
+    def waiting(self) -> int:
+        """How many clients are owed an answer."""
+        return sum(each.is_waiting for each in self._clients)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each client has been answered once."""
+        return all(each.answered for each in self._clients)
+
+    async def run(self) -> None:
+        """Run all clients to their ends."""
+        await asyncio.gather(*(each.run() for each in self._clients))
+
+
+@asynccontextmanager
+async def load(addresses: Iterable[Address], clients: int) -> AsyncIterator[Load]:
+    """Keep clients busy until the block ends, and let them finish what they have begun."""
+    busy = Load(addresses, clients)
+    task = asyncio.create_task(busy.run())
+    try:
+        yield busy
+    finally:
+        busy.running = False
+        await task
