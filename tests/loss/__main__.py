@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from tests.bench import peers, servers, tools
@@ -21,7 +22,11 @@ from tests.loss.trial import Result, Trial
 ACCEPTS: Final = ("reuseport", "shared")
 PEERS: Final = tuple(name for name in COMMANDS if name != "prefork")
 COUNT: Final = 100
-FEWER: Final = 10  # of this many kills one: a slot whose worker is killed again and again is filled ever later
+RARE: Final = (
+    "kill",
+    "stop",
+)  # a slot whose worker is killed again and again is filled ever later; a stop takes a start
+FEWER: Final = 10  # times less often
 SECONDS: Final = 600.0
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell says it
 
@@ -57,7 +62,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help=f"at most so long, by default {SECONDS:g}")
     parser.add_argument("--count", type=int, help=f"at most so often, by default {COUNT} unless --seconds is given")
     parser.add_argument("--clients", type=int, default=4, help="clients of each kind, for TCP and for a unix socket")
+    parser.add_argument(
+        "--idle", type=int, help="idle clients, for each of the two; by default as many as of the others"
+    )
+    parser.add_argument("--pause", type=float, default=0.05, help="the longest time in seconds between two actions")
     arguments = parser.parse_args()
+    arguments.idle = arguments.clients if arguments.idle is None else arguments.idle
     if arguments.server != "prefork" and arguments.action != "reload":
         parser.error(f"{arguments.server} can only be reloaded")
     return arguments
@@ -73,20 +83,29 @@ def one(arguments: argparse.Namespace) -> Trial:
         action=action if is_ours else RELOAD_OF_A_PEER,
         accept=arguments.accept if is_ours else "",
         clients=arguments.clients,
+        idle=arguments.idle,
         count=arguments.count or unlimited,
+        pause=arguments.pause,
         seconds=arguments.seconds or SECONDS,
     )
 
 
 def every(arguments: argparse.Namespace) -> Iterator[Trial]:
     """Yield the trials of the table."""
-    count, seconds = arguments.count or COUNT, arguments.seconds or SECONDS
+    alike = partial(
+        Trial,
+        clients=arguments.clients,
+        idle=arguments.idle,
+        pause=arguments.pause,
+        seconds=arguments.seconds or SECONDS,
+    )
+    count = arguments.count or COUNT
     for action in ACTIONS:
         for accept in ACCEPTS:
-            times = max(1, count // FEWER) if action.name == "kill" else count
-            yield Trial("prefork", action, accept, arguments.clients, times, seconds)
+            times = max(1, count // FEWER) if action.name in RARE else count
+            yield alike("prefork", action, accept, count=times)
     for peer in PEERS:
-        yield Trial(peer, RELOAD_OF_A_PEER, "", arguments.clients, count, seconds)
+        yield alike(peer, RELOAD_OF_A_PEER, count=count)
 
 
 def equip(names: set[str]) -> None:

@@ -11,7 +11,7 @@ from tests.loss.wire import Address, Answer, EndedError, MalformedError, Wire, c
 
 STATUS: Final = 200
 BODY: Final = b"Hello, world!"
-LOOK_SECONDS: Final = 0.05  # how often a client that rests looks whether its connection is still there
+LOOK_SECONDS: Final = 0.5  # how often a client that rests looks whether its connection is still there
 PAUSE_SECONDS: Final = 0.01  # before it connects again
 
 

@@ -44,6 +44,7 @@ def split(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
+IDLE: Final = Kind("idle", [GET], rest=math.inf)
 # fmt: off
 KINDS: Final = (
     Kind("keep-alive",     [GET]),
@@ -54,6 +55,6 @@ KINDS: Final = (
     Kind("sized body",     split(SIZED, 13), pause=0.02),
     Kind("chunked body",   split(CHUNKED, 17), pause=0.02),
     Kind("slow reader",    [GET * MANY], ["GET"] * MANY, rest=0.3, read_size=4096, read_pause=0.004),
-    Kind("idle",           [GET], rest=math.inf),
+    IDLE,
 )
 # fmt: on

@@ -5,20 +5,23 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from tests.loss.client import Client
-from tests.loss.kinds import KINDS
+from tests.loss.kinds import IDLE, KINDS
 from tests.loss.tally import Tally
 from tests.loss.wire import Address
 
 
 class Load:
-    """So many clients of each kind for each address, and what becomes of them all."""
+    """So many clients of each kind for each address, but `idle` ones of that kind, and what becomes of them all."""
 
-    def __init__(self, addresses: Iterable[Address], clients: int) -> None:
+    def __init__(self, addresses: Iterable[Address], clients: int, idle: int) -> None:
         self.running = True
         self.stopping = False
         self.tally = Tally()
         self._clients = [
-            Client(kind, address, self, self.tally) for address in addresses for kind in KINDS for _ in range(clients)
+            Client(kind, address, self, self.tally)
+            for address in addresses
+            for kind in KINDS
+            for _ in range(idle if kind is IDLE else clients)
         ]
 
     @property
@@ -37,9 +40,9 @@ class Load:
 
 
 @asynccontextmanager
-async def load(addresses: Iterable[Address], clients: int) -> AsyncIterator[Load]:
+async def load(addresses: Iterable[Address], clients: int, idle: int) -> AsyncIterator[Load]:
     """Keep clients busy until the block ends, and let them finish what they have begun."""
-    busy = Load(addresses, clients)
+    busy = Load(addresses, clients, idle)
     task = asyncio.create_task(busy.run())
     try:
         yield busy

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import resource
 import time
 from typing import Final
 
@@ -13,17 +14,21 @@ from tests.loss.service import serving
 from tests.loss.tally import Outcome, Tally
 
 WORKERS: Final = 4
-LONGEST_PAUSE: Final = 0.05  # seconds between two actions
 
 
 class Trial(Struct, frozen=True):
-    """What is tried: at most `count` times the action, for at most so many seconds, with `clients` of each kind and address."""
+    """What is tried: at most `count` times the action, up to `pause` seconds apart, for at most so many seconds.
+
+    It has `clients` of each kind for each address, or `idle` of those that only stay connected.
+    """
 
     server: str
     action: Action
     accept: str = ""
     clients: int = 4
+    idle: int = 4
     count: int = 100
+    pause: float = 0.05
     seconds: float = 600.0
     workers: int = WORKERS
 
@@ -60,6 +65,7 @@ def run(trial: Trial) -> Result:
         Unsupported: the server doesn't know the action.
         TimeoutError: the action doesn't come to its end.
     """
+    allow_descriptors()
     begin = time.monotonic()
     if not trial.action.is_last:
         return asyncio.run(attempt(trial, trial.count, begin))
@@ -67,6 +73,12 @@ def run(trial: Trial) -> Result:
     while len(results) < trial.count and time.monotonic() < begin + trial.seconds:
         results.append(asyncio.run(attempt(trial, 1, begin)))
     return total(results)
+
+
+def allow_descriptors() -> None:
+    """Raise the limit of open descriptors as far as is allowed, for many idle clients."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def total(results: list[Result]) -> Result:
@@ -82,10 +94,10 @@ async def attempt(trial: Trial, count: int, begin: float) -> Result:
     """Perform the action so many times on one server; the time began at `begin`."""
     may_cost = actions = 0
     with serving(trial.server, trial.workers, trial.flags) as service:
-        async with load(service.addresses, trial.clients) as clients:
+        async with load(service.addresses, trial.clients, trial.idle) as clients:
             await service.until(lambda: clients.complete, "an answer to each client")
             while actions < count and time.monotonic() < begin + trial.seconds:
-                await asyncio.sleep(random.random() * LONGEST_PAUSE)
+                await asyncio.sleep(random.random() * trial.pause)
                 may_cost += await trial.action.perform(service, clients)
                 actions += 1
         log = service.log

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-ANSWER_SECONDS: Final = 10.0  # how long to wait for bytes; a server that sends none for so long has lost the request
+ANSWER_SECONDS: Final = 30.0  # how long to wait for bytes; a server that sends none for so long has lost the request
 LONGEST_HEAD: Final = 64 * 1024  # bytes
 # A port of the ephemeral range that nobody listens on any more may be connected to itself, but not from this address.
 SOURCE: Final = ("127.0.0.2", 0)

@@ -118,7 +118,7 @@ def test_after_a_failed_reload_the_next_good_one_holds(start: Start) -> None:
 def test_a_reload_adds_addresses_and_drops_others(start: Start) -> None:
     hello = start("workers = 2")
     port = hello.ports[0]
-    second, third = f"127.0.0.2:{port}", f"127.0.0.3:{port}"  # a port that is ours on one address is free on others
+    second, third = f"127.0.0.5:{port}", f"127.0.0.6:{port}"  # addresses that nobody else here has ports of
     with Load(hello.connect) as load:
         hello.reload("workers = 2", bind=(*ANY_PORT, second, third))
         assert hello.connect(second).ask().status == hello.connect(third).ask().status == 200
