@@ -34,6 +34,7 @@ class Departures:
 
     def __init__(self, heirs: Iterable[Handover], loop: Loop, log: Log) -> None:
         self._heirs = list(heirs)
+        self._behind: set[Handover] = set()
         self._loop = loop
         self._log = log
 
@@ -53,6 +54,17 @@ class Departures:
         for heir in self._heirs:
             heir.close()
 
+    def _wait_for(self, heir: Handover) -> None:
+        """Have the loop wake when the heir has caught up; other turns may come before."""
+        if heir not in self._behind:
+            self._behind.add(heir)
+            self._loop.watch(heir.fileno(), WRITABLE, lambda _events: self._stop_waiting_for(heir))
+
+    def _stop_waiting_for(self, heir: Handover) -> None:
+        if heir in self._behind:
+            self._behind.discard(heir)
+            self._loop.forget(heir.fileno())
+
     def _move_some(self, connections: list[Connection]) -> bool:
         """Move these to the next heir; return False when it is behind: it will wake the loop when it has caught up."""
         leaving = [(connection, parcel) for connection in connections if (parcel := packed(connection))]
@@ -61,10 +73,11 @@ class Departures:
             try:
                 sent = heir.send([(parcel, connection.fileno()) for connection, parcel in leaving])
             except BlockingIOError:
-                self._loop.watch(heir.fileno(), WRITABLE, lambda _events: self._loop.forget(heir.fileno()))
+                self._wait_for(heir)
                 return False
             except OSError as error:
                 self._log.error("heir gone", reason=error.strerror, left=len(leaving))
+                self._stop_waiting_for(heir)
                 self._heirs.remove(heir)
                 heir.close()
                 return True
@@ -88,9 +101,13 @@ def packed(connection: Connection) -> bytes | None:
 
 
 class Arrivals:
-    """The staying side: takes over what comes; `adopt` makes a connection of a socket and what was moved with it."""
+    """The staying side: takes over what comes, until it is `over`.
+
+    `adopt` makes a connection of a socket and what was moved with it.
+    """
 
     def __init__(self, handover: Handover, loop: Loop, adopt: Callable[[socket.socket, Moved], None], log: Log) -> None:
+        self.over = False
         self._handover = handover
         self._loop = loop
         self._adopt = adopt
@@ -110,3 +127,4 @@ class Arrivals:
             self._log.info("connections taken over", count=self._count)
             self._loop.forget(self._handover.fileno())
             self._handover.close()
+            self.over = True

@@ -78,6 +78,7 @@ class Worker:
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
         self._departures: Departures | None = None
+        self._arrivals: list[Arrivals] = []
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
         self._row = seat.row
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
@@ -118,7 +119,10 @@ class Worker:
         self._connect(sock, address)
 
     def _adopt(self, sock: socket.socket, moved: Moved) -> None:
-        self._connect(sock, peer_address(sock)).resume(moved.parcel, moved.since)
+        connection = self._connect(sock, peer_address(sock))
+        connection.resume(moved.parcel, moved.since)
+        if self._leaves_at is not None and self._departures is None:
+            connection.drain(close_idle=False)
 
     def _connect(self, sock: socket.socket, address: object) -> Connection:
         observe = self._observing(peer_name(address)) if self._observing else None
@@ -170,7 +174,8 @@ class Worker:
                 self._retire(timeout, for_good=for_good)
             case Adopt(), fds:
                 for fd in fds:
-                    Arrivals(Handover(socket.socket(fileno=fd)), self._loop, self._adopt, self._log)
+                    handover = Handover(socket.socket(fileno=fd))
+                    self._arrivals.append(Arrivals(handover, self._loop, self._adopt, self._log))
             case Listen(), fds:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
@@ -204,7 +209,10 @@ class Worker:
         if self._connections and self._loop.now >= self._leaves_at:
             self._log.warning("connections cut", count=len(self._connections), reason="graceful_timeout passed")
             self._connections.clear()
-        if not self._connections:
+            self._arrivals.clear()
+        # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
+        self._arrivals = [each for each in self._arrivals if not each.over]
+        if not self._connections and not self._arrivals:
             self._loop.running = False
 
 

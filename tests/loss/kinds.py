@@ -17,9 +17,8 @@ CHUNKED: Final = (
     + b"a\r\n0123456789\r\n" * 3
     + b"0\r\n\r\n"
 )
-MANY: Final = (
-    1500  # requests whose answers are more than the kernel keeps for a connection, TCP with small buffers or unix
-)
+# Requests whose answers are more than the kernel keeps for a connection, of TCP with small buffers as of a unix socket.
+MANY: Final = 1500
 
 
 class Kind(Struct, frozen=True):
