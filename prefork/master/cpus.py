@@ -7,10 +7,12 @@ sched_getaffinity(2)). What can't be read sets no limit.
 import os
 from collections.abc import Iterator
 
+from prefork.master.kernel import read
+
 
 def allowed_cpus() -> int:
     """Return how many CPUs affinity and the cgroups' quotas leave to this process, at least 1."""
-    limits = quotas(_read("/proc/self/cgroup"), "/sys/fs/cgroup")
+    limits = quotas(read("/proc/self/cgroup"), "/sys/fs/cgroup")
     return max(1, min([len(os.sched_getaffinity(0)), *limits]))
 
 
@@ -39,11 +41,11 @@ def _with_ancestors(path: str) -> Iterator[str]:
 
 
 def _v2_quota(cgroup: str) -> int | None:
-    return _whole_cpus(*_read(f"{cgroup}/cpu.max").split())
+    return _whole_cpus(*read(f"{cgroup}/cpu.max").split())
 
 
 def _v1_quota(cgroup: str) -> int | None:
-    return _whole_cpus(_read(f"{cgroup}/cpu.cfs_quota_us").strip(), _read(f"{cgroup}/cpu.cfs_period_us").strip())
+    return _whole_cpus(read(f"{cgroup}/cpu.cfs_quota_us").strip(), read(f"{cgroup}/cpu.cfs_period_us").strip())
 
 
 def _whole_cpus(quota: str = "max", period: str = "") -> int | None:
@@ -51,12 +53,3 @@ def _whole_cpus(quota: str = "max", period: str = "") -> int | None:
     if not (quota.isdecimal() and period.isdecimal() and int(period)):
         return None
     return -(-int(quota) // int(period))
-
-
-def _read(path: str) -> str:
-    """Return the text of a small file of the kernel, empty where it can't be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from prefork.master.kernel import read
+
 ROOT: Final = "/sys/fs/cgroup"
 OOM_KILL: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
@@ -15,7 +17,7 @@ class OomKills:
     """The kernel's counters for the cgroup of this process."""
 
     def __init__(self, membership: str = "/proc/self/cgroup", root: str = ROOT) -> None:
-        self._files = list(counters(_read(membership), root))
+        self._files = list(counters(read(membership), root))
         self._counted = self._count()
 
     def new(self) -> bool:
@@ -24,7 +26,7 @@ class OomKills:
         return self._counted > before
 
     def _count(self) -> int:
-        return sum(int(found) for file in self._files for found in OOM_KILL.findall(_read(file)))
+        return sum(int(found) for file in self._files for found in OOM_KILL.findall(read(file)))
 
 
 def counters(membership: str, root: str) -> Iterator[str]:
@@ -35,11 +37,3 @@ def counters(membership: str, root: str) -> Iterator[str]:
             yield from (f"{root}{path}/memory.events", f"{root}/unified{path}/memory.events")
         elif "memory" in controllers.split(","):
             yield f"{root}/memory{path}/memory.oom_control"
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return ""
