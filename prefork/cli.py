@@ -22,6 +22,7 @@ from prefork.config.keys import KEYS, Key
 from prefork.config.literals import bare, literal
 from prefork.config.load import load
 from prefork.master.errors import StartError
+from prefork.master.state import read_state
 from prefork.version import VERSION
 
 Step = Callable[[], int]
@@ -105,6 +106,9 @@ def _hello_command() -> click.Command:
 def _hello(config: str | None, *, check_config: bool, print_config: bool, **given: object) -> Step | None:
     flags = {_KEYS_BY_PARAMETER[name].name: value for name, value in given.items() if value not in (None, ())}
     reread = partial(load, config, os.environ, flags)
+    former = read_state(os.environ)
+    if former is not None and not check_config:
+        return partial(run.resume, "prefork-hello", former, reread)
     loaded = reread()
     if print_config or check_config:
         click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")

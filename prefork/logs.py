@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 Level = Literal["error", "warning", "info", "debug"]
 
@@ -93,6 +93,13 @@ class LogFiles:
                 self.close()
                 raise
             self.paths[STDERR] = log
+
+    @classmethod
+    def taken_over(cls, paths: Mapping[int, str], access_fd: int | None) -> Self:
+        """Return the files that this process has opened as another program, before an upgrade."""
+        files = cls("-", "off")
+        files.paths, files.access_fd = dict(paths), access_fd
+        return files
 
     def close(self) -> None:
         """Close the file of the access log, once another object has taken its place; descriptor 2 stays."""

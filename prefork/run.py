@@ -7,7 +7,7 @@ import os
 import platform
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from msgspec.structs import replace
@@ -25,13 +25,14 @@ from prefork.logs import Log, LogFiles
 from prefork.master.cpus import allowed_cpus
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
-from prefork.master.generation import Generation, Hooks
+from prefork.master.generation import Generation, Hooks, Kept
 from prefork.master.identity import Identity, look_up
 from prefork.master.listeners import Listeners, backlog_warning, open_listeners
 from prefork.master.master import OBEYED, Master
 from prefork.master.pidfile import PidFile
 from prefork.master.poller import Poller
 from prefork.master.reports import Reports
+from prefork.master.state import State, claim, listeners_of
 from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
 from prefork.worker.privileges import become
@@ -50,7 +51,8 @@ def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
         Log("master", loaded.config.log_level).warning(
             "a daemon has no standard error; set log to a file to keep its log"
         )
-    program = Program(name, loaded, reread, verdict=detach() if loaded.config.daemon else None)
+    pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
+    program = Program(name, loaded, reread, pid_file, verdict=detach() if loaded.config.daemon else None)
     try:
         return program.run()
     except StartError as error:
@@ -58,28 +60,64 @@ def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
         raise
 
 
+def resume(name: str, former: State, reread: Callable[[], Loaded]) -> int:
+    """Go on with the service of this process, which was another program until now, and return the exit status.
+
+    The configuration is read no sooner than for a reload, which any mistake in it merely fails.
+    """
+    claim(former)
+    kept = former.kept
+    pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None
+    return Program(name, Loaded(former.config, {}, kept.path), reread, pid_file).resume(former)
+
+
 class Program:
     """One run of the service."""
 
-    def __init__(self, name: str, loaded: Loaded, reread: Callable[[], Loaded], *, verdict: Verdict | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        loaded: Loaded,
+        reread: Callable[[], Loaded],
+        pid_file: PidFile | None,
+        *,
+        verdict: Verdict | None = None,
+    ) -> None:
         self._name = name
         self._loaded = loaded
         self._reread = reread
         self._verdict = verdict
-        self._pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
+        self._pid_file = pid_file
+        self._variables: Mapping[str, str] = {}
+        self._poller = Poller()
+        self._poller.catch((*OBEYED, signal.SIGCHLD))  # what comes before there is a master waits for it
 
     def run(self) -> int:
         """Serve until told to stop, and return the exit status; raises StartError."""
         config = self._loaded.config
-        self._poller = Poller()
-        self._poller.catch((*OBEYED, signal.SIGCHLD))
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # by default it would end the master
         if self._pid_file is not None:
             self._pid_file.acquire()
         try:
             self._identity = look_up(config.user, config.group)
+            self._variables = drop_variables(os.environ)
             generation = self._generation(1, config, listen(config, worker_count(config), None), None)
             return self._run_master(generation)
+        finally:
+            if self._pid_file is not None:
+                self._pid_file.release()
+
+    def resume(self, former: State) -> int:
+        """Go on from an upgrade, and return the exit status."""
+        self._identity = former.kept.identity
+        self._variables = former.kept.variables
+        files = LogFiles.taken_over(former.log_paths, former.access_fd)
+        work = partial(self._work, former.config, files)
+        number = former.fleet.wanted.generation
+        workers = worker_count(former.config)
+        try:
+            return self._run_master(
+                Generation(number, former.config, workers, listeners_of(former), files, work), former
+            )
         finally:
             if self._pid_file is not None:
                 self._pid_file.release()
@@ -89,24 +127,34 @@ class Program:
         if self._verdict is not None:
             self._verdict.failed(error)
 
-    def _run_master(self, generation: Generation) -> int:
+    def _run_master(self, generation: Generation, former: State | None = None) -> int:
         raise_descriptor_limit()
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
         if self._pid_file is not None:
             self._pid_file.write(os.getpid())
-        notifier = Notifier(os.environ)
-        drop_variables(os.environ)
         self._log = Log("master", generation.config.log_level)
-        self._say_how_it_starts(generation)
+        if former is None:
+            self._say_how_it_starts(generation)
         hooks = Hooks(
             renew=self._renew,
             grow=lambda generation, workers: listen(generation.config, workers, generation.listeners),
             merge=self._merge,
             on_ready=self._on_ready,
             in_child=self._in_child,
+            kept=self._kept,
         )
-        Master(generation, hooks, self._log, Reports(self._log, notifier), self._poller).run()
+        reports = Reports(self._log, Notifier(self._variables), former.version if former else None)
+        Master(generation, hooks, self._log, reports, self._poller, former=former).run()
         return os.EX_OK
+
+    def _kept(self) -> Kept:
+        return Kept(
+            path=self._loaded.path,
+            identity=self._identity,
+            pid_file=self._pid_file.path if self._pid_file else None,
+            variables=self._variables,
+            descriptors={"pid_file": self._pid_file.fd} if self._pid_file else {},
+        )
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
         files = previous.files if previous and same_files(previous.config, config) else open_files(config)

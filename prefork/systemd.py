@@ -46,7 +46,6 @@ class Notifier:
             sender.sendto(state.encode(errors="replace"), self._address)
 
 
-def drop_variables(environ: MutableMapping[str, str]) -> None:
-    """Remove what systemd said to the master alone; before workers are forked, who would pass it on to their children."""
-    for name in VARIABLES:
-        environ.pop(name, None)
+def drop_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Remove and return what systemd said to the master alone; workers would pass it on to their children."""
+    return {name: environ.pop(name) for name in VARIABLES if name in environ}

@@ -19,7 +19,7 @@ _LONGEST_PATH: Final = 107
 _LAST_PORT: Final = 65535
 
 
-class Inet(Struct, frozen=True):
+class Inet(Struct, frozen=True, tag=True):
     """A TCP address: `host` is an IP address without brackets, or a name; `port` 0 lets the kernel choose."""
 
     host: str
@@ -29,7 +29,7 @@ class Inet(Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Unix(Struct, frozen=True):
+class Unix(Struct, frozen=True, tag=True):
     """A unix socket: `path` as it was given, relative to the working directory at start."""
 
     path: str

@@ -5,7 +5,7 @@ Decides nothing. What happens to a worker is told to the two functions that the 
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 
 from prefork.ipc.channel import Adopt, Channel, Listen, Message, Retire
@@ -19,12 +19,12 @@ from prefork.master.processes import Process, fork, strangers
 class Crew:
     """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended."""
 
-    def __init__(self, poller: Poller) -> None:
+    def __init__(self, poller: Poller, scoreboard: Scoreboard) -> None:
         self.processes: dict[int, Process] = {}
+        self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
         self.on_exit: Callable[[int, str], None] = lambda _key, _reason: None
         self._poller = poller
-        self._scoreboard = Scoreboard()
         self._oom_kills = OomKills()
 
     def fork(
@@ -39,7 +39,7 @@ class Crew:
         Raises:
             OSError: the system refused.
         """
-        row = self._scoreboard.take()
+        row = self.scoreboard.take()
 
         def leave_behind() -> None:
             self._leave_behind()
@@ -48,12 +48,16 @@ class Crew:
         try:
             pid, pidfd, channel = fork(lambda channel: work(channel, row), leave_behind)
         except OSError:
-            self._scoreboard.give_back(row)
+            self.scoreboard.give_back(row)
             raise
-        self.processes[key] = Process(pid, pidfd, channel, row, set(listeners))
-        self._poller.watch(pidfd, lambda: self._reap(key))
-        self._poller.watch(channel.fileno(), lambda: self._receive(key))
+        self.attend(key, Process(pid, pidfd, channel, row, set(listeners)))
         return pid
+
+    def attend(self, key: int, process: Process) -> None:
+        """Have this process among the workers from now on."""
+        self.processes[key] = process
+        self._poller.watch(process.pidfd, lambda: self._reap(key))
+        self._poller.watch(process.channel.fileno(), lambda: self._receive(key))
 
     def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message; a worker that is gone, or stuck, is seen to when its exit or its deadline tells."""
@@ -83,9 +87,9 @@ class Crew:
             finally:
                 self.tell(key, message, ours)
 
-    def reap_strangers(self) -> None:
-        """Reap children that are no workers: as an init one is given some, by exec(3) one may inherit some."""
-        for pid in strangers({each.pid for each in self.processes.values()}):
+    def reap_strangers(self, known: Collection[int]) -> None:
+        """Reap children that are neither workers nor `known`: an init is given some, by exec(3) one may inherit some."""
+        for pid in strangers({*known, *(each.pid for each in self.processes.values())}):
             os.waitpid(pid, os.WNOHANG)
 
     def _receive(self, key: int) -> None:
@@ -98,7 +102,7 @@ class Crew:
 
     def _reap(self, key: int) -> None:
         process = self.processes.pop(key)
-        self._scoreboard.give_back(process.row)
+        self.scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno()):
             self._poller.forget(fd)
         reason, killed = process.reap()
@@ -106,6 +110,6 @@ class Crew:
 
     def _leave_behind(self) -> None:
         self._poller.close()
-        os.close(self._scoreboard.fd)
+        os.close(self.scoreboard.fd)
         for process in self.processes.values():
             process.forget()

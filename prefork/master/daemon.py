@@ -70,6 +70,15 @@ def detach(keep: Iterable[int] = ()) -> Verdict:
     return verdict
 
 
+def has_terminal() -> bool:
+    """Tell whether the process has a controlling terminal (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def _leave_session(keep: list[int]) -> None:
     daemon.DaemonContext(
         detach_process=True,

@@ -1,6 +1,6 @@
 """What a reload makes anew, and what the composition root does about it for the master."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -8,6 +8,7 @@ from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
 from prefork.logs import LogFiles
 from prefork.master.fleet import Wanted
+from prefork.master.identity import Identity
 from prefork.master.listeners import Listeners
 
 
@@ -35,13 +36,27 @@ class Generation(Struct, frozen=True):
         )
 
 
+class Kept(Struct, frozen=True):
+    """What the composition root keeps from the start of the service to its end.
+
+    `path` is the configuration file, `variables` are those that systemd set. `descriptors` are passed on by their names.
+    """
+
+    path: str | None = None
+    identity: Identity | None = None
+    pid_file: str | None = None
+    variables: Mapping[str, str] = {}
+    descriptors: Mapping[str, int] = {}
+
+
 class Hooks(Struct, frozen=True):
     """What the master has done for it.
 
     `renew` makes the generation of this number, after the given one, from the present configuration; it raises
     ConfigError or StartError. `grow` returns the listeners that so many workers need; it raises StartError. `merge`
     takes over from the second generation, which is given up, what the first needs of it, and gives the rest back.
-    `on_ready` is called once. `in_child` closes in a forked worker what is the master's.
+    `on_ready` is called once. `in_child` closes in a forked worker what is the master's. `kept` tells what an upgrade is to
+    pass on.
     """
 
     renew: Callable[[Generation, int], Generation]
@@ -49,3 +64,4 @@ class Hooks(Struct, frozen=True):
     merge: Callable[[Generation, Generation], Generation]
     on_ready: Callable[[], None]
     in_child: Callable[[], None]
+    kept: Callable[[], Kept]

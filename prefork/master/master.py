@@ -16,37 +16,53 @@ from msgspec.structs import replace
 
 from prefork.config.errors import ConfigError
 from prefork.ipc.channel import Channel, Message, Ready, RecycleMe, Reopen, Retire
-from prefork.ipc.scoreboard import Row
+from prefork.ipc.scoreboard import Row, Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master import fleet as f
 from prefork.master.crew import Crew
+from prefork.master.daemon import has_terminal
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
 from prefork.master.heartbeats import Heartbeats
 from prefork.master.poller import Poller
 from prefork.master.reports import Reports
+from prefork.master.state import State, processes_of, state_of
 from prefork.master.supervisor import decide, next_deadline, overdue
+from prefork.master.upgrade import Upgrade
 
 
 class Master:
     """The fleet, its processes, and the generations that they are forked from."""
 
-    def __init__(self, generation: Generation, hooks: Hooks, log: Log, reports: Reports, poller: Poller) -> None:
-        self._fleet = f.Fleet(generation.wanted())
+    def __init__(
+        self,
+        generation: Generation,
+        hooks: Hooks,
+        log: Log,
+        reports: Reports,
+        poller: Poller,
+        *,
+        former: State | None = None,
+    ) -> None:
+        """Go on, where there is a `former`, with its workers, which are of this generation or older."""
+        self._fleet = former.fleet if former else f.Fleet(generation.wanted())
         self._generations = {generation.number: generation}
-        self._newest = generation.number
+        self._newest = former.newest if former else generation.number
         self._hooks = hooks
         self._log = log
         self._reports = reports
         self._running = True
         self._reload_again = False
-        self._crew = Crew(poller)
+        self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None))
         self._crew.on_message = self._on_message
         self._crew.on_exit = self._on_exit
         self._heartbeats = Heartbeats()
         self._poller = poller
         self._poller.on_signal = self._on_signal
+        self._upgrade = Upgrade(poller, lambda reason: reports.upgrade_failed(self._current.number, reason))
+        for key, process in processes_of(former, generation.listeners, self._crew.scoreboard) if former else ():
+            self._crew.attend(key, process)
 
     def run(self) -> None:
         """Serve until told to stop.
@@ -57,7 +73,10 @@ class Master:
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
         try:
-            self._happen(f.ResizeAsked(self._fleet.wanted.workers))  # from none to all
+            if self._fleet.announced:  # by the former program
+                self.reload()
+            else:
+                self._happen(f.ResizeAsked(self._fleet.wanted.workers))  # from none to all
             self._loop()
         finally:
             self._close_listeners()
@@ -71,6 +90,10 @@ class Master:
             while late := overdue(self._fleet, monotonic()):
                 self._happen(late)
             self._check_heartbeats(hang_timeout)
+            if self._may_upgrade:
+                with self._poller.hold_signals():
+                    if self._may_upgrade:  # what came before they were held has had its effect
+                        self._upgrade.perform(self._state())
 
     def _check_heartbeats(self, hang_timeout: float) -> None:
         now = monotonic()
@@ -100,7 +123,7 @@ class Master:
 
     def _on_signal(self, number: int, count: int) -> None:
         if number == signal.SIGCHLD:
-            self._crew.reap_strangers()
+            self._crew.reap_strangers(self._upgrade.pids)
             return
         self._log.info("signal", name=signal.Signals(number).name, count=count)
         for _ in range(count if number in COUNTED else 1):
@@ -120,6 +143,7 @@ class Master:
 
     def _end(self, ending: f.Ending) -> None:
         self._reports.stopping(ending)
+        self._upgrade.cancel("the service is stopping")
         self._happen(f.StopAsked(ending))
 
     def reload(self) -> None:
@@ -141,6 +165,22 @@ class Master:
             return
         self._generations[generation.number] = generation
         self._happen(f.ReloadAsked(generation.wanted()))
+
+    def upgrade(self) -> str | None:
+        """Become the program that is installed now, once it has passed a trial; return why that can't even begin."""
+        stopping = self._fleet.ending is not None or self._fleet.ends_at is not None
+        reason = "the service is stopping" if stopping else self._upgrade.begin(self._state())
+        if reason:
+            self._log.warning("upgrade ignored", reason=reason)
+        return reason
+
+    @property
+    def _may_upgrade(self) -> bool:
+        """Not during a reload: the state has no place for two generations."""
+        return self._upgrade.due and self._fleet.announced and self._fleet.fallback is None
+
+    def _state(self) -> State:
+        return state_of(self._fleet, self._newest, self._current, self._crew, self._hooks.kept())
 
     def reopen(self) -> None:
         """Open the log files afresh, here and in the workers."""
@@ -282,23 +322,15 @@ class Master:
             generation.listeners.close()
 
 
-def has_terminal() -> bool:
-    """Tell whether the process has a controlling terminal (tty(4))."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
 # fmt: off
 COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})  # the second means more
-OBEYED: Final[Mapping[int, Callable[[Master], None]]] = {
+OBEYED: Final[Mapping[int, Callable[[Master], object]]] = {
     signal.SIGTERM:  Master.stop,
     signal.SIGINT:   Master.interrupt,
     signal.SIGQUIT:  Master.quit,
     signal.SIGHUP:   Master.reload,
     signal.SIGUSR1:  Master.reopen,
+    signal.SIGUSR2:  Master.upgrade,
     signal.SIGTTIN:  Master.grow,
     signal.SIGTTOU:  Master.shrink,
     signal.SIGWINCH: Master.drain,

@@ -14,11 +14,14 @@ FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class PidFile:
-    """A pid file: acquire it before anything else of the start, write it once the pid is final, release it at the end."""
+    """A pid file: acquire it before anything else of the start, write it once the pid is final, release it at the end.
 
-    def __init__(self, path: str) -> None:
+    `fd` is that of a file that this process has acquired as another program, before an upgrade.
+    """
+
+    def __init__(self, path: str, fd: int = -1) -> None:
         self.path = path
-        self._fd = -1
+        self.fd = fd
 
     def acquire(self) -> None:
         """Create and lock the file, and empty it.
@@ -32,23 +35,23 @@ class PidFile:
             os.close(fd)
             fd = self._open_locked()
         os.ftruncate(fd, 0)
-        self._fd = fd
+        self.fd = fd
 
     def write(self, pid: int) -> None:
         """Write the pid, for people and scripts."""
-        os.ftruncate(self._fd, os.pwrite(self._fd, b"%d\n" % pid, 0))
+        os.ftruncate(self.fd, os.pwrite(self.fd, b"%d\n" % pid, 0))
 
     def release(self) -> None:
         """Unlink the file if it is still ours, then give up the lock."""
-        if self._is_current(self._fd):
+        if self._is_current(self.fd):
             with suppress(OSError):
                 os.unlink(self.path)
         self.close_in_child()
 
     def close_in_child(self) -> None:
         """Close this process's copy: the lock belongs to all copies together and stays until the last is closed."""
-        os.close(self._fd)
-        self._fd = -1
+        os.close(self.fd)
+        self.fd = -1
 
     def _open_locked(self) -> int:
         try:

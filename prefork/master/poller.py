@@ -3,7 +3,8 @@
 import select
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 
 class Poller:
@@ -27,13 +28,25 @@ class Poller:
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         for number in numbers:
             signal.signal(number, self._count)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # an upgrade has held them back
         self.watch(self._signals.fileno(), self._tell_signals)
+
+    @contextmanager
+    def hold_signals(self) -> Iterator[None]:
+        """Tell of all that have come, and keep those that come from now on pending, in which state they outlive an execve(2)."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self._caught)
+        try:
+            self._tell_signals()
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _count(self, number: int, _frame: object) -> None:
         self._caught[number] += 1
 
     def _tell_signals(self) -> None:
-        self._signals.recv(4096)
+        with suppress(BlockingIOError):
+            self._signals.recv(4096)
         for number, count in list(self._caught.items()):
             self._caught[number] -= count
             if count:

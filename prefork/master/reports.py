@@ -5,15 +5,18 @@ from time import monotonic
 from prefork.logs import Log
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.systemd import Notifier
+from prefork.version import VERSION
 
 
 class Reports:
     """The master's news: a log line for people who read later, a notification for the manager that waits."""
 
-    def __init__(self, log: Log, notifier: Notifier) -> None:
+    def __init__(self, log: Log, notifier: Notifier, former: str | None = None) -> None:
+        """`former` is the version whose place this one has taken: the first reload completes the upgrade."""
         self._log = log
         self._notifier = notifier
         self._began = monotonic()
+        self._former = former
 
     def ready(self, wanted: Wanted) -> None:
         self._log.info("ready", workers=wanted.workers, seconds=self._elapsed())
@@ -21,17 +24,27 @@ class Reports:
 
     def reloading(self, generation: int) -> None:
         self._began = monotonic()
-        self._log.info("reloading", generation=generation)
+        event, versions = ("upgrading", self._versions()) if self._former else ("reloading", {})
+        self._log.info(event, **versions, generation=generation)
         self._notifier.reloading()
 
     def reloaded(self, wanted: Wanted) -> None:
-        self._log.info("reloaded", generation=wanted.generation, workers=wanted.workers, seconds=self._elapsed())
+        event, versions = ("upgraded", self._versions()) if self._former else ("reloaded", {})
+        self._log.info(event, **versions, generation=wanted.generation, workers=wanted.workers, seconds=self._elapsed())
+        self._former = None
         self._serving(wanted)
 
     def reload_failed(self, failed: ReloadFailed) -> None:
-        self._log.error("reload failed", generation=failed.generation, kept=failed.kept, reason=failed.reason)
-        self._notifier.status(f"serving with generation {failed.kept}; the last reload failed: {failed.reason}")
+        what = "upgrade" if self._former else "reload"
+        self._former = None
+        self._log.error(f"{what} failed", generation=failed.generation, kept=failed.kept, reason=failed.reason)
+        self._notifier.status(f"serving with generation {failed.kept}; the last {what} failed: {failed.reason}")
         self._notifier.ready()
+
+    def upgrade_failed(self, kept: int, reason: str) -> None:
+        """Tell that the program stays what it is. The service manager was not told to wait."""
+        self._log.error("upgrade failed", kept=kept, reason=reason)
+        self._notifier.status(f"serving with generation {kept}; the last upgrade failed: {reason}")
 
     def stopping(self, ending: Ending) -> None:
         self._log.info("stopping", how=ending.value)
@@ -43,6 +56,9 @@ class Reports:
     def _serving(self, wanted: Wanted) -> None:
         self._notifier.status(f"serving with {wanted.workers} workers, generation {wanted.generation}")
         self._notifier.ready()
+
+    def _versions(self) -> dict[str, object]:
+        return {"from": self._former, "to": VERSION}
 
     def _elapsed(self) -> str:
         return f"{monotonic() - self._began:.3f}"

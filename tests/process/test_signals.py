@@ -81,14 +81,6 @@ def test_usr1_opens_the_log_and_the_access_log_again_in_master_and_workers(start
     assert "/after" not in access.with_suffix(".1").read_text()
 
 
-def test_usr2_is_no_harm_to_the_master(start: Start) -> None:
-    hello = start("workers = 1")
-    hello.signal(SIGUSR2)
-    hello.signal(SIGTTIN)
-    hello.wait_for_workers(2)
-    assert hello.get().status_code == 200
-
-
 def test_a_worker_that_is_sent_usr2_writes_its_stacks_and_serves_on(start: Start) -> None:
     hello = start("workers = 1")
     (worker,) = hello.worker_pids()

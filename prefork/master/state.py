@@ -1,0 +1,211 @@
+"""What one version of this program passes on to the next, which takes its place in the same process by execve(2).
+
+Descriptors and children outlive an execve. What they mean is written into a memfd, the state, whose number the new program
+finds in its environment.
+
+The state is read by a program that is older or newer than the one that wrote it: a field may be added with a default,
+anything else raises FORMAT, and a program that doesn't know a format refuses it at the trial.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Final, NoReturn
+
+from msgspec import MsgspecError, Struct, json
+
+from prefork.config.addresses import Address
+from prefork.config.load import INTERNAL_PREFIX
+from prefork.config.schema import Config
+from prefork.ipc.channel import Channel
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.logs import STDERR
+from prefork.master.crew import Crew
+from prefork.master.errors import StartError
+from prefork.master.fleet import Fleet
+from prefork.master.generation import Generation, Kept
+from prefork.master.listeners import Accept, Listener, Listeners
+from prefork.master.processes import Process
+from prefork.version import VERSION
+
+# Of all that two versions share: the state, the messages of ipc, the parcels of connections, the rows of the scoreboard.
+FORMAT: Final = 1
+VARIABLE: Final = f"{INTERNAL_PREFIX}STATE"
+
+
+class Header(Struct, frozen=True):
+    """What a state of any format begins with."""
+
+    format: int
+    version: str
+
+
+class HeldListener(Struct, frozen=True):
+    """A Listener, with the numbers of its sockets."""
+
+    address: Address
+    sockets: tuple[int, ...]
+    file: tuple[int, int] | None = None
+
+
+class HeldWorker(Struct, frozen=True):
+    """A Process, with the numbers of its channel, its row and its listeners."""
+
+    pid: int
+    channel: int
+    row: int
+    listeners: tuple[int, ...]
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """All that the next program has to know. It is written while no reload is under way, so there is one generation.
+
+    `config` is that of this generation, `newest` the highest number that any had; `workers` are by the keys of their places.
+    """
+
+    format: int = FORMAT
+    version: str = VERSION
+    fleet: Fleet
+    newest: int
+    config: Config
+    accept: Accept
+    listeners: tuple[HeldListener, ...]
+    workers: Mapping[int, HeldWorker]
+    scoreboard: int
+    log_paths: Mapping[int, str] = {}
+    access_fd: int | None = None
+    kept: Kept = Kept()
+
+    def descriptors(self) -> Iterator[int]:
+        """Yield all that are passed on, beyond the standard streams, which always are."""
+        yield self.scoreboard
+        yield from (fd for listener in self.listeners for fd in listener.sockets)
+        yield from (worker.channel for worker in self.workers.values())
+        yield from self.kept.descriptors.values()
+        if self.access_fd is not None and self.access_fd > STDERR:
+            yield self.access_fd
+
+
+def state_of(fleet: Fleet, newest: int, generation: Generation, crew: Crew, kept: Kept) -> State:
+    """Return the state of a service, whose present generation this is."""
+    return State(
+        fleet=fleet,
+        newest=newest,
+        config=generation.config,
+        accept=generation.listeners.accept,
+        listeners=tuple(map(_held_listener, generation.listeners.members)),
+        workers={key: _held_worker(each) for key, each in crew.processes.items()},
+        scoreboard=crew.scoreboard.fd,
+        log_paths=generation.files.paths,
+        access_fd=generation.files.access_fd,
+        kept=kept,
+    )
+
+
+def listeners_of(state: State) -> Listeners:
+    """Return the listeners, as objects again; call it once."""
+    members = (Listener(each.address, tuple(map(_socket, each.sockets)), each.file) for each in state.listeners)
+    return Listeners(state.accept, tuple(members))
+
+
+def processes_of(state: State, listeners: Listeners, scoreboard: Scoreboard) -> Iterator[tuple[int, Process]]:
+    """Yield the workers, as objects again, by their keys; call it once. Their pids are theirs still, since none is reaped."""
+    sockets = {each.fileno(): each for each in listeners.sockets}
+    for key, each in state.workers.items():
+        channel = Channel(_socket(each.channel))
+        given = {sockets[fd] for fd in each.listeners if fd in sockets}
+        yield key, Process(each.pid, os.pidfd_open(each.pid), channel, scoreboard.take(each.row), given)
+
+
+def dump(state: State) -> bytes:
+    """Return the state as text, JSON: after an accident it can be read in /proc/PID/fd.
+
+    Raises:
+        ValueError: there is text in it that no UTF-8 can carry, such as the name of a file.
+    """
+    return json.encode(state)
+
+
+def load(data: bytes) -> State:
+    """Return the state.
+
+    Raises:
+        StartError: 70 for one that this version can't understand.
+    """
+    try:
+        header = json.decode(data, type=Header)
+        if header.format != FORMAT:
+            raise _unreadable(f"version {header.version} wrote format {header.format}, {VERSION} reads {FORMAT}")
+        return json.decode(data, type=State)
+    except MsgspecError as error:
+        raise _unreadable(f"{VERSION} doesn't understand it: {error}") from error
+
+
+def execute(data: bytes, fds: Iterable[int], *flags: str) -> NoReturn:
+    """Become the program that is installed now: the command that this process was started with, and `flags`.
+
+    It finds the state in the environment, and these descriptors open; all others close on the way.
+
+    Raises:
+        OSError: it can't be executed; nothing has changed.
+    """
+    passed = [os.memfd_create("prefork-state", 0), *fds]
+    try:
+        os.pwrite(passed[0], data, 0)
+        _set_inheritable(passed, inheritable=True)
+        # Not orig_argv[0], which may be a bare name: the same interpreter, whatever PATH is.
+        command = [sys.executable, *sys.orig_argv[1:], *flags]
+        os.execve(sys.executable, command, {**os.environ, VARIABLE: str(passed[0])})  # noqa: S606 - no shell is wanted
+    finally:
+        _set_inheritable(passed, inheritable=False)
+        os.close(passed[0])
+
+
+def read_state(environ: MutableMapping[str, str]) -> State | None:
+    """Return the state that `execute` left, if it did, and take it out of the environment.
+
+    Raises:
+        StartError: 70 for one that can't be read.
+    """
+    number = environ.pop(VARIABLE, None)
+    if number is None:
+        return None
+    try:
+        with open(int(number), "rb") as file:
+            file.seek(0)
+            return load(file.read())
+    except (OSError, ValueError) as error:
+        raise _unreadable(f"{VARIABLE}={number}: {error}") from error
+
+
+def claim(state: State) -> None:
+    """Keep what was passed on from being inherited further."""
+    _set_inheritable(state.descriptors(), inheritable=False)
+
+
+def _set_inheritable(fds: Iterable[int], *, inheritable: bool) -> None:
+    for fd in fds:
+        os.set_inheritable(fd, inheritable)
+
+
+def _held_listener(listener: Listener) -> HeldListener:
+    return HeldListener(listener.address, tuple(each.fileno() for each in listener.sockets), listener.file)
+
+
+def _held_worker(process: Process) -> HeldWorker:
+    """Leave out what the worker still listens on and the master has closed."""
+    listeners = (each.fileno() for each in process.listeners)
+    return HeldWorker(
+        process.pid, process.channel.fileno(), process.row.number, tuple(sorted(fd for fd in listeners if fd >= 0))
+    )
+
+
+def _socket(fd: int) -> socket.socket:
+    sock = socket.socket(fileno=fd)
+    sock.settimeout(0)
+    return sock
+
+
+def _unreadable(problem: str) -> StartError:
+    return StartError(os.EX_SOFTWARE, f"upgrade: the state can't be read: {problem}; restart the service instead")

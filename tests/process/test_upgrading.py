@@ -1,0 +1,262 @@
+"""USR2: another version of the program takes the service over in the same process, or it doesn't, and nothing changes.
+
+Each service runs from a copy of the package in a folder of its own, whose files the tests replace as an installation does.
+"""
+
+import re
+import shutil
+import socket
+from pathlib import Path
+from signal import SIGHUP, SIGTERM, SIGUSR1, SIGUSR2
+
+import pytest
+
+import prefork
+from prefork.version import VERSION
+from tests.process import proc
+from tests.process.clients import HALF_A_HEAD, Load
+from tests.process.hello import ANY_PORT, Hello
+from tests.process.starting import Start
+from tests.process.test_daemon import is_locked
+from tests.process.waiting import until
+
+SLOW = "import time\ntime.sleep(0.7)\n"
+NEXT = "99.0"
+
+
+class Installation:
+    """A copy of the package, which a command uses that has `environ`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._package = folder / "lib" / "prefork"
+        self.environ = {"PYTHONPATH": str(self._package.parent)}
+        self.replace(VERSION)
+
+    def replace(self, version: str = NEXT, **more: str) -> None:
+        """Install another version; `more` is code that is put at the end of modules, such as `worker_worker`."""
+        fresh = self._package.with_name("fresh")
+        shutil.copytree(Path(prefork.__file__).parent, fresh, ignore=shutil.ignore_patterns("__pycache__"))
+        (fresh / "version.py").write_text(f'VERSION = "{version}"\n')
+        for name, code in more.items():
+            with (fresh / f"{name.replace('_', '/')}.py").open("a") as module:
+                module.write(code)
+        if self._package.exists():
+            self._package.rename(self._package.with_name("old"))
+        fresh.rename(self._package)
+        shutil.rmtree(self._package.with_name("old"), ignore_errors=True)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installation:
+    return Installation(tmp_path)
+
+
+def upgrade(hello: Hello) -> str:
+    """Have it upgraded, and return the line of the log that says so."""
+    before = len(hello.log)
+    hello.signal(SIGUSR2)
+    hello.wait_for_log("\n", hello.wait_for_log(" upgraded ", before))
+    (line,) = re.findall(r"upgraded .*", hello.log[before:])
+    return str(line)
+
+
+def failed_upgrade(hello: Hello) -> str:
+    """Have an upgrade fail, and return the line of the log that says why."""
+    before = len(hello.log)
+    hello.signal(SIGUSR2)
+    hello.wait_for_log("\n", hello.wait_for_log(" upgrade failed ", before))
+    (line,) = re.findall(r" error .*\] (upgrade failed .*)", hello.log[before:])
+    return str(line)
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_an_upgrade_under_load_loses_nothing_and_keeps_pid_and_connections(
+    start: Start, installed: Installation, accept: str
+) -> None:
+    hello = start(f'workers = 2\naccept = "{accept}"', bind=(*ANY_PORT, "unix:hello.sock"), environ=installed.environ)
+    tcp, unix = hello.addresses
+    idle = [hello.connect(address) for address in (tcp, unix) * 20]
+    assert {each.ask().status for each in idle} == {200}
+    half = hello.connect()
+    half.send(HALF_A_HEAD)
+    installed.replace()
+    with Load(hello.connect) as load, Load(lambda: hello.connect(unix)) as unix_load:
+        load.wait_for_more()
+        line = upgrade(hello)
+        load.wait_for_more()
+        unix_load.wait_for_more()
+    assert line.startswith(f"upgraded from={VERSION} to={NEXT} generation=2 workers=2 ")
+    assert load.lost == unix_load.lost == []
+    assert {each.ask().status for each in idle} == {200}
+    half.send(b"alhost\r\n\r\n")
+    assert half.answer().status == 200
+    hello.wait_for_workers(2, without=hello.descriptors)
+
+
+def test_ten_upgrades_under_load_lose_nothing_and_leave_no_descriptor(start: Start, installed: Installation) -> None:
+    hello = start("workers = 2", environ=installed.environ)
+    before = len(proc.descriptors(hello.master_pid))
+    with Load(hello.connect) as load:
+        for number in range(10):
+            installed.replace(f"99.{number}")
+            upgrade(hello)
+            load.wait_for_more(20)
+    assert load.lost == []
+    until(lambda: len(proc.descriptors(hello.master_pid)) == before, "the master's descriptors")
+
+
+def test_after_an_upgrade_the_configuration_is_the_present_one(start: Start, installed: Installation) -> None:
+    hello = start("workers = 1", environ=installed.environ)
+    hello.rewrite('workers = 3\n[hello]\nbody = "new"')
+    installed.replace()
+    upgrade(hello)
+    assert hello.get().text == "new"
+    hello.wait_for_workers(3, without=hello.descriptors)
+
+
+BROKEN = [
+    ({"worker_worker": "def broken(:\n"}, r"SyntaxError: .*"),
+    ({"run": "import no_such_module\n"}, r"\"ModuleNotFoundError: .*no_such_module.*"),
+    ({"cli": "import os\nos._exit(3)\n"}, r"\"exit status 3\""),
+    ({"master_state": "FORMAT = 99\n"}, r".*version 0\.\d+\.\d+ wrote format 1, 99\.0 reads 99; restart .*"),
+    ({"config_schema": "time\n"}, r".*NameError: .*"),
+]
+
+
+@pytest.mark.parametrize(("code", "reason"), BROKEN, ids=["syntax", "import", "exit", "format", "name"])
+def test_a_version_that_fails_its_trial_changes_nothing_and_says_why(
+    start: Start, installed: Installation, code: dict[str, str], reason: str
+) -> None:
+    hello = start("workers = 2", environ=installed.environ)
+    before = proc.descriptors(hello.master_pid)
+    installed.replace(NEXT, **code)
+    with Load(hello.connect) as load:
+        line = failed_upgrade(hello)
+        load.wait_for_more()
+    assert re.fullmatch(rf'upgrade failed kept=1 reason="?{reason}', line), line
+    assert load.lost == []
+    assert hello.worker_pids() == set(hello.descriptors)
+    assert proc.descriptors(hello.master_pid) == before
+
+
+def test_a_broken_configuration_fails_the_trial(start: Start, installed: Installation) -> None:
+    hello = start("workers = 1", environ=installed.environ)
+    hello.rewrite('workers = "many"')
+    installed.replace()
+    assert 'kept=1 reason="prefork-hello: error: hello.toml:2: workers: expected ' in failed_upgrade(hello)
+    assert hello.worker_pids() == set(hello.descriptors)
+
+
+def test_a_trial_that_hangs_ends_at_boot_timeout(start: Start, installed: Installation) -> None:
+    hello = start("workers = 1\nboot_timeout = 1", environ=installed.environ)
+    installed.replace(NEXT, cli="import time\ntime.sleep(60)\n")
+    assert failed_upgrade(hello) == 'upgrade failed kept=1 reason="boot_timeout passed"'
+    assert hello.worker_pids() == set(hello.descriptors)
+
+
+def test_workers_of_the_new_version_that_fail_leave_the_old_ones_and_the_next_version_can_follow(
+    start: Start, installed: Installation
+) -> None:
+    hello = start("workers = 2", environ=installed.environ)
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    installed.replace("50.0", worker_worker="import os\nWorker.run = lambda self: os._exit(3)\n")
+    with Load(hello.connect) as load:
+        assert failed_upgrade(hello) == 'upgrade failed generation=2 kept=1 reason="exit status 3"'
+        load.wait_for_more()
+        assert hello.worker_pids() == set(hello.descriptors)
+        installed.replace()
+        assert upgrade(hello).startswith(f"upgraded from=50.0 to={NEXT} generation=3 ")
+        load.wait_for_more()
+    assert load.lost == []
+    assert idle.ask().status == 200
+
+
+def test_an_upgrade_during_a_reload_follows_it(start: Start, installed: Installation) -> None:
+    hello = start("workers = 4", environ=installed.environ)
+    installed.replace()
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" reloading generation=2")
+    upgrade(hello)
+    assert hello.log.index(" reloaded generation=2") < hello.log.index(
+        f" upgraded from={VERSION} to={NEXT} generation=3"
+    )
+
+
+def test_a_reload_during_the_trial_is_done_first(start: Start, installed: Installation) -> None:
+    hello = start("workers = 2", environ=installed.environ)
+    installed.replace(NEXT, cli=SLOW)
+    hello.signal(SIGUSR2)
+    hello.wait_for_log("signal name=SIGUSR2")
+    hello.reload('workers = 2\n[hello]\nbody = "new"')
+    hello.wait_for_log(f" upgraded from={VERSION} to={NEXT} generation=3")
+    assert hello.get().text == "new"
+
+
+def test_a_reload_that_is_asked_for_while_the_workers_are_replaced_comes_next(
+    start: Start, installed: Installation
+) -> None:
+    hello = start("workers = 2", environ=installed.environ)
+    installed.replace()
+    hello.signal(SIGUSR2)
+    hello.wait_for_log(" upgrading ")
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" reloaded generation=3 ", hello.wait_for_log(" upgraded "))
+
+
+def test_no_signal_is_lost_or_fatal_while_one_program_becomes_the_other(start: Start, installed: Installation) -> None:
+    hello = start("workers = 1", environ=installed.environ)
+    installed.replace()
+    hello.signal(SIGUSR2)
+    while " upgraded " not in hello.log:
+        before = len(hello.log)
+        hello.signal(SIGUSR1)
+        hello.wait_for_log("signal name=SIGUSR1", before)
+
+
+def test_term_during_the_trial_ends_both(start: Start, installed: Installation) -> None:
+    hello = start("workers = 2", environ=installed.environ)
+    installed.replace(NEXT, cli=SLOW)
+    hello.signal(SIGUSR2)
+    hello.wait_for_log("signal name=SIGUSR2")
+    assert hello.stop(SIGTERM) == 0
+    assert 'upgrade failed kept=1 reason="the service is stopping"' in hello.log
+
+
+def test_a_second_upgrade_during_the_trial_is_ignored(start: Start, installed: Installation) -> None:
+    hello = start("workers = 1", environ=installed.environ)
+    installed.replace(NEXT, cli=SLOW)
+    hello.signal(SIGUSR2)
+    hello.wait_for_log("signal name=SIGUSR2")
+    hello.signal(SIGUSR2)
+    hello.wait_for_log('upgrade ignored reason="another is under way"')
+    hello.wait_for_log(" upgraded ")
+
+
+def test_a_daemon_keeps_its_pid_file_locked_and_its_log(
+    start: Start, installed: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", installed.environ["PYTHONPATH"])
+    hello = start.daemon('workers = 1\naccess_log = "access.log"')
+    path = hello.folder / "hello.pid"
+    installed.replace()
+    upgrade(hello)
+    assert path.read_text() == f"{hello.master_pid}\n"
+    assert is_locked(path)
+    assert hello.get("/after").status_code == 200
+    until(lambda: "GET /after" in (hello.folder / "access.log").read_text(), "the access log")
+    assert proc.title(hello.master_pid) == "prefork-hello: master [hello.toml]"
+    assert hello.stop() == 0
+    assert not path.exists()
+
+
+def test_an_upgrade_is_told_to_the_service_manager(start: Start, installed: Installation, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(15)
+        environ = {**installed.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        hello = start("workers = 1", environ=environ)
+        told = [manager.recv(4096).decode().partition("\n")[0] for _ in range(2)]
+        upgrade(hello)
+        told += [manager.recv(4096).decode().partition("\n")[0] for _ in range(3)]
+    assert [each for each in told if not each.startswith("STATUS=")] == ["READY=1", "RELOADING=1", "READY=1"]

@@ -1,0 +1,221 @@
+"""What one version passes on to the next: it comes out as it went in, or is refused with a reason."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import json
+from msgspec.structs import replace
+
+from prefork.config.addresses import Inet, Unix
+from prefork.config.schema import Config
+from prefork.config.schema import Hello as HelloConfig
+from prefork.ipc.channel import Ready, channel_pair
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.seat import Seat
+from prefork.logs import LogFiles
+from prefork.master.crew import Crew
+from prefork.master.errors import StartError
+from prefork.master.fleet import Ending, Fleet, Phase, Place, Wanted
+from prefork.master.generation import Generation, Kept
+from prefork.master.identity import Identity
+from prefork.master.listeners import open_listeners
+from prefork.master.poller import Poller
+from prefork.master.processes import Process
+from prefork.master.state import (
+    FORMAT,
+    VARIABLE,
+    State,
+    claim,
+    dump,
+    listeners_of,
+    load,
+    processes_of,
+    read_state,
+    state_of,
+)
+from prefork.version import VERSION
+
+counts = st.integers(0, 2**40)
+moments = st.floats(0, 1e12)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+places = st.builds(
+    Place,
+    key=counts,
+    slot=counts,
+    generation=counts,
+    phase=st.sampled_from(Phase),
+    pid=st.none() | counts,
+    failures=counts,
+    deadline=st.none() | moments,
+    worn=st.booleans(),
+)
+wants = st.builds(
+    Wanted,
+    workers=counts,
+    generation=counts,
+    surge=counts,
+    boot_timeout=moments,
+    graceful_timeout=moments,
+    shutdown_delay=moments,
+    max_old_generations=counts,
+    max_spawn_failures=counts,
+)
+fleets = st.builds(
+    Fleet,
+    wanted=wants,
+    places=st.lists(places, max_size=5).map(lambda some: {each.key: each for each in some}),
+    next_key=counts,
+    fallback=st.none() | wants,
+    proven=st.booleans(),
+    failures=counts,
+    announced=st.booleans(),
+    ending=st.none() | st.sampled_from(Ending),
+    ends_at=st.none() | moments,
+    reason=words,
+)
+
+
+def state(fleet: Fleet | None = None, config: Config | None = None, kept: Kept | None = None) -> State:
+    return State(
+        fleet=fleet or Fleet(Wanted(2)),
+        newest=3,
+        config=config or Config(),
+        accept="shared",
+        listeners=(),
+        workers={},
+        scoreboard=5,
+        kept=kept or Kept(),
+    )
+
+
+def no_work(_seat: Seat) -> None:
+    pytest.fail("no worker is forked here")
+
+
+@given(fleet=fleets)
+def test_a_fleet_comes_out_as_it_went_in(fleet: Fleet) -> None:
+    assert load(dump(state(fleet))).fleet == fleet
+
+
+def test_every_field_of_a_fleet_is_among_the_examples() -> None:
+    built = {"wanted", "places", "next_key", "fallback", "proven", "failures"}
+    assert set(Fleet.__struct_fields__) == built | {"announced", "ending", "ends_at", "reason"}
+
+
+def test_a_configuration_comes_out_as_it_went_in() -> None:
+    config = Config(
+        bind=(Inet("::1", 80), Inet("example.org", 0), Unix("a b.sock")),
+        workers="auto",
+        user="www-data",
+        hello=HelloConfig(body="Grüß Gott\n", status=418),
+    )
+    assert load(dump(state(config=config))).config == config
+
+
+def test_what_the_composition_root_keeps_comes_out_as_it_went_in() -> None:
+    kept = Kept("hello.toml", Identity(33, 34, "www-data"), "pid", {"NOTIFY_SOCKET": "@x"}, {"pid_file": 7})
+    assert load(dump(state(kept=kept))).kept == kept
+
+
+def test_text_that_is_no_utf8_can_not_be_written() -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        dump(state(kept=Kept(path="\udcff")))
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b'{"format": 99, "version": "9.9"}', f"version 9.9 wrote format 99, {VERSION} reads {FORMAT}"),
+        (json.encode({"format": FORMAT, "version": "9.9"}), "missing required field `fleet`"),
+        (b"{", "truncated"),
+        (b"", "truncated"),
+    ],
+    ids=["another format", "incomplete", "cut", "empty"],
+)
+def test_a_state_that_is_not_understood_is_refused_with_status_70(data: bytes, problem: str) -> None:
+    with pytest.raises(StartError) as caught:
+        load(data)
+    assert caught.value.status == os.EX_SOFTWARE
+    assert problem in caught.value.problem
+
+
+def test_fields_of_a_newer_version_with_the_same_format_are_no_obstacle() -> None:
+    newer = json.decode(dump(state())) | {"version": "9.9", "colour": "blue"}
+    assert load(json.encode(newer)).version == "9.9"
+
+
+def test_a_state_is_read_from_its_descriptor_and_taken_out_of_the_environment() -> None:
+    fd = os.memfd_create("state")
+    os.write(fd, dump(state()))
+    environ = {VARIABLE: str(fd), "HOME": "/"}
+    assert read_state(environ) == state()
+    assert environ == {"HOME": "/"}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def test_without_an_upgrade_there_is_no_state() -> None:
+    assert read_state({"HOME": "/"}) is None
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "1000000"])
+def test_a_state_that_is_not_there_is_refused_with_status_70(number: str) -> None:
+    with pytest.raises(StartError) as caught:
+        read_state({VARIABLE: number})
+    assert caught.value.status == os.EX_SOFTWARE
+
+
+def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path: Path) -> None:
+    addresses = (Inet("127.0.0.1", 0), Unix(str(tmp_path / "socket")))
+    listeners = open_listeners(addresses, accept="reuseport", backlog=1, slots=2, unix_mode=0o600, previous=None)
+    files = LogFiles("-", str(tmp_path / "access"))
+    generation = Generation(2, Config(bind=addresses), 2, listeners, files, no_work)
+    scoreboard = Scoreboard()
+    ours, theirs = channel_pair()
+    dropped = socket.socket()
+    row = scoreboard.take()
+    row[2] = 4711
+    given = {listeners.sockets[0], dropped}
+    pidfd = os.pidfd_open(os.getpid())
+    dropped.close()
+    poller = Poller()
+    crew = Crew(poller, scoreboard)
+    crew.processes[8] = Process(os.getpid(), pidfd, ours, row, given)
+
+    written = dump(state_of(Fleet(Wanted(2)), 3, generation, crew, Kept()))
+    held = {each.fileno() for each in listeners.sockets}
+    before = listeners.addresses
+    for each in (*listeners.sockets, ours._socket):
+        each.detach()  # as execve(2) does: the objects go, the descriptors stay
+
+    state = load(written)
+    assert set(state.descriptors()) > held | {scoreboard.fd, files.access_fd}
+    again = listeners_of(state)
+    assert again.addresses == before
+    assert [each.file for each in again.members] == [each.file for each in listeners.members]
+    assert {each.gettimeout() for each in again.sockets} == {0}
+    ((key, found),) = processes_of(state, again, Scoreboard(scoreboard.fd))
+    assert (key, found.pid, found.row.number, found.row[2]) == (8, os.getpid(), row.number, 4711)
+    assert found.listeners == {again.sockets[0]}
+    found.channel.send(Ready())
+    assert theirs.receive() == (Ready(), [])
+
+    poller.close()
+    again.close()
+    found.forget()
+    theirs.close()
+    files.close()
+    for fd in (pidfd, scoreboard.fd):
+        os.close(fd)
+
+
+def test_what_was_claimed_is_inherited_no_further() -> None:
+    fd = os.memfd_create("scoreboard", 0)
+    assert os.get_inheritable(fd)
+    claim(replace(state(), scoreboard=fd))
+    assert not os.get_inheritable(fd)
+    os.close(fd)
