@@ -240,6 +240,7 @@ def terms(config: Config, respond: Respond) -> Terms:
         ),
         graceful_timeout=config.graceful_timeout,
         hang_timeout=config.hang_timeout,
+        shared=config.accept == "shared",
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",
     )

@@ -1,17 +1,19 @@
-"""What each worker tells about itself all the time, in memory that it shares with the master.
+"""What each worker tells about itself all the time, in memory that it shares with the master and its siblings.
 
-A fixed row of numbers for each worker's place, written by that worker alone and at most once a tick, so that a request
-costs nothing more. The memory is a memfd: it survives the upgrade of the master, whose children keep it mapped. What a
+A fixed row of numbers for each worker's place, written by that worker alone, once a tick and with each connection that
+it takes, so that a request costs nothing more. The memory is a memfd: it survives the upgrade of the master, whose children keep it mapped. What a
 worker writes may be anything; who reads it must be able to stand that.
 """
 
 import mmap
 import os
+from bisect import insort
 from typing import Final
 
 ROWS: Final = 4096  # twice the most workers, and as many again that are retiring
 COLUMNS: Final = 8  # of 8 bytes: one cache line a row
-HEARTBEAT, CONNECTIONS, REQUESTS = range(3)
+HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING = range(4)  # ACCEPTING: the heartbeat, 0 when it accepts no more
+USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
 LARGEST: Final = 2**64 - 1
 
 
@@ -36,23 +38,28 @@ class Scoreboard:
 
     def __init__(self, fd: int | None = None) -> None:
         """Make a scoreboard, or map that of a descriptor, which is the scoreboard's then."""
-        size = ROWS * COLUMNS * 8
+        size = (USED + 1) * 8
         self.fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
         os.ftruncate(self.fd, size)
         self._cells = memoryview(mmap.mmap(self.fd, size)).cast("Q")
         self._free = list(range(ROWS))
 
     def take(self, number: int | None = None) -> Row:
-        """Return a row that nobody has, with nothing in it; or the one of this number, as it is."""
-        taken = self._free.pop(0) if number is None else number
-        row = Row(taken, self._cells[taken * COLUMNS : (taken + 1) * COLUMNS])
-        if number is None:
-            for column in range(COLUMNS):
-                row[column] = 0
-        else:
-            self._free.remove(number)
-        return row
+        """Return the first row that nobody has, with nothing in it; or the one of this number, as it is."""
+        taken = self._free[0] if number is None else number
+        self._free.remove(taken)
+        self._cells[USED] = max(self._cells[USED], taken + 1)
+        return Row(taken, self._cells[taken * COLUMNS : (taken + 1) * COLUMNS])
 
     def give_back(self, row: Row) -> None:
-        """Let the row of a dead worker be taken again, after all others."""
-        self._free.append(row.number)
+        """Empty the row of a dead worker, and let it be taken again."""
+        for column in range(COLUMNS):
+            row[column] = 0
+        insort(self._free, row.number)
+
+    def connections(self, since: int) -> list[int]:
+        """Return how many connections each worker has that was accepting at that moment or later, in nanoseconds."""
+        end = self._cells[USED] * COLUMNS
+        accepting = self._cells[ACCEPTING:end:COLUMNS].tolist()
+        counts = self._cells[CONNECTIONS:end:COLUMNS].tolist()
+        return [count for count, moment in zip(counts, accepting, strict=True) if moment >= since]

@@ -5,7 +5,7 @@ import socket
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel
-from prefork.ipc.scoreboard import Row
+from prefork.ipc.scoreboard import Row, Scoreboard
 
 
 class Seat(Struct, frozen=True):
@@ -16,3 +16,4 @@ class Seat(Struct, frozen=True):
     listeners: tuple[socket.socket, ...]
     channel: Channel
     row: Row
+    scoreboard: Scoreboard

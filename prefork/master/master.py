@@ -222,7 +222,7 @@ class Master:
         listeners = self._listeners_of(action.slot)
 
         def work(channel: Channel, row: Row) -> None:
-            generation.work(Seat(action.slot, action.generation, listeners, channel, row))
+            generation.work(Seat(action.slot, action.generation, listeners, channel, row, self._crew.scoreboard))
 
         try:
             pid = self._crew.fork(action.key, listeners, work, lambda: self._leave_behind(listeners))

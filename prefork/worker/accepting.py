@@ -20,14 +20,23 @@ EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 
 
 class Acceptor:
-    """A listening socket in the loop of a worker; `accepted` is called with each new connection and its peer."""
+    """A listening socket in the loop of a worker; `accepted` is called with each new connection and its peer.
+
+    After each, `step_aside` tells for how many seconds the next ones are left to others.
+    """
 
     def __init__(
-        self, listener: socket.socket, loop: Loop, accepted: Callable[[socket.socket, object], None], log: Log
+        self,
+        listener: socket.socket,
+        loop: Loop,
+        accepted: Callable[[socket.socket, object], None],
+        step_aside: Callable[[], float],
+        log: Log,
     ) -> None:
         self._listener = listener
         self._loop = loop
         self._accepted = accepted
+        self._step_aside = step_aside
         self._log = log
         self._reserve = -1
         self._turned_away = 0
@@ -35,7 +44,9 @@ class Acceptor:
         self.resume()
 
     def resume(self) -> None:
-        """Listen, again after a pause, and say how many were turned away meanwhile."""
+        """Listen, again after a pause and unless it has left, and say how many were turned away meanwhile."""
+        if self._listener.fileno() < 0:
+            return
         if self._reserve < 0:
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -49,12 +60,14 @@ class Acceptor:
             self._loop.watch(self._listener.fileno(), READABLE | EPOLLEXCLUSIVE, self.on_readable)
 
     def on_readable(self, _events: int) -> None:
-        """Accept one connection.
+        """Accept one connection, and then maybe pause.
 
         Going on until none waits would cost a failing accept(2) for two of three connections (2 of 30 µs each), and
         with EPOLLEXCLUSIVE take from the other workers what they were woken for.
         """
-        self._accept()
+        if self._accept() and (pause := self._step_aside()):
+            self._pause()
+            self._loop.call_at(self._loop.now + pause, self.resume)
 
     def accept_all(self) -> None:
         """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""

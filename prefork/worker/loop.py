@@ -1,10 +1,12 @@
-"""The event loop: epoll, a table from descriptor to what is to be called, and a tick. No HTTP in it.
+"""The event loop: epoll, a table from descriptor to what is to be called, and what is to be called later. No HTTP in it.
 
 `now` is the time of this turn, in seconds of CLOCK_MONOTONIC: whoever needs the time asks the loop and not the clock.
 """
 
 import select
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from time import monotonic
 from typing import Final, TypeAlias
 
@@ -24,6 +26,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
         self.now = monotonic()
         self.running = True
         self.after_turn: list[Callable[[], None]] = []
@@ -46,19 +50,18 @@ class Loop:
         """Stop watching a descriptor that has no copy and has been closed: the kernel forgot it (epoll(7))."""
         del self._handlers[fd]
 
-    def run(self, tick: float, on_tick: Callable[[], float]) -> None:
-        """Serve until `running` is False.
+    def call_at(self, moment: float, call: Callable[[], None]) -> None:
+        """Call once, in the first turn at or after that moment and before the handlers of that turn."""
+        heappush(self._timers, (moment, next(self._order), call))
 
-        `on_tick` is called before the handlers of the first turn at or after the moment that its last call returned;
-        there is a turn every `tick` seconds at least.
-        """
-        poll, handlers, after_turn = self._epoll.poll, self._handlers, self.after_turn
-        due = self.now
+    def run(self) -> None:
+        """Serve until `running` is False; something is to be called later, always."""
+        poll, handlers, after_turn, timers = self._epoll.poll, self._handlers, self.after_turn, self._timers
         while self.running:
-            ready = poll(tick, MOST_EVENTS)
+            ready = poll(max(0, timers[0][0] - self.now), MOST_EVENTS)
             now = self.now = monotonic()
-            if now >= due:
-                due = on_tick()
+            while timers[0][0] <= now:
+                heappop(timers)[2]()
             for fd, events in ready:
                 try:
                     handler = handlers[fd]

@@ -17,10 +17,11 @@ from prefork.http.messages import Limits
 from prefork.http.protocol import Protocol, Respond, Service, Waiting
 from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.handover import Handover
-from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS
+from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
+from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.loop import READABLE, Loop
@@ -38,13 +39,17 @@ IGNORED: Final = (
 
 
 class Terms(Struct, frozen=True):
-    """What a worker serves by: the application, what peers may send, and how long they may take, in seconds."""
+    """What a worker serves by: the application, what peers may send, and how long they may take, in seconds.
+
+    With `shared` all workers accept from the same sockets; from a unix socket they do in any case.
+    """
 
     respond: Respond
     limits: Limits
     timeouts: Timeouts
     graceful_timeout: float
     hang_timeout: float = 0.0
+    shared: bool = False
     wear: Wear = Wear()
     show_heads: bool = False
 
@@ -82,6 +87,7 @@ class Worker:
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
         self._row = seat.row
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
+        self._balance = Balance(seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
         self._signals = self._catch_signals()
@@ -93,7 +99,8 @@ class Worker:
         if self._access_log is not None:
             self._loop.after_turn.append(self._access_log.flush)
         self._say(Ready())
-        self._loop.run(self._tick, self._on_tick)
+        self._loop.call_at(self._loop.now, self._on_tick)
+        self._loop.run()
 
     def _say(self, message: Message) -> None:
         with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
@@ -113,7 +120,10 @@ class Worker:
         return reader
 
     def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
-        self._acceptors += [Acceptor(each, self._loop, self._accepted, self._log) for each in listeners]
+        for each in listeners:
+            shared = self._terms.shared or each.family is socket.AF_UNIX
+            step_aside = self._balance.pause if shared else never
+            self._acceptors.append(Acceptor(each, self._loop, self._accepted, step_aside, self._log))
 
     def _accepted(self, sock: socket.socket, address: object) -> None:
         self._connect(sock, address)
@@ -126,9 +136,11 @@ class Worker:
 
     def _connect(self, sock: socket.socket, address: object) -> Connection:
         observe = self._observing(peer_name(address)) if self._observing else None
-        return Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
+        connection = Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
+        self._row[CONNECTIONS] = len(self._connections)
+        return connection
 
-    def _on_tick(self) -> float:
+    def _on_tick(self) -> None:
         now = self._loop.now
         if now >= self._date_due:
             self._set_date(now)
@@ -140,11 +152,12 @@ class Worker:
         if self._access_log is not None and self._access_log.lost:
             self._log.warning("access log lines lost", count=self._access_log.lost)
             self._access_log.lost = 0
-        return min(now + self._tick, self._date_due)
+        self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
 
     def _tell(self, now: float) -> None:
         """Tell the master how it goes, and when it has been long enough."""
-        self._row[HEARTBEAT] = int(now * 1e9)
+        self._row[HEARTBEAT] = heartbeat = int(now * 1e9)
+        self._row[ACCEPTING] = heartbeat if self._acceptors else 0
         self._row[CONNECTIONS] = len(self._connections)
         self._row[REQUESTS] = self._service.requests
         if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
@@ -197,6 +210,7 @@ class Worker:
                 acceptor.accept_all()
             acceptor.leave()
         self._acceptors.clear()
+        self._row[ACCEPTING] = 0
         if for_good or self._departures is None:
             self._departures = None
             for connection in list(self._connections):

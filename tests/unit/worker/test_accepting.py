@@ -27,9 +27,16 @@ class Door:
         self.address = self.listener.getsockname()
         self.inside: list[tuple[socket.socket, object]] = []
         self.clients: list[socket.socket] = []
+        self.pause = 0.0
 
     def open(self) -> Acceptor:
-        return Acceptor(self.listener, self.loop, lambda *accepted: self.inside.append(accepted), Log("worker", "info"))
+        return Acceptor(
+            self.listener,
+            self.loop,
+            lambda *accepted: self.inside.append(accepted),
+            lambda: self.pause,
+            Log("worker", "info"),
+        )
 
     def knock(self) -> socket.socket:
         client = socket.create_connection(self.address, timeout=5)
@@ -84,6 +91,29 @@ def test_a_wake_for_nobody_does_nothing(door: Door) -> None:
     assert door.inside == []
     assert door.is_watched()
     acceptor.leave()
+
+
+def test_who_is_ahead_leaves_the_next_ones_to_others_for_a_moment(door: Door) -> None:
+    door.pause = 0.01
+    acceptor = door.open()
+    door.knock()
+    acceptor.on_readable(READABLE)
+    assert not door.is_watched()
+    door.loop.call_at(door.loop.now + 3600, lambda: None)
+    door.loop.after_turn.append(lambda: setattr(door.loop, "running", not door.is_watched()))
+    door.loop.run()
+    assert door.is_watched()
+    acceptor.leave()
+
+
+def test_who_has_left_during_a_pause_does_not_come_back(door: Door) -> None:
+    door.pause = 0.01
+    acceptor = door.open()
+    door.knock()
+    acceptor.on_readable(READABLE)
+    acceptor.leave()
+    acceptor.resume()
+    assert not door.is_watched()
 
 
 def test_before_leaving_all_who_wait_are_let_in(door: Door) -> None:

@@ -2,7 +2,7 @@
 
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -32,11 +32,13 @@ def open_descriptors() -> list[str]:
     return sorted(each.name for each in Path("/proc/self/fd").iterdir())
 
 
-def turn(loop: Loop, on_tick: Callable[[], float] | None = None) -> None:
+def turn(loop: Loop) -> None:
     """Run one turn, without waiting."""
     loop.running = True
     loop.after_turn.append(lambda: setattr(loop, "running", False))
-    loop.run(0, on_tick or (lambda: loop.now + 3600))
+    for moment in (loop.now, loop.now + 3600):
+        loop.call_at(moment, lambda: None)
+    loop.run()
     loop.after_turn.pop()
 
 
@@ -101,38 +103,29 @@ def test_one_handler_may_close_the_descriptor_of_another_that_is_ready_too(loop:
         theirs.close()
 
 
-def test_the_tick_comes_before_the_handlers_and_again_when_it_is_due(
-    loop: Loop, pair: tuple[socket.socket, socket.socket]
-) -> None:
+def test_what_is_due_comes_before_the_handlers(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
     seen: list[str] = []
     pair[1].send(b"x")
     loop.watch(pair[0].fileno(), READABLE, lambda _events: seen.append("handler"))
-    turns_left = 3
-
-    def after() -> None:
-        nonlocal turns_left
-        seen.append("after")
-        turns_left -= 1
-        loop.running = turns_left > 0
-
-    def tick() -> float:
-        seen.append("tick")
-        return loop.now + (0 if seen.count("tick") == 1 else 3600)
-
-    loop.after_turn.append(after)
-    loop.run(0, tick)
-    assert seen == ["tick", "handler", "after", "tick", "handler", "after", "handler", "after"]
+    loop.call_at(loop.now + 3600, lambda: seen.append("late"))
+    loop.call_at(loop.now, lambda: seen.append("second"))
+    loop.call_at(loop.now - 1, lambda: seen.append("first"))
+    loop.after_turn.append(lambda: seen.append("after"))
+    turn(loop)
+    turn(loop)
+    assert seen == ["first", "second", "handler", "after", "handler", "after"]
 
 
-def test_there_is_a_turn_each_tick_though_nothing_happens(loop: Loop) -> None:
+def test_what_is_called_later_may_call_again_though_nothing_happens(loop: Loop) -> None:
     times: list[float] = []
 
-    def tick() -> float:
+    def tick() -> None:
         times.append(loop.now)
         loop.running = len(times) < 3
-        return loop.now
+        loop.call_at(loop.now + 0.01, tick)
 
-    loop.run(0.01, tick)
+    loop.call_at(loop.now, tick)
+    loop.run()
     assert 0.01 <= times[1] - times[0] < 5
     assert times[2] - times[1] >= 0.01
 

@@ -65,7 +65,8 @@ class Office:
         self.clients: list[Client] = []
         self._seen: set[Connection] = set()
         terms = Terms(lambda _request: HELLO, Limits(), TIMEOUTS, graceful_timeout)
-        seat = Seat(0, 1, (self.listener,), self._theirs, Scoreboard().take())
+        scoreboard = Scoreboard()
+        seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard)
         self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles("-", "off"))
 
     def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
