@@ -39,6 +39,12 @@ class Adopt(Struct, frozen=True, tag=True):
     """From the master: take over the connections that come through the handover whose end comes along."""
 
 
+class Share(Struct, frozen=True, tag=True):
+    """From the master: move so many idle connections, at most, through the handover whose end comes along, and stay."""
+
+    count: int
+
+
 class Listen(Struct, frozen=True, tag=True):
     """From the master: serve these listening sockets too, whose descriptors come along."""
 
@@ -47,10 +53,10 @@ class Reopen(Struct, frozen=True, tag=True):
     """From the master: the log files were opened afresh; their descriptors come along."""
 
 
-Message: TypeAlias = Ready | RecycleMe | Retire | Adopt | Listen | Reopen
+Message: TypeAlias = Ready | RecycleMe | Retire | Adopt | Share | Listen | Reopen
 
 _encoder: Final = msgpack.Encoder()
-_decoder: Final = msgpack.Decoder(Ready | RecycleMe | Retire | Adopt | Listen | Reopen)
+_decoder: Final = msgpack.Decoder(Ready | RecycleMe | Retire | Adopt | Share | Listen | Reopen)
 
 
 class Channel:

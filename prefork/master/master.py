@@ -20,6 +20,7 @@ from prefork.ipc.scoreboard import Row, Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master import fleet as f
+from prefork.master.balance import Balance
 from prefork.master.crew import Crew
 from prefork.master.daemon import has_terminal
 from prefork.master.errors import StartError
@@ -58,6 +59,7 @@ class Master:
         self._crew.on_message = self._on_message
         self._crew.on_exit = self._on_exit
         self._heartbeats = Heartbeats()
+        self._balance = Balance(log)
         self._poller = poller
         self._poller.on_signal = self._on_signal
         self._upgrade = Upgrade(poller, lambda reason: reports.upgrade_failed(self._current.number, reason))
@@ -84,12 +86,15 @@ class Master:
     def _loop(self) -> None:
         while self._running:
             hang_timeout = self._current.config.hang_timeout
-            due = [each for each in (next_deadline(self._fleet), self._heartbeats.next_check(hang_timeout)) if each]
+            moments = next_deadline(self._fleet), self._heartbeats.next_check(hang_timeout), self._balance.due
+            due = [each for each in moments if each]
             timeout = max(0.0, min(due) - monotonic()) if due else -1
             self._poller.wait(timeout)
             while late := overdue(self._fleet, monotonic()):
                 self._happen(late)
             self._check_heartbeats(hang_timeout)
+            if self._balance.due and monotonic() >= self._balance.due:
+                self._balance.restore(self._ready(), self._crew.tell)
             if self._may_upgrade:
                 with self._poller.hold_signals():
                     if self._may_upgrade:  # what came before they were held has had its effect
@@ -99,9 +104,12 @@ class Master:
         now = monotonic()
         check = self._heartbeats.next_check(hang_timeout)
         if check is not None and now >= check:
-            ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
-            for key in self._heartbeats.stale({key: self._crew.processes[key] for key in ready}, hang_timeout, now):
+            for key in self._heartbeats.stale(self._ready(), hang_timeout, now):
                 self._happen(f.HeartbeatStale(key))
+
+    def _ready(self) -> dict[int, Process]:
+        ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
+        return {key: self._crew.processes[key] for key in ready}
 
     @property
     def _current(self) -> Generation:
@@ -307,6 +315,7 @@ class Master:
             case Ready():
                 self._log.info("worker ready", **self._names(key))
                 self._happen(f.WorkerReady(key))
+                self._balance.joined(monotonic())
             case RecycleMe(reason):
                 self._log.info("recycling worker", **self._names(key), reason=reason)
                 self._happen(f.RecycleAsked(key))

@@ -1,4 +1,4 @@
-"""Moves connections from a worker that leaves to those that stay.
+"""Moves connections from a worker that leaves to those that stay, or from one that has many to one that has few.
 
 Between two of its requests, or in the middle of one that is still arriving, a connection is its socket and a parcel of a
 few values: both go to an heir, and the client notices nothing. One that is being answered follows when its answer is sent.
@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct, msgpack
 
-from prefork.http.protocol import Parcel
+from prefork.http.protocol import Parcel, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
 from prefork.logs import Log
 from prefork.worker.connection import Connection
@@ -86,6 +86,42 @@ class Departures:
             del leaving[:sent]
         self._heirs.append(self._heirs.pop(0))
         return True
+
+
+class Sharing:
+    """The side that has many: moves up to `count` of its idle connections to one heir, a message a turn."""
+
+    def __init__(self, count: int, heir: Handover, connections: set[Connection], loop: Loop, log: Log) -> None:
+        self._count = count
+        self._moved = 0
+        self._heir = heir
+        self._connections = connections
+        self._loop = loop
+        self._log = log
+        loop.watch(heir.fileno(), WRITABLE, self.on_writable)
+
+    def on_writable(self, _events: int) -> None:
+        """Move as many as one message carries; end with the last, or when all others are busy."""
+        idle = (each for each in self._connections if each.waiting_for is Waiting.REQUEST)
+        some = list(islice(idle, min(self._count - self._moved, MOST_AT_ONCE)))
+        leaving = [(connection, parcel) for connection in some if (parcel := packed(connection))]
+        try:
+            sent = self._heir.send([(parcel, connection.fileno()) for connection, parcel in leaving]) if leaving else 0
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._log.error("heir gone", reason=error.strerror, left=self._count - self._moved)
+            sent = 0
+        for connection, _parcel in leaving[:sent]:
+            connection.forget()
+        self._moved += sent
+        if not sent or self._moved == self._count:
+            self._end()
+
+    def _end(self) -> None:
+        self._log.info("connections shared", count=self._moved)
+        self._loop.forget(self._heir.fileno())
+        self._heir.close()
 
 
 def packed(connection: Connection) -> bytes | None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from prefork.http.messages import Limits
 from prefork.http.protocol import Protocol, Respond, Service, Waiting
-from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
@@ -25,7 +25,7 @@ from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.loop import READABLE, Loop
-from prefork.worker.moving import Arrivals, Departures, Moved
+from prefork.worker.moving import Arrivals, Departures, Moved, Sharing
 from prefork.worker.observing import observer
 from prefork.worker.wearing import Wear, Wearing
 
@@ -189,6 +189,9 @@ class Worker:
                 for fd in fds:
                     handover = Handover(socket.socket(fileno=fd))
                     self._arrivals.append(Arrivals(handover, self._loop, self._adopt, self._log))
+            case Share(count), fds:
+                for fd in fds:
+                    Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
             case Listen(), fds:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
