@@ -59,6 +59,15 @@ class Acceptor:
             self._watched = True
             self._loop.watch(self._listener.fileno(), READABLE | EPOLLEXCLUSIVE, self.on_readable)
 
+    def look(self) -> None:
+        """Listen again, and accept one that no wake told of.
+
+        With EPOLLEXCLUSIVE the kernel wakes one worker for a connection. Should that one be stopped, hang or die before
+        it accepts, no other is woken, and the connection would wait until the next one comes.
+        """
+        self.resume()
+        self.on_readable(READABLE)
+
     def on_readable(self, _events: int) -> None:
         """Accept one connection, and then maybe pause.
 

@@ -147,7 +147,7 @@ class Worker:
         for connection in expired(self._connections, self._terms.timeouts, now):
             connection.expire()
         for acceptor in self._acceptors:
-            acceptor.resume()
+            acceptor.look()
         self._tell(now)
         if self._access_log is not None and self._access_log.lost:
             self._log.warning("access log lines lost", count=self._access_log.lost)

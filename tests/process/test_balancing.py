@@ -110,3 +110,13 @@ def still_open_elsewhere(hello: Hello, before: Mapping[int, int], stopped: int) 
     open_one_by_one(hello, 100)
     after = counts(hello)
     return after[stopped] == before[stopped] and sum(after.values()) == sum(before.values()) + 100
+
+
+def test_a_connection_announced_to_a_worker_that_is_stopped_is_accepted_by_another(start: Start) -> None:
+    hello = start("workers = 2\naccept = 'shared'")
+    for stopped in [*hello.worker_pids()] * 5:
+        os.kill(stopped, SIGSTOP)
+        try:
+            assert hello.connect().ask().status == 200
+        finally:
+            os.kill(stopped, SIGCONT)

@@ -116,6 +116,15 @@ def test_who_has_left_during_a_pause_does_not_come_back(door: Door) -> None:
     assert not door.is_watched()
 
 
+def test_a_look_lets_in_who_was_announced_to_another(door: Door) -> None:
+    acceptor = door.open()
+    client = door.knock()
+    acceptor.look()
+    acceptor.look()
+    assert [address for _, address in door.inside] == [client.getsockname()]
+    acceptor.leave()
+
+
 def test_before_leaving_all_who_wait_are_let_in(door: Door) -> None:
     acceptor = door.open()
     for _ in range(5):
