@@ -27,6 +27,7 @@ from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
 from prefork.master.heartbeats import Heartbeats
 from prefork.master.poller import Poller
+from prefork.master.processes import Process
 from prefork.master.reports import Reports
 from prefork.master.state import State, processes_of, state_of
 from prefork.master.supervisor import decide, next_deadline, overdue

@@ -39,7 +39,9 @@ class Side:
             self.loop.running = False
 
         self.loop.after_turn[:] = [end]
-        self.loop.run(0, lambda: float("inf"))
+        self.loop.call_at(self.loop.now, lambda: None)  # so that it doesn't wait
+        self.loop.call_at(float("inf"), lambda: None)
+        self.loop.run()
 
     def close(self) -> None:
         for connection in list(self.connections):
