@@ -83,6 +83,7 @@ class Master:
             self._loop()
         finally:
             self._close_listeners()
+            self._poller.ignore_signals()
 
     def _loop(self) -> None:
         while self._running:

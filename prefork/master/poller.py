@@ -31,6 +31,11 @@ class Poller:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # an upgrade has held them back
         self.watch(self._signals.fileno(), self._tell_signals)
 
+    def ignore_signals(self) -> None:
+        """Let none change how the process ends: Python gives up its handlers before it is gone."""
+        for number in self._caught:
+            signal.signal(number, signal.SIG_IGN)
+
     @contextmanager
     def hold_signals(self) -> Iterator[None]:
         """Tell of all that have come, and keep those that come from now on pending, in which state they outlive an execve(2)."""
