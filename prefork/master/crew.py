@@ -68,8 +68,9 @@ class Crew:
         """Have a worker serve those of these listeners that it doesn't serve yet."""
         process = self.processes[key]
         more = [each for each in listeners if each not in process.listeners]
-        process.listeners.update(more)
-        self.tell(key, Listen(), [each.fileno() for each in more])
+        if more:
+            process.listeners.update(more)
+            self.tell(key, Listen(), [each.fileno() for each in more])
 
     def retire(self, key: int, heirs: Iterable[int], message: Retire) -> None:
         """Tell a worker to leave, and bring it together with its heirs.

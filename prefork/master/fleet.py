@@ -17,6 +17,7 @@ class Phase(Enum):
 
     EMPTY = "empty"  # its process is about to be forked
     STARTING = "starting"
+    LATE = "late"  # it was not ready in time, and has been killed
     READY = "ready"
     HUNG = "hung"  # its stacks are being written; it is killed at the deadline
     RETIRING = "retiring"
@@ -192,7 +193,7 @@ class DumpStacks(Struct, frozen=True):
 
 
 class TakeOver(Struct, frozen=True):
-    """Give the worker those sockets of slots that are no longer wanted that fall to its own slot now."""
+    """Give the worker the sockets of this slot, its own or another's, as far as it doesn't serve them yet."""
 
     key: int
     slot: int

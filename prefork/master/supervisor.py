@@ -25,6 +25,7 @@ from prefork.master.fleet import (
     Reloaded,
     ReloadFailed,
     ResizeAsked,
+    Retire,
     RetireAsked,
     ServiceReady,
     Spawn,
@@ -48,7 +49,8 @@ def decide(fleet: Fleet, event: Event, now: float) -> tuple[Fleet, Actions]:
         case ReloadAsked(wanted):
             fleet = replace(fleet, wanted=wanted, fallback=fleet.fallback or fleet.wanted)
         case ResizeAsked(workers):
-            fleet = replace(fleet, wanted=replace(fleet.wanted, workers=workers))
+            fallback = replace(fleet.fallback, workers=workers) if fleet.fallback else None
+            fleet = replace(fleet, wanted=replace(fleet.wanted, workers=workers), fallback=fallback)
         case StopAsked(Ending.GRACEFUL) if fleet.wanted.shutdown_delay and fleet.ends_at is None:
             fleet = replace(fleet, ends_at=now + fleet.wanted.shutdown_delay)
         case StopAsked(ending):
@@ -99,9 +101,9 @@ def step(fleet: Fleet, event: PlaceEvent, now: float) -> tuple[Fleet, Actions]:
 def judge(fleet: Fleet, place: Place, event: PlaceEvent) -> tuple[Fleet, Actions]:
     """Draw what follows for the whole fleet from what happened to one place."""
     match event:
-        case WorkerReady():
+        case WorkerReady() if place.phase is Phase.STARTING:
             return replace(fleet, proven=True, failures=0), ()
-        case WorkerExited() | SpawnFailed() if place.phase in (Phase.EMPTY, Phase.STARTING):
+        case WorkerExited() | SpawnFailed() if place.phase in (Phase.EMPTY, Phase.STARTING, Phase.LATE):
             return fail(fleet, place, event.reason)
         case _:
             return fleet, ()
@@ -110,7 +112,7 @@ def judge(fleet: Fleet, place: Place, event: PlaceEvent) -> tuple[Fleet, Actions
 def fail(fleet: Fleet, place: Place, reason: str) -> tuple[Fleet, Actions]:
     """Go back to what was wanted before a reload, or give up at start, when workers can't get ready."""
     kept = fleet.fallback
-    if kept is not None and place.generation == fleet.wanted.generation:
+    if kept is not None:  # then all that are not ready are of the newest generation
         failed = ReloadFailed(place.generation, kept.generation, reason)
         return replace(fleet, wanted=kept, fallback=None), (failed,)
     failures = fleet.failures + 1
@@ -123,9 +125,12 @@ def stop(fleet: Fleet, ending: Ending) -> tuple[Fleet, Actions]:
     """Begin to end, or end faster than was asked before; `reconcile` retires the workers."""
     if fleet.ending is not None and ending is Ending.GRACEFUL:
         return fleet, ()
-    gone_on = (each for each in fleet.places.values() if each.phase is Phase.RETIRING)
-    kills = () if ending is Ending.GRACEFUL else tuple(Kill(each.key, ending.value) for each in gone_on)
-    return replace(fleet, ending=fleet.ending if fleet.ending is Ending.CRASH_LOOP else ending, fallback=None), kills
+    leaving = [each.key for each in fleet.places.values() if each.phase is Phase.RETIRING]
+    if ending is Ending.GRACEFUL:
+        actions: Actions = tuple(Retire(key, (), for_good=True) for key in leaving)  # their heirs leave too
+    else:
+        actions = tuple(Kill(key, ending.value) for key in leaving)
+    return replace(fleet, ending=fleet.ending if fleet.ending is Ending.CRASH_LOOP else ending, fallback=None), actions
 
 
 def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
@@ -138,6 +143,7 @@ def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
     for place in outlived(fleet):
         fleet = replace(fleet, places={**fleet.places, place.key: replace(place, deadline=None)})
         actions.append(Kill(place.key, "max_old_generations exceeded"))
+    actions += stand_ins(fleet)
     for slot in vacant(fleet):
         place = Place(fleet.next_key, slot, fleet.wanted.generation)
         fleet = replace(fleet, places={**fleet.places, place.key: place}, next_key=place.key + 1)
@@ -155,7 +161,7 @@ def surplus(fleet: Fleet) -> list[Place]:
     return [
         each
         for each in fleet.places.values()
-        if each.phase not in (Phase.EMPTY, Phase.RETIRING)
+        if each.phase not in (Phase.EMPTY, Phase.HUNG, Phase.RETIRING)
         and (
             fleet.ending is not None
             or each.slot >= fleet.wanted.workers
@@ -178,6 +184,17 @@ def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:
     if fleet.ending is None and 0 < workers <= place.slot:
         heirs = (each for each in staying(fleet, place.slot % workers) if each.pid is not None)
         yield from (TakeOver(heir.key, heir.slot) for heir in heirs)
+
+
+def stand_ins(fleet: Fleet) -> Iterator[Action]:
+    """While a slot backs off, let the next that is ready serve its socket too; who does already is not told again."""
+    ready = {each.slot: each.key for each in fleet.places.values() if each.phase is Phase.READY}
+    waiting = [each.slot for each in fleet.places.values() if each.phase is Phase.BACKOFF and each.failures > 1]
+    for slot in waiting if fleet.ending is None else ():
+        following = [(slot + distance) % fleet.wanted.workers for distance in range(1, fleet.wanted.workers)]
+        heir = next((ready[each] for each in following if each in ready), None)
+        if heir is not None and slot not in ready:
+            yield TakeOver(heir, slot)
 
 
 def vacant(fleet: Fleet) -> Iterator[int]:

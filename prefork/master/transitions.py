@@ -131,9 +131,13 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] 
     (Phase.EMPTY,    Spawned):         (Phase.STARTING,  watch_boot),
     (Phase.EMPTY,    SpawnFailed):     (Phase.BACKOFF,   back_off),
     (Phase.STARTING, WorkerReady):     (Phase.READY,     settle),
-    (Phase.STARTING, DeadlinePassed):  (Phase.STARTING,  kill),
+    (Phase.STARTING, DeadlinePassed):  (Phase.LATE,      kill),
     (Phase.STARTING, WorkerExited):    (Phase.BACKOFF,   back_off),
     (Phase.STARTING, RetireAsked):     (Phase.RETIRING,  ask_to_leave),
+    (Phase.LATE,     WorkerReady):     (Phase.LATE,      ignore),        # it crossed the kill
+    (Phase.LATE,     WorkerExited):    (Phase.BACKOFF,   back_off),
+    (Phase.LATE,     RecycleAsked):    (Phase.LATE,      ignore),        # it crossed the kill
+    (Phase.LATE,     RetireAsked):     (Phase.RETIRING,  ignore),        # it has been killed
     (Phase.READY,    DeadlinePassed):  (Phase.READY,     forgive),
     (Phase.READY,    WorkerExited):    (Phase.BACKOFF,   back_off),
     (Phase.READY,    RetireAsked):     (Phase.RETIRING,  ask_to_leave),
@@ -141,8 +145,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] 
     (Phase.READY,    RecycleAsked):    (Phase.READY,     wear_out),
     (Phase.HUNG,     DeadlinePassed):  (Phase.HUNG,      kill),
     (Phase.HUNG,     WorkerExited):    (Phase.BACKOFF,   back_off),
-    (Phase.HUNG,     RetireAsked):     (Phase.HUNG,      ignore),        # it will be killed in a moment
-    (Phase.HUNG,     RecycleAsked):    (Phase.HUNG,      ignore),        # the same
+    (Phase.HUNG,     RecycleAsked):    (Phase.HUNG,      ignore),        # it will be killed in a moment
     (Phase.RETIRING, WorkerReady):     (Phase.RETIRING,  ignore),        # it crossed the request to leave
     (Phase.RETIRING, RecycleAsked):    (Phase.RETIRING,  ignore),        # the same
     (Phase.RETIRING, DeadlinePassed):  (Phase.RETIRING,  kill),
@@ -150,14 +153,15 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] 
     (Phase.BACKOFF,  DeadlinePassed):  (Phase.EMPTY,     spawn),
     (Phase.BACKOFF,  RetireAsked):     (Phase.GONE,      ignore),
 }
+FORKED: Final = (Phase.STARTING, Phase.LATE, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF)
 IMPOSSIBLE: Final[Mapping[type[PlaceEvent], tuple[Phase, ...]]] = {
-    Spawned:        (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # only Spawn leads to EMPTY
-    SpawnFailed:    (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # the same
+    Spawned:        FORKED,                                                        # only Spawn leads to EMPTY
+    SpawnFailed:    FORKED,                                                        # the same
     WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.HUNG, Phase.BACKOFF),         # a worker says it once; no process
-    HeartbeatStale: (Phase.EMPTY, Phase.STARTING, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF),  # only READY is watched
+    HeartbeatStale: tuple({Phase.EMPTY, *FORKED} - {Phase.READY}),                 # only READY is watched
     RecycleAsked:   (Phase.EMPTY, Phase.STARTING, Phase.BACKOFF),                  # said once, after being ready
     WorkerExited:   (Phase.EMPTY, Phase.BACKOFF),                                  # no process
-    DeadlinePassed: (Phase.EMPTY,),                                                # no deadline
-    RetireAsked:    (Phase.EMPTY, Phase.RETIRING),                                 # EMPTY ends before it; it asks once
+    DeadlinePassed: (Phase.EMPTY, Phase.LATE),                                     # no deadline
+    RetireAsked:    (Phase.EMPTY, Phase.HUNG, Phase.RETIRING),                     # EMPTY ends before; they are leaving
 }
 # fmt: on

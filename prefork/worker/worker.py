@@ -82,6 +82,7 @@ class Worker:
         self._connections: set[Connection] = set()
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
+        self._for_good = False
         self._departures: Departures | None = None
         self._arrivals: list[Arrivals] = []
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
@@ -132,7 +133,7 @@ class Worker:
         connection = self._connect(sock, peer_address(sock))
         connection.resume(moved.parcel, moved.since)
         if self._leaves_at is not None and self._departures is None:
-            connection.drain(close_idle=False)
+            connection.drain(close_idle=self._for_good)
 
     def _connect(self, sock: socket.socket, address: object) -> Connection:
         observe = self._observing(peer_name(address)) if self._observing else None
@@ -214,6 +215,7 @@ class Worker:
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
+        self._for_good |= for_good
         if for_good or self._departures is None:
             self._departures = None
             for connection in list(self._connections):

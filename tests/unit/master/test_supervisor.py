@@ -1,7 +1,7 @@
 """What becomes of the workers, by examples and in any order of what can happen.
 
 What holds in any order of events, at any time (the World below checks it at every decision):
-a place has a pid exactly while it is STARTING, READY, HUNG or RETIRING · every Retire and Kill names a worker that
+a place has a pid exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker that
 was forked and is not reaped · a ready worker that is still wanted is retired only for a ready successor · every heir
 is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once · a
 stop ends within its deadlines.
@@ -55,7 +55,7 @@ from prefork.master.fleet import (
 from prefork.master.supervisor import ImpossibleEventError, decide, next_deadline, overdue
 from prefork.master.transitions import IMPOSSIBLE, TRANSITIONS, backoff
 
-WITH_PROCESS: Final = (Phase.STARTING, Phase.READY, Phase.HUNG, Phase.RETIRING)
+WITH_PROCESS: Final = (Phase.STARTING, Phase.LATE, Phase.READY, Phase.HUNG, Phase.RETIRING)
 
 
 class World:
@@ -170,7 +170,7 @@ class World:
                 assert key in self.alive
             case TakeOver(key, slot):
                 assert key in self.alive
-                assert slot == self.fleet.places[key].slot
+                assert slot in range(self.fleet.wanted.workers)
             case _:
                 pass
         return None
@@ -282,6 +282,23 @@ def test_a_worker_that_does_not_get_ready_in_time_is_killed_and_replaced() -> No
     assert world.drain() == [Respawn(0, "killed by SIGKILL", 0.0), Spawn(0, 0, 1)]
 
 
+def test_readiness_that_crosses_the_kill_is_none() -> None:
+    world = World(Wanted(1, boot_timeout=5, max_spawn_failures=1))
+    world.pass_time(5)
+    world.get_ready(0)
+    assert world.count(ServiceReady) == 0
+    world.exit(0, reason="killed by SIGKILL")
+    assert world.done[-1] == Finish(Ending.CRASH_LOOP, "killed by SIGKILL")
+
+
+def test_a_stop_is_no_failed_start_for_a_worker_that_is_killed_meanwhile() -> None:
+    world = World(Wanted(1, boot_timeout=5, max_spawn_failures=1))
+    world.pass_time(5)
+    world.happen(StopAsked(Ending.GRACEFUL))
+    world.obey()
+    assert world.done[-1] == Finish(Ending.GRACEFUL, "")
+
+
 @pytest.mark.parametrize("most", [1, 3])
 @pytest.mark.parametrize("workers", [1, 4])
 def test_so_many_failures_in_a_row_at_start_end_the_service(most: int, workers: int) -> None:
@@ -324,6 +341,18 @@ def test_a_worker_that_gets_ready_starts_the_count_of_failures_anew() -> None:
 
 
 # Replacement
+
+
+def test_while_a_slot_backs_off_the_next_that_is_ready_serves_its_socket() -> None:
+    world = serving(3)
+    world.exit(2)
+    world.pass_time(0)
+    assert world.count(TakeOver) == 0
+    (second,) = world.booting
+    world.exit(second)
+    assert world.drain()[-1] == TakeOver(0, 2)
+    world.exit(0)
+    assert world.drain()[-1] == TakeOver(1, 2)
 
 
 def test_a_worker_that_dies_is_replaced_at_once() -> None:
@@ -453,6 +482,15 @@ def test_a_reload_whose_worker_never_gets_ready_goes_back_to_the_old_generation(
     world.obey()
     assert world.drain()[-1] == ReloadFailed(2, 1, "exit status 0")
     assert world.fleet.wanted.generation == 1
+
+
+def test_a_resize_outlives_the_reload_that_fails_after_it() -> None:
+    world = serving(1)
+    reloading(world)
+    world.happen(ResizeAsked(2))
+    world.exit(min(world.booting))
+    assert world.count(ReloadFailed) == 1
+    assert (world.fleet.wanted.generation, world.fleet.wanted.workers) == (1, 2)
 
 
 def test_after_a_reload_a_failure_is_no_failed_reload() -> None:
@@ -759,6 +797,15 @@ def test_a_stop_during_a_reload_ends_both_generations_and_reports_no_reload() ->
     world.get_ready()
     world.obey()
     assert world.drain() == [Finish(Ending.GRACEFUL, "")]
+
+
+def test_a_stop_after_a_reload_tells_those_who_leave_already_that_nobody_stays() -> None:
+    world = serving(1)
+    reloading(world)
+    world.get_ready()
+    world.drain()
+    world.happen(StopAsked(Ending.GRACEFUL))
+    assert world.drain() == [Retire(0, (), for_good=True), Retire(1, (), for_good=True)]
 
 
 def test_a_stop_does_not_wait_for_a_slot_without_a_worker() -> None:
