@@ -26,6 +26,25 @@ def test_term_ends_it_with_status_0(start: Start) -> None:
     assert hello.log.endswith(" stopped\n")
 
 
+def test_during_the_shutdown_delay_it_accepts_and_answers_and_a_second_term_ends_that(start: Start) -> None:
+    hello = start("workers = 1\nshutdown_delay = 3600")
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    hello.signal(SIGTERM)
+    hello.wait_for_log("stopping how=graceful")
+    answer = hello.connect().ask()
+    assert (answer.status, answer.is_last) == (200, False)
+    assert idle.ask().status == 200
+    hello.signal(SIGTERM)
+    assert idle.until_closed() == b""
+    assert hello.wait_for_exit() == 0
+
+
+def test_the_shutdown_delay_passes(start: Start) -> None:
+    hello = start("workers = 1\nshutdown_delay = 0.2")
+    assert hello.stop() == 0
+
+
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 def test_a_request_that_has_begun_is_answered_after_term_and_after_int(start: Start, number: Signals) -> None:
     hello = start("workers = 1")
