@@ -47,15 +47,18 @@ BODY: Final = Waiting.BODY
 NOTHING: Final = Waiting.NOTHING
 
 
-class Parcel(Struct, frozen=True):
-    """All that a connection is besides its socket, while no answer is owed: what it takes to go on elsewhere.
+class Parcel(Struct, frozen=True, omit_defaults=True):
+    """All that a protocol is between two reads: what it takes to go on elsewhere.
 
-    `unread` is the beginning of a head; `head` that of the request whose `body` is being received.
+    `unread` is the beginning of a head; `head` that of the request whose `body` is being received. After the last answer
+    nothing is received any more, and `peer_is_done` is all that is left to know.
     """
 
     unread: bytes = b""
     head: bytes = b""
     body: FixedBody | ChunkedBody | None = None
+    keep_alive: bool = True
+    peer_is_done: bool = False
 
 
 class Service:
@@ -110,16 +113,18 @@ class Protocol:
                 return service.renderer.rendered[framing].get(response) or service.renderer.render(response, framing)
         return self._receive(data)
 
-    def leave(self) -> Parcel | None:
-        """Return what it takes to go on elsewhere, None after the last answer. The bytes that were read are in it."""
-        if self.waiting_for is NOTHING:
-            return None
-        return Parcel(self._unread, self._head if self._body is not None else b"", self._body)
+    def leave(self) -> Parcel:
+        """Return what it takes to go on elsewhere. The bytes that were read and not answered are in it."""
+        head = self._head if self._body is not None else b""
+        return Parcel(self._unread, head, self._body, self.keep_alive, self.peer_is_done)
 
     def resume(self, parcel: Parcel) -> None:
         """Go on where another left; for a protocol that has not received anything yet."""
         self._unread = parcel.unread
-        if parcel.body is not None:
+        self.peer_is_done = parcel.peer_is_done
+        if not parcel.keep_alive:
+            self._stop()
+        elif parcel.body is not None:
             self._head = parcel.head
             size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
             self._request = HeadParser(Limits(size, size, size)).parse(parcel.head)

@@ -13,7 +13,7 @@ from msgspec import msgpack
 from prefork.ipc.channel import MOST_DESCRIPTORS
 
 MOST_AT_ONCE: Final = 64  # connections a message, below MOST_DESCRIPTORS
-LARGEST_PARCEL: Final = 64 * 1024  # bytes; a message has to fit into the socket's buffer, by default 208 KiB
+LARGEST_PARCEL: Final = 128 * 1024  # bytes: an answer of 64 KiB, and what was read behind its request
 LARGEST_MESSAGE: Final = LARGEST_PARCEL + MOST_AT_ONCE * 1024
 
 _encode: Final = msgpack.Encoder().encode
@@ -72,4 +72,6 @@ def fitting(moving: Sequence[Moving]) -> int:
 
 def handover_pair() -> tuple[socket.socket, socket.socket]:
     """Return the sender's and the receiver's end."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST_MESSAGE)  # else a larger one is refused (EMSGSIZE)
+    return ours, theirs

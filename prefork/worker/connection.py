@@ -9,7 +9,10 @@ import socket
 from enum import Enum
 from typing import Final
 
+from msgspec import Struct
+
 from prefork.http.protocol import BODY, REQUEST, Parcel, Protocol, Waiting
+from prefork.ipc.handover import LARGEST_PARCEL
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
@@ -21,6 +24,17 @@ class Writing(Enum):
 
     ANSWER = "an answer to be taken"
     LINGERING = "the peer's close"
+
+
+class Moved(Struct, frozen=True, omit_defaults=True):
+    """A connection on its way to another process: since when it has waited, in seconds of CLOCK_MONOTONIC, and for what.
+
+    `unsent` is what is left of answers that the protocol has given out.
+    """
+
+    since: float
+    parcel: Parcel
+    unsent: bytes = b""
 
 
 class Connection:
@@ -131,15 +145,23 @@ class Connection:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def resume(self, parcel: Parcel, since: float) -> None:
+    def resume(self, moved: Moved) -> None:
         """Go on where the connection left in another process, waiting since then."""
-        self._protocol.resume(parcel)
+        self._protocol.resume(moved.parcel)
         self._waited_for = self._protocol.waiting_for
-        self.since = since
+        self.since = moved.since
+        self._unsent = moved.unsent
+        if moved.unsent:
+            self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
 
-    def leave(self) -> Parcel | None:
-        """Return what it takes to go on in another process, None while an answer is being sent or after the last."""
-        return None if self._unsent or self._to_drop else self._protocol.leave()
+    @property
+    def can_move(self) -> bool:
+        """Whether it can go on in another process: not when only the peer's close is waited for, nor with too much unsent."""
+        return not self._to_drop and len(self._unsent) <= LARGEST_PARCEL
+
+    def leave(self) -> Moved:
+        """Return what it takes to go on in another process."""
+        return Moved(self.since, self._protocol.leave(), self._unsent)
 
     def forget(self) -> None:
         """Let go of a connection that has gone to another process."""

@@ -1,7 +1,8 @@
 """Moves connections from a worker that leaves to those that stay, or from one that has many to one that has few.
 
-Between two of its requests, or in the middle of one that is still arriving, a connection is its socket and a parcel of a
-few values: both go to an heir, and the client notices nothing. One that is being answered follows when its answer is sent.
+Between two of its requests, in the middle of one that is still arriving, or of an answer that is still being sent, a
+connection is its socket and a parcel of a few values: both go to an heir, and the client notices nothing. One to which more
+is still to be sent than a parcel carries follows when its client has taken enough of it.
 """
 
 import socket
@@ -9,21 +10,13 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-from msgspec import Struct, msgpack
+from msgspec import msgpack
 
-from prefork.http.protocol import Parcel, Waiting
+from prefork.http.protocol import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
 from prefork.logs import Log
-from prefork.worker.connection import Connection
+from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
-
-
-class Moved(Struct, frozen=True):
-    """A connection on its way, and since when it has waited, in seconds of CLOCK_MONOTONIC."""
-
-    since: float
-    parcel: Parcel
-
 
 _encode: Final = msgpack.Encoder().encode
 _decode: Final = msgpack.Decoder(Moved).decode
@@ -40,7 +33,7 @@ class Departures:
 
     def move(self, connections: set[Connection]) -> None:
         """Move those that can move now; call it again after every turn of the loop. Without an heir, drain them."""
-        movable = iter([each for each in connections if each.leave() is not None])
+        movable = iter([each for each in connections if each.can_move])
         while some := list(islice(movable, MOST_AT_ONCE)):
             if not self._heirs:
                 for connection in connections:
@@ -125,14 +118,15 @@ class Sharing:
 
 
 def packed(connection: Connection) -> bytes | None:
-    """Return the parcel in bytes; a connection with one that no message can carry is let go with its next answer."""
-    parcel = connection.leave()
-    if parcel is None:
-        return None
-    packed = _encode(Moved(connection.since, parcel))
+    """Return the parcel in bytes, None for one that no message can carry.
+
+    Its connection stays until its client has taken more, or where nothing is unsent, until its next answer, the last.
+    """
+    packed = _encode(connection.leave())
     if len(packed) <= LARGEST_PARCEL:
         return packed
-    connection.drain(close_idle=False)
+    if connection.waiting_for is not Writing.ANSWER:
+        connection.drain(close_idle=False)
     return None
 
 

@@ -22,10 +22,10 @@ from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.balancing import Balance, never
-from prefork.worker.connection import Connection, Writing
+from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.loop import READABLE, Loop
-from prefork.worker.moving import Arrivals, Departures, Moved, Sharing
+from prefork.worker.moving import Arrivals, Departures, Sharing
 from prefork.worker.observing import observer
 from prefork.worker.wearing import Wear, Wearing
 
@@ -131,7 +131,7 @@ class Worker:
 
     def _adopt(self, sock: socket.socket, moved: Moved) -> None:
         connection = self._connect(sock, peer_address(sock))
-        connection.resume(moved.parcel, moved.since)
+        connection.resume(moved)
         if self._leaves_at is not None and self._departures is None:
             connection.drain(close_idle=self._for_good)
 

@@ -1,11 +1,17 @@
 """Clients that don't read: their answers wait, and cost no more than they should."""
 
+import socket
 import threading
+import time
+from collections.abc import Sequence
 from contextlib import suppress
+from signal import SIGHUP
+
+import pytest
 
 from tests.process import proc, tcp
-from tests.process.clients import GET, Client
-from tests.process.hello import Hello
+from tests.process.clients import GET, LAST_GET, Client
+from tests.process.hello import ANY_PORT, Hello, connected
 from tests.process.starting import Start
 from tests.process.tcp import State
 from tests.process.waiting import until
@@ -13,6 +19,11 @@ from tests.process.waiting import until
 BODY = "0123456789" * 100
 REQUESTS = 40_000  # some 45 MB of answers: more than any socket buffer takes
 MOST_GROWTH = 16 * 1024 * 1024
+LARGE_BODY = "0123456789" * 6000
+PADDED_GET = GET.replace(
+    b"\r\n\r\n", b"\r\nX-Padding: " + b"x" * 16_384 + b"\r\n\r\n"
+)  # so that no two are read at once
+SMALL_SEGMENT = 536  # bytes, RFC 9293 §3.7.1; keeps the kernel's buffers small
 
 
 def send_without_reading(client: Client) -> threading.Thread:
@@ -53,3 +64,38 @@ def test_a_client_that_reads_nothing_is_closed_after_write_timeout(start: Start)
     wait_until_reading_stops(hello)
     hello.wait_until_closed()
     sender.join()
+
+
+def connect_slowly(hello: Hello) -> Client:
+    """Return a client for which the kernel keeps as little as it can."""
+    if hello.ports:
+        sock = socket.socket()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        sock.connect(("127.0.0.1", hello.ports[0]))
+        return Client(sock)
+    return Client(connected(hello.addresses[0], hello.folder))
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+@pytest.mark.parametrize("bind", [ANY_PORT, ["unix:hello.sock"]], ids=["TCP", "unix"])
+def test_slow_readers_get_their_answers_whole_while_reload_follows_reload(
+    start: Start, bind: Sequence[str], accept: str
+) -> None:
+    toml = f'workers = 2\naccept = "{accept}"\n[hello]\nbody = "{LARGE_BODY}"'
+    hello = start(toml, bind=bind)
+    clients = [connect_slowly(hello) for _ in range(8)]
+    for client in clients:
+        client.send(PADDED_GET * 5 + LAST_GET)
+        client.take_some()
+    for _ in range(10):
+        hello.signal(SIGHUP)
+        time.sleep(0.05)  # not a wait: the distance of the reloads
+        for client in clients:
+            client.take_some()
+    hello.wait_for_workers(2, without=hello.descriptors)
+    for client in clients:
+        assert [client.answer().body for _ in range(6)] == [LARGE_BODY.encode()] * 6
+        assert client.until_closed() == b""
+        client.close()
+    assert "killing worker" not in hello.log

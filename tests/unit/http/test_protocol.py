@@ -349,10 +349,9 @@ def test_a_peer_that_is_told_of_the_close_may_say_more(talk: Conversation) -> No
 
 def moved(protocol: Protocol, to: Conversation) -> None:
     """Have the conversation go on where the protocol leaves, in another process."""
-    parcel = protocol.leave()
-    assert parcel is not None
+    parcel = msgpack.encode(protocol.leave())
     to.renew()
-    to.protocol.resume(msgpack.decode(msgpack.encode(parcel), type=Parcel))
+    to.protocol.resume(msgpack.decode(parcel, type=Parcel))
 
 
 @pytest.mark.parametrize(
@@ -368,9 +367,13 @@ def test_a_connection_goes_on_elsewhere_with_what_it_waited_for(
     assert there.state() == talk.state() == (True, False, waiting)
 
 
-def test_after_the_last_answer_nothing_goes_on(talk: Conversation) -> None:
-    talk.say(CLOSING)
-    assert talk.protocol.leave() is None
+@pytest.mark.parametrize("last", [CLOSING, CLOSING + GET, b"nonsense\r\n\r\n"])
+def test_after_the_last_answer_nothing_is_received_elsewhere_either(talk: Conversation, last: bytes) -> None:
+    talk.say(last)
+    there = Conversation()
+    moved(talk.protocol, there)
+    assert there.state() == talk.state()
+    assert there.say(GET) == b""
 
 
 def test_a_body_goes_on_elsewhere_though_the_limits_of_heads_are_lower_there(talk: Conversation) -> None:
@@ -482,9 +485,8 @@ def test_a_connection_that_moves_after_any_byte_gives_the_same_answers(stream: b
     here, asked, answers = Conversation(), list[Seen](), b""
     for piece in split(stream, cuts):
         answers += here.say(piece)
-        if here.protocol.keep_alive:
-            asked += here.asked
-            moved(here.protocol, here)
+        asked += here.asked
+        moved(here.protocol, here)
     assert (answers, asked + here.asked) == (expected, whole.asked)
     assert here.state() == whole.state()
 

@@ -7,21 +7,22 @@ import pytest
 
 from prefork.http.messages import Limits, Response
 from prefork.http.protocol import Protocol, Service
-from prefork.ipc.handover import Handover, handover_pair
+from prefork.ipc.handover import LARGEST_PARCEL, Handover, handover_pair
 from prefork.logs import Log
-from prefork.worker.connection import Connection
+from prefork.worker.connection import Connection, Moved
 from prefork.worker.loop import Loop
-from prefork.worker.moving import Arrivals, Departures, Moved
+from prefork.worker.moving import Arrivals, Departures
 
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 COUNT = 300  # more than a narrow handover holds at once
 
 
 class Side:
     """A loop and its connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, body: bytes = b"") -> None:
         self.loop = Loop()
-        self.service = Service(lambda _request: Response(200), Limits())
+        self.service = Service(lambda _request: Response(200, (), body), Limits())
         self.connections: set[Connection] = set()
 
     def connect(self, sock: socket.socket) -> Connection:
@@ -29,7 +30,7 @@ class Side:
         return Connection(sock, Protocol(self.service), self.loop, self.connections)
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
-        self.connect(sock).resume(moved.parcel, moved.since)
+        self.connect(sock).resume(moved)
 
     def turn(self) -> None:
         """Let the loop turn once, with what is ready now."""
@@ -87,11 +88,42 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: list[tuple[socket.
         staying.turn()
     assert len(staying.connections) == COUNT
     for client, _ in clients:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(GET)
     staying.turn()
     assert all(client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n") for client, _ in clients)
     leaving.close()
     staying.close()
+
+
+@pytest.mark.parametrize("asked", [1, 3])
+def test_an_answer_that_is_too_large_to_move_stays_until_its_client_has_taken_enough(asked: int) -> None:
+    leaving, staying = Side(b"x" * LARGEST_PARCEL), Side()
+    client, ours = socket.socketpair()
+    client.settimeout(5)
+    connection = leaving.connect(ours)
+    client.sendall(GET * asked + GET[:10])
+    leaving.turn()
+    departing, arriving = handover_pair()
+    departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
+    arrivals = Arrivals(Handover(arriving), staying.loop, staying.adopt, Log("worker-1", "info"))
+    received = b""
+    while leaving.connections:
+        departures.move(leaving.connections)
+        received += client.recv(1000)
+        leaving.turn()
+    assert connection.fileno() == -1
+    departures.close()
+    while not arrivals.over:
+        staying.turn()
+    client.sendall(GET[10:])
+    while received.count(b"HTTP/1.1 200 OK\r\n") <= asked:
+        received += client.recv(1 << 20)
+        staying.turn()
+    assert received.count(b"x") == asked * LARGEST_PARCEL
+    assert b"Connection: close" not in received
+    client.close()
+    staying.close()
+    leaving.close()
 
 
 def test_connections_of_an_heir_that_has_gone_are_kept(clients: list[tuple[socket.socket, socket.socket]]) -> None:
