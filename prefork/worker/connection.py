@@ -133,13 +133,19 @@ class Connection:
         else:
             self.close()
 
-    def drain(self, *, close_idle: bool) -> None:
-        """Make the next answer the last; with `close_idle`, close if no request has begun to arrive."""
+    def drain(self) -> None:
+        """Make the next answer the last."""
         self._protocol.drain()
-        if self.waiting_for is not Waiting.LAST or not close_idle:
-            return
-        self.on_readable(READABLE)  # a request may have arrived that no turn has seen yet
-        if self in self._connections and self.waiting_for is Waiting.LAST:
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is drained, and no request has begun to arrive."""
+        return self.waiting_for is Waiting.LAST
+
+    def close_idle(self) -> None:
+        """Close an idle connection, unless a request has arrived that no turn has seen yet."""
+        self.on_readable(READABLE)
+        if self in self._connections and self.is_idle:
             self._linger()
 
     def fileno(self) -> int:

@@ -37,7 +37,7 @@ class Departures:
         while some := list(islice(movable, MOST_AT_ONCE)):
             if not self._heirs:
                 for connection in connections:
-                    connection.drain(close_idle=False)
+                    connection.drain()
                 return
             if not self._move_some(some):
                 return
@@ -126,7 +126,7 @@ def packed(connection: Connection) -> bytes | None:
     if len(packed) <= LARGEST_PARCEL:
         return packed
     if connection.waiting_for is not Writing.ANSWER:
-        connection.drain(close_idle=False)
+        connection.drain()
     return None
 
 

@@ -24,6 +24,7 @@ from prefork.worker.accepting import Acceptor
 from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
+from prefork.worker.draining import Draining
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 from prefork.worker.observing import observer
@@ -82,7 +83,6 @@ class Worker:
         self._connections: set[Connection] = set()
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
-        self._for_good = False
         self._departures: Departures | None = None
         self._arrivals: list[Arrivals] = []
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
@@ -133,7 +133,7 @@ class Worker:
         connection = self._connect(sock, peer_address(sock))
         connection.resume(moved)
         if self._leaves_at is not None and self._departures is None:
-            connection.drain(close_idle=self._for_good)
+            connection.drain()
 
     def _connect(self, sock: socket.socket, address: object) -> Connection:
         observe = self._observing(peer_name(address)) if self._observing else None
@@ -203,7 +203,7 @@ class Worker:
     def _retire(self, timeout: float, *, for_good: bool) -> None:
         """Listen no more. Connections move to the heirs; without any, each ends with its next answer, or at once.
 
-        At once are ended the idle ones, and `for_good`.
+        At once, or over a moment where they are many, are ended the idle ones, and `for_good`.
         """
         deadline = self._loop.now + timeout
         if self._leaves_at is None:
@@ -215,11 +215,12 @@ class Worker:
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
-        self._for_good |= for_good
         if for_good or self._departures is None:
             self._departures = None
-            for connection in list(self._connections):
-                connection.drain(close_idle=for_good)
+            for connection in self._connections:
+                connection.drain()
+        if for_good:
+            Draining(self._connections, self._loop, timeout)
 
     def _leave_when_done(self) -> None:
         assert self._leaves_at is not None

@@ -80,6 +80,33 @@ def test_term_closes_idle_connections(start: Start) -> None:
     assert hello.wait_for_exit() == 0
 
 
+def test_term_closes_a_thousand_idle_connections_and_cuts_none(start: Start) -> None:
+    hello = start("workers = 2")
+    clients = [hello.connect() for _ in range(1000)]
+    assert hello.connect().ask().status == 200
+    hello.signal(SIGTERM)
+    for client in clients:
+        assert client.until_closed() == b""
+        client.close()
+    hello.leave()
+    assert hello.wait_for_exit() == 0
+    assert "connections cut" not in hello.log
+
+
+def test_a_slow_reader_is_closed_when_it_has_taken_the_answers_that_were_begun(start: Start) -> None:
+    hello = start(f'workers = 1\nkeep_alive_timeout = 60\n[hello]\nbody = "{"x" * 60_000}"')
+    client = hello.connect()
+    client.send(GET * 400)  # all answered at once: more than any socket buffer takes
+    client.take_some()
+    hello.signal(SIGTERM)
+    wait_until_stopping(hello)
+    assert [client.answer().is_last for _ in range(400)] == [False] * 400
+    assert client.until_closed() == b""
+    client.close()
+    assert hello.wait_for_exit() == 0
+    assert "connections cut" not in hello.log
+
+
 def test_new_connections_are_refused_after_the_end(start: Start) -> None:
     hello = start("workers = 2")
     hello.stop()

@@ -373,7 +373,7 @@ def test_the_time_of_a_body_runs_anew_after_its_head(server: Server) -> None:
 
 
 def test_a_drained_connection_ends_with_its_next_answer(server: Server) -> None:
-    server.connection.drain(close_idle=False)
+    server.connection.drain()
     assert server.waits_for() is Waiting.LAST
     server.client.send(GET)
     server.turn()
@@ -382,20 +382,23 @@ def test_a_drained_connection_ends_with_its_next_answer(server: Server) -> None:
 
 
 def test_an_idle_connection_is_closed_where_nobody_comes_after(server: Server) -> None:
-    server.connection.drain(close_idle=True)
+    server.connection.drain()
+    server.connection.close_idle()
     assert server.waits_for() is Writing.LINGERING
     assert server.client.recv(1) == b""
 
 
 def test_a_request_that_has_arrived_unseen_is_answered_before_the_close(server: Server) -> None:
     server.client.send(GET)
-    server.connection.drain(close_idle=True)
+    server.connection.drain()
+    server.connection.close_idle()
     assert b"\r\nConnection: close\r\n" in server.receive_all()
 
 
 def test_a_request_that_has_begun_is_waited_for(server: Server) -> None:
     server.client.send(GET[:10])
-    server.connection.drain(close_idle=True)
+    server.connection.drain()
+    server.connection.close_idle()
     assert server.waits_for() is Waiting.HEAD
     server.client.send(GET[10:])
     server.turn()
@@ -404,16 +407,18 @@ def test_a_request_that_has_begun_is_waited_for(server: Server) -> None:
 
 def test_an_idle_connection_whose_client_has_left_is_only_closed(server: Server) -> None:
     server.client.close()
-    server.connection.drain(close_idle=True)
+    server.connection.drain()
+    server.connection.close_idle()
     assert server.is_gone
 
 
 @pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", POST])
-def test_who_is_not_idle_is_not_closed(server: Server, sent: bytes) -> None:
+def test_who_is_in_the_middle_of_something_is_not_idle(server: Server, sent: bytes) -> None:
     server.client.send(sent)
     server.turn()
     before = server.waits_for()
-    server.connection.drain(close_idle=True)
+    server.connection.drain()
+    assert not server.connection.is_idle
     assert server.waits_for() is before
 
 
