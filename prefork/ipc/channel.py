@@ -5,6 +5,7 @@ other is gone, however it died.
 """
 
 import socket
+from array import array
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -12,6 +13,7 @@ from msgspec import Struct, msgpack
 
 LARGEST_MESSAGE: Final = 4096  # bytes
 MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD, unix(7)
+ROOM_FOR_DESCRIPTORS: Final = socket.CMSG_LEN(MOST_DESCRIPTORS * array("i").itemsize)
 
 
 class Ready(Struct, frozen=True, tag=True):
@@ -84,13 +86,26 @@ class Channel:
             BlockingIOError: there is none now.
         """
         try:
-            data, fds, _flags, _address = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
+            data, fds = receive_with_fds(self._socket, LARGEST_MESSAGE)
         except ConnectionResetError:  # it closed with a message of ours unread
             return None
-        return (_decoder.decode(data), list(fds)) if data else None
+        return (_decoder.decode(data), fds) if data else None
 
     def close(self) -> None:
         self._socket.close()
+
+
+def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    """Receive a message of at most `size` bytes, and the descriptors that come along, now the caller's.
+
+    socket.recv_fds has no way to close them on exec: what an application runs would inherit its clients' connections.
+    """
+    data, ancillary, _flags, _address = sock.recvmsg(size, ROOM_FOR_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    fds = array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, fds.tolist()
 
 
 def channel_pair() -> tuple[Channel, Channel]:

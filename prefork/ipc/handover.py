@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import msgpack
 
-from prefork.ipc.channel import MOST_DESCRIPTORS
+from prefork.ipc.channel import receive_with_fds
 
 MOST_AT_ONCE: Final = 64  # connections a message, below MOST_DESCRIPTORS
 LARGEST_PARCEL: Final = 128 * 1024  # bytes: an answer of 64 KiB, and what was read behind its request
@@ -53,8 +53,8 @@ class Handover:
         Raises:
             BlockingIOError: there is no message now.
         """
-        data, fds, _flags, _address = socket.recv_fds(self._socket, LARGEST_MESSAGE, MOST_DESCRIPTORS)
-        return (_decode(data), list(fds)) if data else ([], [])
+        data, fds = receive_with_fds(self._socket, LARGEST_MESSAGE)
+        return (_decode(data), fds) if data else ([], [])
 
     def close(self) -> None:
         self._socket.close()

@@ -1,6 +1,7 @@
 """What the kernel says about processes: /proc, read."""
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -54,6 +55,16 @@ def descriptors(pid: int) -> dict[int, str]:
             with suppress(FileNotFoundError):
                 found[int(entry.name)] = str(entry.readlink())
     return found
+
+
+def inheritable(pid: int) -> dict[int, str]:
+    """Return those open descriptors of a process that another program would inherit (proc(5), /proc/PID/fdinfo)."""
+
+    def closed_on_exec(fd: int) -> bool:
+        flags = re.search(r"^flags:\s*(\d+)$", Path(f"/proc/{pid}/fdinfo/{fd}").read_text(), re.MULTILINE)
+        return flags is not None and bool(int(flags[1], 8) & os.O_CLOEXEC)
+
+    return {fd: target for fd, target in descriptors(pid).items() if not closed_on_exec(fd)}
 
 
 def status(pid: int) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Descriptors: which ones a worker holds, and what happens when there are no more."""
 
 import resource
+from signal import SIGUSR1
 
 import pytest
 
@@ -35,8 +36,20 @@ def test_a_replaced_worker_holds_as_many_descriptors_as_the_first(start: Start) 
     master_before = len(proc.descriptors(hello.master_pid))
     hello.reload("workers = 2")
     pids = hello.wait_for_workers(2, without=hello.descriptors)
-    assert {hello.descriptor_count(pid) for pid in pids} == before
+    until(lambda: {hello.descriptor_count(pid) for pid in pids} == before, "the handovers to be closed")
     until(lambda: len(proc.descriptors(hello.master_pid)) == master_before, "the master's descriptors")
+
+
+def test_what_a_worker_runs_inherits_nothing_but_the_standard_streams(start: Start) -> None:
+    hello = start('workers = 2\nlog = "hello.log"\naccess_log = "access.log"', log_file="hello.log")
+    clients = [hello.connect() for _ in range(10)]
+    hello.reload('workers = 1\nlog = "hello.log"\naccess_log = "access.log"')  # sockets and connections move
+    (worker,) = hello.wait_for_workers(1, without=hello.descriptors)
+    assert all(served(client) for client in clients)
+    hello.signal(SIGUSR1)
+    hello.wait_for_log("log files reopened")
+    assert served(clients[0])
+    assert set(proc.inheritable(worker)) <= {0, 1, 2}
 
 
 def test_more_clients_than_descriptors_are_survived(start: Start) -> None:

@@ -62,6 +62,15 @@ def test_descriptors_come_along_as_copies_in_their_order(pair: Pair) -> None:
             os.close(fd)
 
 
+def test_descriptors_that_come_along_are_closed_on_exec(pair: Pair) -> None:
+    pair[0].send(Listen(), [0, 1])
+    received = pair[1].receive()
+    assert received is not None
+    assert [os.get_inheritable(fd) for fd in received[1]] == [False, False]
+    for fd in received[1]:
+        os.close(fd)
+
+
 def test_as_many_descriptors_as_the_kernel_allows_fit_into_one_message(pair: Pair) -> None:
     pair[0].send(Reopen(), [pair[0].fileno()] * MOST_DESCRIPTORS)
     received = pair[1].receive()
