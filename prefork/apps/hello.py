@@ -1,11 +1,11 @@
 """The hello: one answer to every request."""
 
-from collections.abc import Callable
+from prefork.apps.instant import instant
+from prefork.http.messages import Response
+from prefork.http.protocol import Respond
 
-from prefork.http.messages import Request, Response
 
-
-def hello(*, body: str, content_type: str, status: int) -> Callable[[Request], Response]:
+def hello(*, body: str, content_type: str, status: int) -> Respond:
     """Return the application that gives this answer, whatever is asked."""
     response = Response(status, ((b"Content-Type", content_type.encode()),), body.encode())
-    return lambda _request: response
+    return instant(lambda _request: response)

@@ -1,8 +1,9 @@
 """What each worker tells about itself all the time, in memory that it shares with the master and its siblings.
 
 A fixed row of numbers for each worker's place, written by that worker alone, once a tick and with each connection that
-it takes, so that a request costs nothing more. The memory is a memfd: it survives the upgrade of the master, whose children keep it mapped. What a
-worker writes may be anything; who reads it must be able to stand that.
+it takes, so that a request costs nothing more; and a note of the request that an application may hang on. The memory is a
+memfd: it survives the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who
+reads it must be able to stand that.
 """
 
 import mmap
@@ -14,17 +15,32 @@ ROWS: Final = 4096  # twice the most workers, and as many again that are retirin
 COLUMNS: Final = 8  # of 8 bytes: one cache line a row
 HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING = range(4)  # ACCEPTING: the heartbeat, 0 when it accepts no more
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
+NOTES: Final = (USED + 1) * 8  # the byte at which the notes begin, one for each row
+LONGEST_NOTE: Final = 128  # bytes
 LARGEST: Final = 2**64 - 1
 
 
 class Row:
-    """A worker's row. Numbers are kept within 64 bits, the heartbeat in nanoseconds of CLOCK_MONOTONIC."""
+    """A worker's row. Numbers are kept within 64 bits, the heartbeat in nanoseconds of CLOCK_MONOTONIC.
 
-    __slots__ = ("_cells", "number")
+    Beside them it has a note: what the worker is doing, if that may take long.
+    """
 
-    def __init__(self, number: int, cells: memoryview) -> None:
+    __slots__ = ("_cells", "_note", "number")
+
+    def __init__(self, number: int, cells: memoryview, note: memoryview) -> None:
         self.number = number
         self._cells = cells
+        self._note = note
+
+    @property
+    def noted(self) -> str:
+        """The note, empty where there is none."""
+        return self._note.tobytes().partition(b"\0")[0].decode("ascii", "backslashreplace")
+
+    def note(self, text: bytes) -> None:
+        """Write the beginning of a text over the note; an empty one ends it."""
+        self._note[:] = text[:LONGEST_NOTE].ljust(LONGEST_NOTE, b"\0")
 
     def __getitem__(self, column: int) -> int:
         return int(self._cells[column])
@@ -38,10 +54,12 @@ class Scoreboard:
 
     def __init__(self, fd: int | None = None) -> None:
         """Make a scoreboard, or map that of a descriptor, which is the scoreboard's then."""
-        size = (USED + 1) * 8
+        size = NOTES + ROWS * LONGEST_NOTE
         self.fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
         os.ftruncate(self.fd, size)
-        self._cells = memoryview(mmap.mmap(self.fd, size)).cast("Q")
+        memory = memoryview(mmap.mmap(self.fd, size))
+        self._cells = memory[:NOTES].cast("Q")
+        self._notes = memory[NOTES:]
         self._free = list(range(ROWS))
 
     def take(self, number: int | None = None) -> Row:
@@ -49,12 +67,14 @@ class Scoreboard:
         taken = self._free[0] if number is None else number
         self._free.remove(taken)
         self._cells[USED] = max(self._cells[USED], taken + 1)
-        return Row(taken, self._cells[taken * COLUMNS : (taken + 1) * COLUMNS])
+        cells = self._cells[taken * COLUMNS : (taken + 1) * COLUMNS]
+        return Row(taken, cells, self._notes[taken * LONGEST_NOTE : (taken + 1) * LONGEST_NOTE])
 
     def give_back(self, row: Row) -> None:
         """Empty the row of a dead worker, and let it be taken again."""
         for column in range(COLUMNS):
             row[column] = 0
+        row.note(b"")
         insort(self._free, row.number)
 
     def connections(self, since: int) -> list[int]:

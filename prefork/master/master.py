@@ -263,8 +263,11 @@ class Master:
 
     def dump_stacks(self, action: f.DumpStacks) -> None:
         """Have a worker that hangs say where."""
-        self._log.error("worker hangs; its stacks follow", **self._names(action.key))
-        self._crew.processes[action.key].dump()
+        process = self._crew.processes[action.key]
+        self._log.error(
+            "worker hangs; its stacks follow", **self._names(action.key), request=process.row.noted or "none"
+        )
+        process.dump()
 
     def take_over(self, action: f.TakeOver) -> None:
         """Give a worker the sockets that fall to it."""

@@ -27,6 +27,7 @@ from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_
 from prefork.worker.draining import Draining
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
+from prefork.worker.noting import noting
 from prefork.worker.observing import observer
 from prefork.worker.wearing import Wear, Wearing
 
@@ -77,7 +78,7 @@ class Worker:
         self._files = files
         self._channel = seat.channel
         self._loop = Loop()
-        self._service = Service(terms.respond, terms.limits)
+        self._service = Service(noting(terms.respond, seat.row), terms.limits)
         self._access_log = AccessLog(files.access_fd) if files.access_fd is not None else None
         self._observing = observer(self._access_log, show_heads=terms.show_heads)
         self._connections: set[Connection] = set()

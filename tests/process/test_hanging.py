@@ -1,0 +1,41 @@
+"""Applications that hang: their worker is found out, says where, and is replaced; the others serve on."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.process import blocking
+from tests.process.clients import GET
+from tests.process.starting import Start
+
+WITH_BLOCKING: Final = (sys.executable, str(Path(blocking.__file__)))
+TOML: Final = 'workers = 2\naccept = "shared"\nhang_timeout = "1s"'
+
+
+@pytest.mark.parametrize("target", ["/sleep?seconds=3600", "/compute?steps=2%5E100"])
+def test_a_worker_that_hangs_is_killed_and_says_where_and_on_which_request(start: Start, target: str) -> None:
+    hello = start(TOML, under=WITH_BLOCKING)
+    client = hello.connect()
+    client.send(GET.replace(b" / ", f" {target} ".encode()))
+    place = hello.wait_for_log("worker hangs; its stacks follow")
+    assert all(hello.get().status_code == 200 for _ in range(20))
+    hello.wait_for_log('reason="hang_timeout passed"', place)
+    found = re.match(r' slot=\d pid=(\d+) generation=1 request="(.*)"\n((?:.|\n)*) killing worker', hello.log[place:])
+    assert found is not None
+    pid, request, stacks = found.groups()
+    assert request == f"GET {target}"
+    assert re.search(r"most recent call first.*\n(.*\n)*? *File \".*blocking\.py\", line \d+ in respond\n", stacks)
+    hello.wait_for_workers(2, without=[int(pid)])
+    assert client.until_closed() == b""
+    assert all(hello.get().status_code == 200 for _ in range(20))
+
+
+def test_a_worker_that_answers_all_the_time_does_not_hang(start: Start) -> None:
+    hello = start(TOML.replace("1s", "200ms"), under=WITH_BLOCKING)
+    client = hello.connect()
+    for _ in range(5000):
+        assert client.ask().status == 200
+    assert "worker hangs" not in hello.log
