@@ -32,7 +32,12 @@ class Departures:
         self._log = log
 
     def move(self, connections: set[Connection]) -> None:
-        """Move those that can move now; call it again after every turn of the loop. Without an heir, drain them."""
+        """Move those that can move now; call it again after every turn of the loop. Without an heir, drain them.
+
+        While the next heir is behind, nothing is looked at: packing what can't be sent would cost every turn.
+        """
+        if self._heirs and self._heirs[0] in self._behind:
+            return
         movable = iter([each for each in connections if each.can_move])
         while some := list(islice(movable, MOST_AT_ONCE)):
             if not self._heirs:

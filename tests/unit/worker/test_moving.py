@@ -109,7 +109,7 @@ def test_an_answer_that_is_too_large_to_move_stays_until_its_client_has_taken_en
     received = b""
     while leaving.connections:
         departures.move(leaving.connections)
-        received += client.recv(1000)
+        received += client.recv(1 << 14)
         leaving.turn()
     assert connection.fileno() == -1
     departures.close()
@@ -135,6 +135,7 @@ def test_connections_of_an_heir_that_has_gone_are_kept(clients: list[tuple[socke
     departures.move(leaving.connections)
     kept = len(leaving.connections)
     theirs.close()
+    leaving.turn()
     departures.move(leaving.connections)
     assert 0 < kept == len(leaving.connections)
     leaving.close()
