@@ -15,6 +15,8 @@ from prefork.config.option import Group, Option, Reload
 
 __all__ = ["Address", "Config", "Hello", "Inet", "Unix"]
 
+MOST_WORKERS: Final = 1024
+
 _KIB: Final = 1024
 _MIB: Final = 1024**2
 _TIB: Final = 1024**4
@@ -29,6 +31,8 @@ _timeout_or_off: Final = duration(0, 24 * 3600.0)
 _log: Final = text('"-" or a path', "PATH", f"[^{_UNFIT}]+")
 _access_log: Final = text('"off", "-" or a path', "PATH", f"[^{_UNFIT}]+")
 _path: Final = text("a path", "PATH", f"[^{_UNFIT}]+")
+_control: Final = text('"auto", "off" or a path', "PATH", f"[^{_UNFIT}]+")
+_name: Final = text("up to 64 letters, digits, -, _ and .", "NAME", "[0-9A-Za-z_][0-9A-Za-z._-]{0,63}")
 _account: Final = text("a name", "NAME", rf"[^\s:/{_UNFIT}]+")
 _body: Final = text("text of at most 65536 characters", "TEXT", r"[^\ud800-\udfff]{0,65536}")
 _media_type: Final = text('a media type such as "text/plain"', "TYPE", f"{_TCHARS}/{_TCHARS}(?:{_PARAMETER})*")
@@ -73,13 +77,21 @@ class Config(Struct, frozen=True, kw_only=True):
 
     workers: Annotated[
         int | Literal["auto"],
-        _processes(Reload.LIVE, whole_number(1, 1024, word="auto"), "Worker processes; auto: one for each CPU.", "-w"),
+        _processes(
+            Reload.LIVE, whole_number(1, MOST_WORKERS, word="auto"), "Worker processes; auto: one for each CPU.", "-w"
+        ),
     ] = "auto"
     user: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this user.")] = None
     group: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this group.")] = None
     daemon: Annotated[bool, _processes(Reload.RESTART, boolean(), "Detach and run in the background.", "-D")] = False
     pid_file: Annotated[
         str | None, _processes(Reload.RESTART, _path, "Keep the master's process id in this file.", "-p")
+    ] = None
+    control: Annotated[
+        str, _processes(Reload.RESTART, _control, "Obey commands on this unix socket; off: on none.")
+    ] = "auto"
+    name: Annotated[
+        str | None, _processes(Reload.RESTART, _name, "Call it prefork-NAME, for commands and in titles.")
     ] = None
 
     boot_timeout: Annotated[float, _lifecycle(_timeout, "A new worker must be ready within this.")] = 60.0

@@ -1,1 +1,1 @@
-"""What master and worker say to each other; knows neither."""
+"""What the processes say to each other: master and worker, command and master; knows none of them."""

@@ -13,7 +13,8 @@ from typing import Final
 
 ROWS: Final = 4096  # twice the most workers, and as many again that are retiring
 COLUMNS: Final = 8  # of 8 bytes: one cache line a row
-HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING = range(4)  # ACCEPTING: the heartbeat, 0 when it accepts no more
+# ACCEPTING: the heartbeat, 0 when it accepts no more. STARTED: when it was forked, in nanoseconds of CLOCK_MONOTONIC.
+HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED = range(5)
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
 NOTES: Final = (USED + 1) * 8  # the byte at which the notes begin, one for each row
 LONGEST_NOTE: Final = 128  # bytes

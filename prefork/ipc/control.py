@@ -1,0 +1,117 @@
+"""What a command asks a running master, and what it gets for an answer: JSON, a line each, over a unix socket.
+
+A connection carries one request and one answer, which comes when what was asked for is done or has failed. Fields that the
+other side doesn't know are ignored, so that commands and services of different versions understand each other.
+"""
+
+from typing import Final, TypeAlias
+
+from msgspec import Struct, json
+
+LONGEST_REQUEST: Final = 4096  # bytes
+
+
+class Command(Struct, frozen=True, tag_field="command", tag=str.lower):
+    """A request; on the line, `command` says which."""
+
+
+class Reload(Command, frozen=True):
+    """Read the configuration again and replace the workers. Answered when the new ones serve, or can't."""
+
+
+class Upgrade(Command, frozen=True):
+    """Become the program that is installed now. Answered by that when its workers serve, or when it would not do."""
+
+
+class Stop(Command, frozen=True):
+    """End the service. Answered when no worker is left; the end of the connection is that of the master."""
+
+    fast: bool = False
+
+
+class Workers(Command, frozen=True):
+    """Have `count` workers, or so many more or fewer. Answered when they are ready."""
+
+    count: int
+    relative: bool = False
+
+
+class Status(Command, frozen=True):
+    """Tell how the service is."""
+
+
+class Dump(Command, frozen=True):
+    """Have the workers write the stacks of their threads into the log."""
+
+
+Request: TypeAlias = Reload | Upgrade | Stop | Workers | Status | Dump
+
+
+class Worker(Struct, frozen=True):
+    """One worker's place; `deadline` is in how many seconds its phase has lasted too long, in BACKOFF the next is forked.
+
+    `age` in seconds, `connections` and `requests` are those of its process, if there is one.
+    """
+
+    slot: int
+    pid: int | None
+    generation: int
+    phase: str
+    age: float | None
+    connections: int
+    requests: int
+    failures: int
+    deadline: float | None
+
+
+class LastReload(Struct, frozen=True):
+    """How the last reload went: `result` is "under way", "succeeded" or "failed", for this `reason`."""
+
+    generation: int
+    result: str
+    reason: str = ""
+
+
+class Service(Struct, frozen=True):
+    """How the service is: `state` is "starting", "serving", "reloading" or "stopping"; `wanted` counts workers.
+
+    `uptime` is in seconds, and goes on over upgrades.
+    """
+
+    name: str
+    version: str
+    pid: int
+    uptime: float
+    generation: int
+    wanted: int
+    state: str
+    last_reload: LastReload | None
+    listeners: tuple[str, ...]
+    workers: tuple[Worker, ...]
+
+
+class Answer(Struct, frozen=True):
+    """What came of a request: `message` is one line for a person, `exit_status` an os.EX_* for a machine, 0 for done."""
+
+    message: str
+    exit_status: int = 0
+    service: Service | None = None
+
+
+_requests: Final[json.Decoder[Request]] = json.Decoder(Request)
+_answers: Final[json.Decoder[Answer]] = json.Decoder(Answer)
+
+
+def decode_request(line: bytes) -> Request:
+    """Return what a line asks for; raises msgspec.DecodeError."""
+    return _requests.decode(line)
+
+
+def decode_answer(line: bytes) -> Answer:
+    """Return what a line answers; raises msgspec.DecodeError."""
+    return _answers.decode(line)
+
+
+def encode(message: Request | Answer) -> bytes:
+    """Return a message as a line."""
+    return json.encode(message) + b"\n"
