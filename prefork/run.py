@@ -6,9 +6,10 @@ Whatever a forked worker needs is put into its `work` here, so that the master k
 import os
 import platform
 import resource
-import signal
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
+from time import monotonic
 
 from msgspec.structs import replace
 from setproctitle import setproctitle
@@ -20,18 +21,23 @@ from prefork.config.option import Reload
 from prefork.config.schema import Config
 from prefork.http.messages import Limits
 from prefork.http.protocol import Respond
+from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
+from prefork.master.commands import Commands
+from prefork.master.control import Control, HeldControl
+from prefork.master.control import listen as listen_for_commands
 from prefork.master.cpus import allowed_cpus
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks, Kept
 from prefork.master.identity import Identity, look_up
-from prefork.master.listeners import Listeners, backlog_warning, open_listeners
-from prefork.master.master import OBEYED, Master
+from prefork.master.listeners import Listener, Listeners, backlog_warning, open_listeners
+from prefork.master.master import Master
 from prefork.master.pidfile import PidFile
 from prefork.master.poller import Poller
 from prefork.master.reports import Reports
+from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
 from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
@@ -83,28 +89,31 @@ class Program:
         *,
         verdict: Verdict | None = None,
     ) -> None:
-        self._name = name
+        self._name = service_name(loaded.config.name) if loaded.config.name else name
         self._loaded = loaded
         self._reread = reread
         self._verdict = verdict
         self._pid_file = pid_file
+        self._control: Control | None = None
+        self._started = monotonic()
         self._variables: Mapping[str, str] = {}
         self._poller = Poller()
-        self._poller.catch((*OBEYED, signal.SIGCHLD))  # what comes before there is a master waits for it
+        self._poller.catch(CAUGHT)  # what comes before there is a master waits for it
 
     def run(self) -> int:
         """Serve until told to stop, and return the exit status; raises StartError."""
         config = self._loaded.config
-        if self._pid_file is not None:
-            self._pid_file.acquire()
-        try:
+        with ExitStack() as at_end:
+            if self._pid_file is not None:
+                self._pid_file.acquire()
+                at_end.callback(self._pid_file.release)
+            commanded, why_not = open_control(config, self._name)
+            if commanded is not None:
+                at_end.callback(commanded.close)
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
             generation = self._generation(1, config, listen(config, worker_count(config), None), None)
-            return self._run_master(generation)
-        finally:
-            if self._pid_file is not None:
-                self._pid_file.release()
+            return self._run_master(generation, commanded, why_not=why_not)
 
     def resume(self, former: State) -> int:
         """Go on from an upgrade, and return the exit status."""
@@ -114,20 +123,24 @@ class Program:
         work = partial(self._work, former.config, files)
         number = former.fleet.wanted.generation
         workers = worker_count(former.config)
-        try:
-            return self._run_master(
-                Generation(number, former.config, workers, listeners_of(former), files, work), former
-            )
-        finally:
+        self._started = former.kept.started
+        with ExitStack() as at_end:
             if self._pid_file is not None:
-                self._pid_file.release()
+                at_end.callback(self._pid_file.release)
+            commanded = former.kept.control.opened() if former.kept.control else None
+            if commanded is not None:
+                at_end.callback(commanded.close)
+            generation = Generation(number, former.config, workers, listeners_of(former), files, work)
+            return self._run_master(generation, commanded, former)
 
     def report(self, error: StartError) -> None:
         """Have the command that waits for a daemon say why it can't start."""
         if self._verdict is not None:
             self._verdict.failed(error)
 
-    def _run_master(self, generation: Generation, former: State | None = None) -> int:
+    def _run_master(
+        self, generation: Generation, commanded: Listener | None, former: State | None = None, *, why_not: str = ""
+    ) -> int:
         raise_descriptor_limit()
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
         if self._pid_file is not None:
@@ -135,6 +148,8 @@ class Program:
         self._log = Log("master", generation.config.log_level)
         if former is None:
             self._say_how_it_starts(generation)
+        if why_not:
+            self._log.warning("no commands obeyed", reason=why_not)
         hooks = Hooks(
             renew=self._renew,
             grow=lambda generation, workers: listen(generation.config, workers, generation.listeners),
@@ -144,8 +159,19 @@ class Program:
             kept=self._kept,
         )
         reports = Reports(self._log, Notifier(self._variables), former.version if former else None)
-        Master(generation, hooks, self._log, reports, self._poller, former=former).run()
+        master = Master(generation, hooks, self._log, reports, self._poller, former=former)
+        self._poller.on_signal = Signals(master, self._log).obey
+        if commanded is not None:
+            self._obey_commands(master, commanded, former.kept.control if former else None)
+        master.run()
         return os.EX_OK
+
+    def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
+        commands = Commands(self._name, master, self._started)
+        self._control = Control(commanded, self._poller, commands, self._log)
+        if held is not None:
+            self._control.resume(held, master.fleet.wanted.generation)
+        master.observers += [commands.observe, self._control.observe]
 
     def _kept(self) -> Kept:
         return Kept(
@@ -154,6 +180,8 @@ class Program:
             pid_file=self._pid_file.path if self._pid_file else None,
             variables=self._variables,
             descriptors={"pid_file": self._pid_file.fd} if self._pid_file else {},
+            control=self._control.held() if self._control else None,
+            started=self._started,
         )
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
@@ -199,6 +227,8 @@ class Program:
             self._pid_file.close_in_child()
         if self._verdict is not None:
             self._verdict.close_in_child()
+        if self._control is not None:
+            self._control.close_in_child()
 
     def _say_how_it_starts(self, generation: Generation) -> None:
         config = generation.config
@@ -261,6 +291,22 @@ def listen(config: Config, workers: int, previous: Listeners | None) -> Listener
         unix_mode=config.unix_mode,
         previous=previous,
     )
+
+
+def open_control(config: Config, name: str) -> tuple[Listener | None, str]:
+    """Listen for commands where that is wanted. Return why it isn't possible, where the service can do without.
+
+    Raises:
+        StartError: for a path that was chosen; without the one that it would choose itself, the service goes on.
+    """
+    if config.control == "off":
+        return None, ""
+    if config.control != "auto":
+        return listen_for_commands(config.control), ""
+    try:
+        return listen_for_commands(service_path(name, os.environ, os.geteuid())), ""
+    except StartError as error:
+        return None, f"{error}; set name or control"
 
 
 def open_files(config: Config) -> LogFiles:

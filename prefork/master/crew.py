@@ -7,10 +7,11 @@ import os
 import socket
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
+from time import monotonic_ns
 
 from prefork.ipc.channel import Adopt, Channel, Listen, Message, Retire
 from prefork.ipc.handover import handover_pair
-from prefork.ipc.scoreboard import Row, Scoreboard
+from prefork.ipc.scoreboard import STARTED, Row, Scoreboard
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
 from prefork.master.processes import Process, fork, strangers
@@ -40,6 +41,7 @@ class Crew:
             OSError: the system refused.
         """
         row = self.scoreboard.take()
+        row[STARTED] = monotonic_ns()
 
         def leave_behind() -> None:
             self._leave_behind()

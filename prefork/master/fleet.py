@@ -79,6 +79,11 @@ class Fleet(Struct, frozen=True):
     ends_at: float | None = None
     reason: str = ""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it ends, if only after a shutdown_delay."""
+        return self.ending is not None or self.ends_at is not None
+
 
 class Spawned(Struct, frozen=True):
     """The process asked for is there."""

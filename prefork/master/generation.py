@@ -7,6 +7,7 @@ from msgspec import Struct
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
 from prefork.logs import LogFiles
+from prefork.master.control import HeldControl
 from prefork.master.fleet import Wanted
 from prefork.master.identity import Identity
 from prefork.master.listeners import Listeners
@@ -39,7 +40,8 @@ class Generation(Struct, frozen=True):
 class Kept(Struct, frozen=True):
     """What the composition root keeps from the start of the service to its end.
 
-    `path` is the configuration file, `variables` are those that systemd set. `descriptors` are passed on by their names.
+    `path` is the configuration file, `variables` are those that systemd set. `descriptors` are passed on by their names, and
+    those of the `control` socket. The service `started` at a moment of CLOCK_MONOTONIC.
     """
 
     path: str | None = None
@@ -47,6 +49,8 @@ class Kept(Struct, frozen=True):
     pid_file: str | None = None
     variables: Mapping[str, str] = {}
     descriptors: Mapping[str, int] = {}
+    control: HeldControl | None = None
+    started: float = 0.0
 
 
 class Hooks(Struct, frozen=True):

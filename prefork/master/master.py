@@ -1,19 +1,17 @@
 """The master: turns what happens into events, has the supervisor decide, and does what it decided.
 
-One epoll over signals, the workers' pidfds and channels. It never touches a request, never starts a thread, never waits
-for anything but this epoll.
+It watches signals, the workers' pidfds and channels. It never touches a request, never starts a thread, never waits for
+anything but its poller. Who wants to know what becomes of the fleet is an observer.
 """
 
 import gc
 import os
-import signal
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from msgspec.structs import replace
-
+from prefork.config.addresses import Address
 from prefork.config.errors import ConfigError
 from prefork.ipc.channel import Channel, Message, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.scoreboard import Row, Scoreboard
@@ -22,10 +20,11 @@ from prefork.logs import Log
 from prefork.master import fleet as f
 from prefork.master.balance import Balance
 from prefork.master.crew import Crew
-from prefork.master.daemon import has_terminal
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
+from prefork.master.generations import Generations
 from prefork.master.heartbeats import Heartbeats
+from prefork.master.outcomes import News, UpgradeFailed
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
 from prefork.master.reports import Reports
@@ -33,9 +32,17 @@ from prefork.master.state import State, processes_of, state_of
 from prefork.master.supervisor import decide, next_deadline, overdue
 from prefork.master.upgrade import Upgrade
 
+STOPPING: Final = "the service is stopping"
+
+Observer: TypeAlias = Callable[[f.Fleet, Sequence[News]], None]
+
 
 class Master:
-    """The fleet, its processes, and the generations that they are forked from."""
+    """The fleet, its processes, and the generations that they are forked from.
+
+    Each of `observers` is told the fleet and the news, which are the actions of every decision, when these are done, and
+    what fails before there is a decision about it.
+    """
 
     def __init__(
         self,
@@ -48,13 +55,12 @@ class Master:
         former: State | None = None,
     ) -> None:
         """Go on, where there is a `former`, with its workers, which are of this generation or older."""
+        self.observers: list[Observer] = []
         self._fleet = former.fleet if former else f.Fleet(generation.wanted())
-        self._generations = {generation.number: generation}
-        self._newest = former.newest if former else generation.number
+        self._generations = Generations(generation, former.newest if former else generation.number, hooks)
         self._hooks = hooks
         self._log = log
         self._reports = reports
-        self._running = True
         self._reload_again = False
         self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None))
         self._crew.on_message = self._on_message
@@ -62,8 +68,8 @@ class Master:
         self._heartbeats = Heartbeats()
         self._balance = Balance(log)
         self._poller = poller
-        self._poller.on_signal = self._on_signal
-        self._upgrade = Upgrade(poller, lambda reason: reports.upgrade_failed(self._current.number, reason))
+        self._poller.keep_time(self)
+        self._upgrade = Upgrade(poller, self._on_upgrade_failed)
         for key, process in processes_of(former, generation.listeners, self._crew.scoreboard) if former else ():
             self._crew.attend(key, process)
 
@@ -80,34 +86,50 @@ class Master:
                 self.reload()
             else:
                 self._happen(f.ResizeAsked(self._fleet.wanted.workers))  # from none to all
-            self._loop()
+            while self._fleet.ending is None or self._fleet.places:
+                self._poller.turn()
+                self._upgrade_if_due()
         finally:
-            self._close_listeners()
+            self._generations.close_listeners()
             self._poller.ignore_signals()
+        if self._fleet.ending is f.Ending.CRASH_LOOP:
+            failures, reason = self._fleet.failures, self._fleet.reason
+            raise StartError(os.EX_SOFTWARE, f"gave up: {failures} workers in a row failed: {reason}")
 
-    def _loop(self) -> None:
-        while self._running:
-            hang_timeout = self._current.config.hang_timeout
-            moments = next_deadline(self._fleet), self._heartbeats.next_check(hang_timeout), self._balance.due
-            due = [each for each in moments if each]
-            timeout = max(0.0, min(due) - monotonic()) if due else -1
-            self._poller.wait(timeout)
-            while late := overdue(self._fleet, monotonic()):
-                self._happen(late)
-            self._check_heartbeats(hang_timeout)
-            if self._balance.due and monotonic() >= self._balance.due:
-                self._balance.restore(self._ready(), self._crew.tell)
-            if self._may_upgrade:
-                with self._poller.hold_signals():
-                    if self._may_upgrade:  # what came before they were held has had its effect
-                        self._upgrade.perform(self._state())
+    def next_deadline(self) -> float | None:
+        """Return when the next place is overdue, or a check."""
+        next_check = self._heartbeats.next_check(self._current.config.hang_timeout)
+        moments = next_deadline(self._fleet), next_check, self._balance.due
+        return min((each for each in moments if each), default=None)
 
-    def _check_heartbeats(self, hang_timeout: float) -> None:
-        now = monotonic()
+    def expire(self, now: float) -> None:
+        """Have decided about all that is overdue."""
+        while late := overdue(self._fleet, now):
+            self._happen(late)
+        self._check_heartbeats(self._current.config.hang_timeout, now)
+        if self._balance.due and now >= self._balance.due:
+            self._balance.restore(self._ready(), self._crew.tell)
+
+    def _check_heartbeats(self, hang_timeout: float, now: float) -> None:
         check = self._heartbeats.next_check(hang_timeout)
         if check is not None and now >= check:
             for key in self._heartbeats.stale(self._ready(), hang_timeout, now):
                 self._happen(f.HeartbeatStale(key))
+
+    @property
+    def fleet(self) -> f.Fleet:
+        """The fleet as it is now."""
+        return self._fleet
+
+    @property
+    def processes(self) -> Mapping[int, Process]:
+        """The workers that live, by the keys of their places."""
+        return self._crew.processes
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where the service listens; nowhere any more while it ends."""
+        return () if self._fleet.ending else self._current.listeners.addresses
 
     def _ready(self) -> dict[int, Process]:
         ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
@@ -124,65 +146,62 @@ class Master:
             self._fleet, actions = decide(self._fleet, events.pop(0), monotonic())
             outcomes = [PERFORM[type(action)](self, action) for action in actions]
             events += [outcome for outcome in outcomes if outcome is not None]
+            self._tell(actions)
         if self._reload_again:
             self.reload()
         if self._fleet.ending is not None:
-            self._close_listeners()  # so that clients are refused as soon as the workers have left, and go elsewhere
+            # So that clients are refused as soon as the workers have left, and go elsewhere.
+            self._generations.close_listeners()
 
-    # Signals
+    def _tell(self, news: Sequence[News]) -> None:
+        for observe in self.observers:
+            observe(self._fleet, news)
 
-    def _on_signal(self, number: int, count: int) -> None:
-        if number == signal.SIGCHLD:
-            self._crew.reap_strangers(self._upgrade.pids)
-            return
-        self._log.info("signal", name=signal.Signals(number).name, count=count)
-        for _ in range(count if number in COUNTED else 1):
-            OBEYED[number](self)
+    # What signals and commands ask for
 
-    def stop(self) -> None:
-        """Finish what has begun, then end."""
-        self._end(f.Ending.GRACEFUL)
-
-    def interrupt(self) -> None:
-        """Stop, and at the second time at once."""
-        self._end(f.Ending.FAST if self._fleet.ending else f.Ending.GRACEFUL)
-
-    def quit(self) -> None:
-        """End at once."""
-        self._end(f.Ending.FAST)
-
-    def _end(self, ending: f.Ending) -> None:
+    def stop(self, ending: f.Ending) -> None:
+        """Finish what has begun, if not FAST, then end."""
         self._reports.stopping(ending)
-        self._upgrade.cancel("the service is stopping")
+        self._upgrade.cancel(STOPPING)
         self._happen(f.StopAsked(ending))
 
     def reload(self) -> None:
         """Replace the workers by some of the present configuration."""
-        if self._fleet.ending is not None or self._fleet.ends_at is not None:
+        if self._fleet.stopping:
             self._reload_again = False
-            self._log.warning("reload ignored", reason="the service is stopping")
+            self._log.warning("reload ignored", reason=STOPPING)
             return
         if self._fleet.fallback is not None or not self._fleet.announced:
             self._reload_again = True  # one at a time: reloads that come faster than a worker boots would never end
             return
         self._reload_again = False
-        self._newest += 1
-        self._reports.reloading(self._newest)
+        self._generations.newest += 1
+        self._reports.reloading(self._generations.newest)
         try:
-            generation = self._hooks.renew(self._current, self._newest)
+            generation = self._generations.renew(self._current)
         except (ConfigError, StartError) as error:
-            self._reports.reload_failed(f.ReloadFailed(self._newest, self._current.number, str(error)))
+            failed = f.ReloadFailed(self._generations.newest, self._current.number, str(error))
+            self._reports.reload_failed(failed)
+            self._tell([failed])
             return
-        self._generations[generation.number] = generation
         self._happen(f.ReloadAsked(generation.wanted()))
 
     def upgrade(self) -> str | None:
         """Become the program that is installed now, once it has passed a trial; return why that can't even begin."""
-        stopping = self._fleet.ending is not None or self._fleet.ends_at is not None
-        reason = "the service is stopping" if stopping else self._upgrade.begin(self._state())
+        reason = STOPPING if self._fleet.stopping else self._upgrade.begin(self._state())
         if reason:
             self._log.warning("upgrade ignored", reason=reason)
         return reason
+
+    def _on_upgrade_failed(self, reason: str) -> None:
+        self._reports.upgrade_failed(self._current.number, reason)
+        self._tell([UpgradeFailed(self._current.number, reason)])
+
+    def _upgrade_if_due(self) -> None:
+        if self._may_upgrade:
+            with self._poller.hold_signals():
+                if self._may_upgrade:  # what came before they were held has had its effect
+                    self._upgrade.perform(self._state())
 
     @property
     def _may_upgrade(self) -> bool:
@@ -190,7 +209,7 @@ class Master:
         return self._upgrade.due and self._fleet.announced and self._fleet.fallback is None
 
     def _state(self) -> State:
-        return state_of(self._fleet, self._newest, self._current, self._crew, self._hooks.kept())
+        return state_of(self._fleet, self._generations.newest, self._current, self._crew, self._hooks.kept())
 
     def reopen(self) -> None:
         """Open the log files afresh, here and in the workers."""
@@ -199,30 +218,28 @@ class Master:
         for key in self._crew.processes:
             self._crew.tell(key, Reopen(), fds)
 
-    def grow(self) -> None:
-        """Have one worker more."""
-        self._resize(self._fleet.wanted.workers + 1)
-
-    def shrink(self) -> None:
-        """Have one worker fewer, but one."""
-        self._resize(max(1, self._fleet.wanted.workers - 1))
-
-    def drain(self) -> None:
-        """Retire all workers and stay."""
-        if not has_terminal():  # which sends it by itself when its window changes
-            self._resize(0)
-
-    def _resize(self, workers: int) -> None:
-        if self._fleet.ending is not None:
-            return
+    def resize(self, workers: int) -> str | None:
+        """Have so many workers; return why that can't even begin."""
+        if self._fleet.stopping:
+            return STOPPING
         try:
-            listeners = self._hooks.grow(self._current, workers)
+            self._generations.grow(self._current.number, workers)
         except StartError as error:
             self._log.error("resize failed", workers=workers, reason=error)
-            return
-        self._generations[self._current.number] = replace(self._current, listeners=listeners)
+            return str(error)
         self._log.info("resizing", workers=workers)
         self._happen(f.ResizeAsked(workers))
+        return None
+
+    def dump(self) -> int:
+        """Have the workers write the stacks of their threads into the log; return how many were told to."""
+        for process in self._crew.processes.values():
+            process.dump()
+        return len(self._crew.processes)
+
+    def reap_strangers(self) -> None:
+        """Reap children that are no workers, when one may have ended."""
+        self._crew.reap_strangers(self._upgrade.pids)
 
     # Actions
 
@@ -241,11 +258,7 @@ class Master:
         return f.Spawned(action.key, pid)
 
     def _leave_behind(self, kept: Collection[socket.socket]) -> None:
-        """In a forked worker: close the listeners that are not its own, else an address that is dropped stays open."""
-        for generation in self._generations.values():
-            for each in generation.listeners.sockets:
-                if each not in kept:
-                    each.close()
+        self._generations.leave_behind(kept)
         self._hooks.in_child()
 
     def retire(self, action: f.Retire) -> None:
@@ -287,27 +300,17 @@ class Master:
 
     def keep_new(self, action: f.Reloaded) -> None:
         """Give the old generations up."""
-        self._keep_only(self._current)
+        self._generations.keep_only(self._current.number)
         self._reports.reloaded(self._fleet.wanted)
 
     def keep_old(self, action: f.ReloadFailed) -> None:
         """Give the new generations up."""
-        self._keep_only(self._current)
+        self._generations.keep_only(self._current.number)
         self._reports.reload_failed(action)
 
-    def _keep_only(self, kept: Generation) -> None:
-        for number in [each for each in self._generations if each != kept.number]:
-            kept = self._hooks.merge(kept, self._generations.pop(number))
-        self._generations[kept.number] = kept
-
     def finish(self, action: f.Finish) -> None:
-        """Leave the loop; no worker is left."""
+        """Tell of the end; no worker is left."""
         self._reports.stopped()
-        if action.ending is f.Ending.CRASH_LOOP:
-            raise StartError(
-                os.EX_SOFTWARE, f"gave up: {self._fleet.failures} workers in a row failed: {action.reason}"
-            )
-        self._running = False
 
     # What the workers do
 
@@ -331,24 +334,8 @@ class Master:
         place = self._fleet.places[key]
         return {"slot": place.slot, "pid": place.pid, "generation": place.generation}
 
-    def _close_listeners(self) -> None:
-        for generation in self._generations.values():
-            generation.listeners.close()
-
 
 # fmt: off
-COUNTED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU})  # the second means more
-OBEYED: Final[Mapping[int, Callable[[Master], object]]] = {
-    signal.SIGTERM:  Master.stop,
-    signal.SIGINT:   Master.interrupt,
-    signal.SIGQUIT:  Master.quit,
-    signal.SIGHUP:   Master.reload,
-    signal.SIGUSR1:  Master.reopen,
-    signal.SIGUSR2:  Master.upgrade,
-    signal.SIGTTIN:  Master.grow,
-    signal.SIGTTOU:  Master.shrink,
-    signal.SIGWINCH: Master.drain,
-}
 PERFORM: Final[Mapping[type[f.Action], Callable[[Master, Any], f.Event | None]]] = {  # Any: each takes its own action
     f.Spawn:        Master.spawn,
     f.Retire:       Master.retire,

@@ -1,18 +1,38 @@
-"""Waits for descriptors and for signals, and calls what was registered for them. Decides nothing."""
+"""Waits for descriptors, signals and deadlines, and calls what was registered for them. Decides nothing.
+
+Who has deadlines says when the next one is and what follows from it; there is no object per timer.
+"""
 
 import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from time import monotonic
+from typing import Final, Protocol
+
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+ENDED: Final = 0  # nothing but the end of both directions, which is always reported (epoll_ctl(2))
+
+
+class Timed(Protocol):
+    """Somebody with deadlines, in seconds of CLOCK_MONOTONIC."""
+
+    def next_deadline(self) -> float | None:
+        """Return the moment at which `expire` has something to do, if any."""
+
+    def expire(self, now: float) -> None:
+        """Do what is due."""
 
 
 class Poller:
-    """One epoll, and the socketpair by which signals wake it."""
+    """One epoll, the socketpair by which signals wake it, and those who have deadlines."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
+        self._timed: list[Timed] = []
         self._signals, self._wakeup = socket.socketpair()
         self._signals.settimeout(0)
         self._wakeup.settimeout(0)
@@ -57,9 +77,12 @@ class Poller:
             if count:
                 self.on_signal(number, count)
 
-    def watch(self, fd: int, handler: Callable[[], None]) -> None:
-        """Call `handler` whenever the descriptor is readable."""
-        self._epoll.register(fd, select.EPOLLIN)
+    def watch(self, fd: int, handler: Callable[[], None], events: int = READABLE) -> None:
+        """Call `handler` at these events from now on, instead of what was said about the descriptor before."""
+        if fd in self._handlers:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
@@ -67,11 +90,21 @@ class Poller:
         if self._handlers.pop(fd, None):
             self._epoll.unregister(fd)
 
-    def wait(self, timeout: float) -> None:
-        """Call the handlers of what is ready within `timeout` seconds, -1 for ever."""
-        for fd, _events in self._epoll.poll(timeout):
-            if handler := self._handlers.get(fd):  # else it was forgotten earlier in this turn
+    def keep_time(self, timed: Timed) -> None:
+        """Ask for the deadlines of this one too."""
+        self._timed.append(timed)
+
+    def turn(self) -> None:
+        """Wait for news or the next deadline, and have done what follows."""
+        deadlines = [deadline for each in self._timed if (deadline := each.next_deadline()) is not None]
+        timeout = max(0.0, min(deadlines) - monotonic()) if deadlines else -1
+        news = [(fd, self._handlers[fd]) for fd, _events in self._epoll.poll(timeout)]
+        for fd, handler in news:
+            # Else it was forgotten earlier in this turn, and its number may be that of something new by now.
+            if self._handlers.get(fd) is handler:
                 handler()
+        for each in self._timed:
+            each.expire(monotonic())
 
     def close(self) -> None:
         """Close its descriptors."""

@@ -83,6 +83,8 @@ class State(Struct, frozen=True, kw_only=True):
         yield from (fd for listener in self.listeners for fd in listener.sockets)
         yield from (worker.channel for worker in self.workers.values())
         yield from self.kept.descriptors.values()
+        if self.kept.control is not None:
+            yield from self.kept.control.descriptors()
         if self.access_fd is not None and self.access_fd > STDERR:
             yield self.access_fd
 

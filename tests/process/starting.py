@@ -124,8 +124,9 @@ def run(hello: Hello, *flags: str, environ: Mapping[str, str] | None = None, und
 
 
 def environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the environment of the test without what would configure the service."""
-    return {name: value for name, value in os.environ.items() if not NOT_INHERITED(name)} | dict(more or {})
+    """Return the environment of the test without what would configure the service; all would share one control socket."""
+    inherited = {name: value for name, value in os.environ.items() if not NOT_INHERITED(name)}
+    return {**inherited, "PREFORK_CONTROL": "off", **(more or {})}
 
 
 def end(hello: Hello) -> Iterator[str]:

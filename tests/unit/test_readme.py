@@ -5,7 +5,7 @@ from pathlib import Path
 from signal import Signals
 
 from prefork.master.fleet import Phase
-from prefork.master.master import OBEYED
+from prefork.master.signals import OBEYED
 from prefork.master.transitions import TRANSITIONS
 
 README = Path(__file__).parents[2] / "README.md"

@@ -1,0 +1,140 @@
+"""Does what the commands ask for. What takes time is begun here, and answered when the fleet has got there."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
+
+from prefork.config.schema import MOST_WORKERS
+from prefork.ipc.control import (
+    Answer,
+    Dump,
+    LastReload,
+    Reload,
+    Request,
+    Service,
+    Status,
+    Stop,
+    Upgrade,
+    Worker,
+    Workers,
+)
+from prefork.ipc.scoreboard import CONNECTIONS, REQUESTS, STARTED
+from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFailed
+from prefork.master.master import Master
+from prefork.master.outcomes import FAILED, News, Waiting, failed, stopping, waiting
+from prefork.master.processes import Process
+from prefork.version import VERSION
+
+
+class Commands:
+    """The commands, by the methods of the master. It `started` at a moment of CLOCK_MONOTONIC, as whatever version."""
+
+    def __init__(self, name: str, master: Master, started: float) -> None:
+        self._name = name
+        self._master = master
+        self._started = started
+        self._last_reload: LastReload | None = None
+
+    def expect(self, request: Request) -> Waiting:
+        """Return what is to be waited for; before it is begun, since some things fail at once."""
+        return waiting(request, self._master.fleet)
+
+    def begin(self, request: Request) -> Answer | None:
+        """Begin what is asked for. Return the answer if it is known now; else it is what `outcome` will say."""
+        if isinstance(request, Reload | Upgrade | Workers) and self._master.fleet.stopping:
+            return stopping(self._master.fleet)
+        return BEGIN[type(request)](self, request)
+
+    def observe(self, _fleet: Fleet, news: Sequence[News]) -> None:
+        """Remember how the last reload went."""
+        for each in news:
+            match each:
+                case Reloaded(generation):
+                    self._last_reload = LastReload(generation, "succeeded")
+                case ReloadFailed(generation, _kept, reason):
+                    self._last_reload = LastReload(generation, "failed", reason)
+                case _:
+                    pass
+
+    def reload(self, _request: Reload) -> None:
+        """Begin a reload."""
+        self._master.reload()
+
+    def upgrade(self, request: Upgrade) -> Answer | None:
+        """Begin an upgrade."""
+        reason = self._master.upgrade()
+        return failed(request, self._master.fleet.wanted.generation, reason) if reason else None
+
+    def stop(self, request: Stop) -> None:
+        """Begin to end."""
+        self._master.stop(Ending.FAST if request.fast else Ending.GRACEFUL)
+
+    def resize(self, request: Workers) -> Answer | None:
+        """Begin to have more or fewer workers."""
+        if not 1 <= request.count <= MOST_WORKERS:
+            return Answer(f"there can be from 1 to {MOST_WORKERS} workers, not {request.count}", os.EX_USAGE)
+        if reason := self._master.resize(request.count):
+            return Answer(f"{request.count} workers can't be had: {reason}", FAILED)
+        return None
+
+    def dump(self, _request: Dump) -> Answer:
+        """Have the stacks of the workers written into the log."""
+        return Answer(f"told workers to write their stacks into the log: {self._master.dump()}")
+
+    def status(self, _request: Status) -> Answer:
+        """Tell how the service is."""
+        fleet, now = self._master.fleet, monotonic()
+        service = Service(
+            name=self._name,
+            version=VERSION,
+            pid=os.getpid(),
+            uptime=round(now - self._started, 3),
+            generation=fleet.wanted.generation,
+            wanted=fleet.wanted.workers,
+            state=state(fleet),
+            last_reload=LastReload(fleet.wanted.generation, "under way") if fleet.fallback else self._last_reload,
+            listeners=tuple(map(str, self._master.addresses)),
+            workers=workers(fleet, self._master.processes, now),
+        )
+        ready = sum(each.phase is Phase.READY for each in fleet.places.values())
+        return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)
+
+
+def state(fleet: Fleet) -> str:
+    """Say in a word what the service is doing."""
+    if fleet.stopping:
+        return "stopping"
+    if not fleet.announced:
+        return "starting"
+    return "reloading" if fleet.fallback else "serving"
+
+
+def workers(fleet: Fleet, processes: Mapping[int, Process], now: float) -> tuple[Worker, ...]:
+    """Return what is known of each place, by slots, in a slot the oldest first."""
+    places = sorted(fleet.places.values(), key=lambda each: (each.slot, each.key))
+    return tuple(_worker(place, processes.get(place.key), now) for place in places)
+
+
+def _worker(place: Place, process: Process | None, now: float) -> Worker:
+    return Worker(
+        slot=place.slot,
+        pid=place.pid,
+        generation=place.generation,
+        phase=place.phase.value,
+        age=round(now - process.row[STARTED] / 1e9, 3) if process else None,
+        connections=process.row[CONNECTIONS] if process else 0,
+        requests=process.row[REQUESTS] if process else 0,
+        failures=place.failures,
+        deadline=None if place.deadline is None else round(place.deadline - now, 3),
+    )
+
+
+BEGIN: Final[Mapping[type[Request], Callable[[Commands, Any], Answer | None]]] = {  # Any: each takes its own request
+    Reload: Commands.reload,
+    Upgrade: Commands.upgrade,
+    Stop: Commands.stop,
+    Workers: Commands.resize,
+    Status: Commands.status,
+    Dump: Commands.dump,
+}

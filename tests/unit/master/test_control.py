@@ -1,0 +1,255 @@
+"""The control socket: who may send what, for how long, and who gets which answer. Real sockets, no processes."""
+
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork.ipc.control import Answer, Dump, Reload, Request, Status, Stop
+from prefork.logs import Log
+from prefork.master import control as module
+from prefork.master.control import MOST_CLIENTS, Control, listen
+from prefork.master.errors import StartError
+from prefork.master.fleet import Ending, Finish, Fleet, Reloaded, Wanted
+from prefork.master.outcomes import Waiting
+from prefork.master.poller import Poller
+
+FLEET = Fleet(Wanted(workers=1))
+RELOAD = b'{"command":"reload"}\n'
+STATUS = b'{"command":"status"}\n'
+
+
+class Running:
+    """A control socket in a loop of its own; a status is answered at once, everything else when that is observed."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.asked: list[Request] = []
+        self.message = "fine"
+        self.poller = Poller()
+        self.listener = listen(path)
+        self.control = Control(self.listener, self.poller, self, Log("master", "error"))
+        self.poller.keep_time(self)
+        self._clients: list[socket.socket] = []
+
+    def connect(self, data: bytes = b"") -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(5)
+        client.connect(self.path)
+        client.sendall(data)
+        self._clients.append(client)
+        return client
+
+    def turn_until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 5
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            self.poller.turn()
+
+    def read_all(self, client: socket.socket) -> bytes:
+        """Let the loop turn until the client's connection ends, and return what it got."""
+        received = bytearray()
+        client.settimeout(0)
+
+        def ended() -> bool:
+            try:
+                data = client.recv(65536)
+            except BlockingIOError:
+                return False
+            except ConnectionResetError:  # with bytes of ours unread
+                data = b""
+            received.extend(data)
+            return not data
+
+        self.turn_until(ended)
+        return bytes(received)
+
+    def next_deadline(self) -> float:
+        return time.monotonic() + 0.005  # so that no turn lasts
+
+    def expire(self, now: float) -> None:
+        pass
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.control.close_in_child()
+        self.listener.close()
+        self.poller.close()
+
+    def expect(self, request: Request) -> Waiting:
+        return Waiting(request, since=1)
+
+    def begin(self, request: Request) -> Answer | None:
+        self.asked.append(request)
+        return Answer(self.message) if isinstance(request, Status | Dump) else None
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    running = Running(str(tmp_path / "control.sock"))
+    yield running
+    running.close()
+
+
+def message(line: bytes) -> Any:  # Any: a test reads JSON
+    return json.loads(line)["message"]
+
+
+def test_only_its_owner_may_open_the_socket(running: Running) -> None:
+    assert Path(running.path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_request_that_can_be_answered_at_once_is(running: Running) -> None:
+    assert running.read_all(running.connect(STATUS)) == b'{"message":"fine","exit_status":0,"service":null}\n'
+
+
+def test_a_request_may_come_in_pieces(running: Running) -> None:
+    client = running.connect(STATUS[:5])
+    for _ in range(3):
+        running.poller.turn()
+    client.sendall(STATUS[5:])
+    assert message(running.read_all(client)) == "fine"
+
+
+def test_all_who_wait_for_the_same_are_answered_together_and_nobody_else(running: Running) -> None:
+    waiting = [running.connect(RELOAD) for _ in range(3)]
+    stopping = running.connect(b'{"command":"stop"}\n')
+    running.turn_until(lambda: len(running.asked) == 4)
+    running.control.observe(FLEET, [Reloaded(7)])
+    assert {message(running.read_all(each)) for each in waiting} == {"reloaded: generation 7, 1 worker ready"}
+    running.control.observe(FLEET, [Finish(Ending.GRACEFUL, "")])
+    running.poller.turn()
+    assert message(stopping.recv(4096)) == "stopped"
+
+
+def test_who_asked_to_stop_stays_connected_until_the_process_has_ended(running: Running) -> None:
+    client = running.connect(b'{"command":"stop"}\n')
+    running.turn_until(lambda: running.asked == [Stop()])
+    running.control.observe(FLEET, [Finish(Ending.GRACEFUL, "")])
+    client.recv(4096)
+    client.settimeout(0)
+    running.poller.turn()
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+
+
+def test_a_client_that_has_only_stopped_sending_still_gets_its_answer(running: Running) -> None:
+    client = running.connect(RELOAD)
+    client.shutdown(socket.SHUT_WR)
+    running.turn_until(lambda: running.asked == [Reload()])
+    running.poller.turn()
+    running.control.observe(FLEET, [Reloaded(2)])
+    assert message(running.read_all(client)) == "reloaded: generation 2, 1 worker ready"
+
+
+def test_a_client_that_goes_while_it_waits_is_forgotten(running: Running) -> None:
+    running.connect(RELOAD).close()
+    running.turn_until(lambda: running.asked == [Reload()])
+    running.turn_until(lambda: not running.control._clients)
+    running.control.observe(FLEET, [Reloaded(2)])
+
+
+@pytest.mark.parametrize("line", [b"\n", b"reload\n", b"\xff\n", b'{"command":"format"}\n', b"[]\n"])
+def test_what_is_no_request_is_told_so(running: Running, line: bytes) -> None:
+    answer = json.loads(running.read_all(running.connect(line)))
+    assert answer["exit_status"] == os.EX_USAGE
+    assert answer["message"].startswith("not a request: ")
+    assert running.asked == []
+
+
+def test_a_request_without_end_is_cut_off(running: Running) -> None:
+    assert running.read_all(running.connect(b"x" * 5000)) == b""
+    assert running.asked == []
+
+
+def test_a_client_that_sends_nothing_is_dropped_at_its_deadline(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    assert running.read_all(running.connect(RELOAD[:-1])) == b""
+    assert running.control._clients == set()
+
+
+def test_a_client_that_does_not_take_its_answer_is_dropped_at_its_deadline(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    running.message = "x" * 2**20
+    running.connect(STATUS)
+    running.turn_until(lambda: running.asked)
+    assert len(running.control._clients) == 1
+    running.turn_until(lambda: not running.control._clients)
+
+
+def test_a_long_answer_is_sent_in_pieces(running: Running) -> None:
+    running.message = "x" * 2**20
+    assert message(running.read_all(running.connect(STATUS))) == running.message
+
+
+def test_a_client_too_many_is_told_to_come_back(running: Running) -> None:
+    for _ in range(MOST_CLIENTS):
+        running.connect(RELOAD)
+        running.poller.turn()
+    running.turn_until(lambda: len(running.asked) == MOST_CLIENTS)
+    answer = json.loads(running.read_all(running.connect()))
+    assert answer["exit_status"] == os.EX_TEMPFAIL
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
+def test_only_root_and_the_same_user_are_obeyed() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # where others get in, unlike tmp_path
+        Path(folder).chmod(0o755)
+        opened = Running(f"{folder}/control.sock")
+        Path(opened.path).chmod(0o666)
+        os.seteuid(65534)
+        try:
+            stranger = opened.connect(STATUS)
+        finally:
+            os.seteuid(0)
+        answer = json.loads(opened.read_all(stranger))
+        opened.close()
+    assert (answer["exit_status"], opened.asked) == (os.EX_NOPERM, [])
+
+
+def test_a_path_where_somebody_listens_is_refused_and_one_that_is_left_over_is_taken(tmp_path: Path) -> None:
+    path = str(tmp_path / "control.sock")
+    first = listen(path)
+    with pytest.raises(StartError) as refusal:
+        listen(path)
+    assert refusal.value.status == os.EX_UNAVAILABLE
+    for sock in first.sockets:
+        sock.close()  # as when it was killed
+    second = listen(path)
+    first.close()
+    assert Path(path).exists()
+    second.close()
+    assert not Path(path).exists()
+
+
+def test_without_descriptors_it_pauses_and_goes_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+
+    class Exhausted:
+        """A listener that has run out of descriptors."""
+
+        def __init__(self, real: socket.socket) -> None:
+            self.real, self.failures = real, 0
+            self.fileno, self.close = real.fileno, real.close
+
+        def accept(self) -> tuple[socket.socket, object]:
+            self.failures += 1
+            if self.failures == 1:
+                raise OSError(24, "Too many open files")
+            return self.real.accept()
+
+    listener = Exhausted(running.control._socket)
+    monkeypatch.setattr(running.control, "_socket", listener)
+    assert message(running.read_all(running.connect(STATUS))) == "fine"
+    assert listener.failures == 2

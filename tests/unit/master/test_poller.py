@@ -1,0 +1,94 @@
+"""What a turn of the poller calls, and what it doesn't."""
+
+import socket
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from prefork.master.poller import ENDED, WRITABLE, Poller
+
+
+@pytest.fixture
+def poller() -> Iterator[Poller]:
+    poller = Poller()
+    yield poller
+    poller.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+class Alarm:
+    """Something that is due once."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline: float | None = deadline
+        self.rang_at = 0.0
+
+    def next_deadline(self) -> float | None:
+        return self.deadline
+
+    def expire(self, now: float) -> None:
+        if self.deadline is not None and self.deadline <= now:
+            self.deadline, self.rang_at = None, now
+
+
+def test_a_turn_ends_at_the_earliest_deadline(poller: Poller) -> None:
+    soon, later = Alarm(monotonic() + 0.01), Alarm(monotonic() + 60)
+    poller.keep_time(later)
+    poller.keep_time(soon)
+    while not soon.rang_at:
+        poller.turn()
+    assert later.deadline is not None
+
+
+def test_what_is_said_last_about_a_descriptor_holds(poller: Poller, pair: tuple[socket.socket, socket.socket]) -> None:
+    calls: list[str] = []
+    one, other = pair
+    other.send(b"x")
+    poller.watch(one.fileno(), lambda: calls.append("readable"))
+    poller.turn()
+    poller.watch(one.fileno(), lambda: calls.append("writable"), WRITABLE)
+    poller.turn()
+    poller.watch(one.fileno(), lambda: calls.append("ended"), ENDED)
+    other.close()
+    poller.turn()
+    assert calls == ["readable", "writable", "ended"]
+
+
+def test_who_is_forgotten_in_a_turn_is_not_called_in_it_nor_who_takes_the_number(poller: Poller) -> None:
+    """Two are readable at once; whichever comes first closes both, and opens others of the same numbers."""
+    calls: list[str] = []
+    pairs = [socket.socketpair() for _ in range(2)]
+    successors: list[tuple[socket.socket, socket.socket]] = []
+
+    def replace_all() -> None:
+        calls.append("first")
+        for one, other in pairs:
+            poller.forget(one.fileno())
+            one.close()
+            other.close()
+        successors.extend(socket.socketpair() for _ in pairs)
+        for pair in successors:
+            for each in pair:
+                poller.watch(each.fileno(), lambda: calls.append("successor"))
+
+    for one, other in pairs:
+        other.send(b"x")
+        poller.watch(one.fileno(), replace_all)
+    poller.turn()
+    for pair in successors:
+        for each in pair:
+            each.close()
+    assert calls == ["first"]
+
+
+def test_forgetting_twice_is_no_harm(poller: Poller, pair: tuple[socket.socket, socket.socket]) -> None:
+    poller.watch(pair[0].fileno(), lambda: None)
+    poller.forget(pair[0].fileno())
+    poller.forget(pair[0].fileno())
