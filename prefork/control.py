@@ -1,0 +1,70 @@
+"""Asks a running service to do something, and waits until it has: the other end of the control socket.
+
+Blocks for as long as that takes; what it waits for is bounded by the service's own timeouts.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+
+from msgspec import DecodeError
+
+from prefork.ipc.control import Answer, Request, Stop, decode_answer, encode
+
+FAILED = 1  # exit status
+INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
+READ_SIZE = 64 * 1024  # bytes
+
+
+class CommandError(Exception):
+    """A reason why a command had no effect, or not the one that was asked for; `status` is the exit status."""
+
+    def __init__(self, status: int, problem: str) -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+def ask(request: Request, paths: Sequence[str]) -> Answer:
+    """Ask the service that listens at the first of these paths where one does, and return its answer.
+
+    Raises:
+        CommandError: 69 when there is no service, 77 for one of somebody else, 1 when it ends without an answer, 130 when
+            the user doesn't want to wait any longer.
+    """
+    try:
+        with connect(paths) as sock:
+            sock.sendall(encode(request))
+            line = read(sock, to_end=isinstance(request, Stop))
+        return decode_answer(line)
+    except KeyboardInterrupt:
+        raise CommandError(INTERRUPTED, "interrupted; the service goes on with what it was asked for") from None
+    except (OSError, DecodeError):
+        raise CommandError(FAILED, "the service ended before it had an answer") from None
+
+
+def connect(paths: Sequence[str]) -> socket.socket:
+    """Return a connection to the service that listens at the first of these paths where one does."""
+    for path in paths:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.connect(path)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            sock.close()
+        except OSError as error:
+            sock.close()
+            status = os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_UNAVAILABLE
+            raise CommandError(status, f"{path}: {error.strerror or error}") from None
+        else:
+            return sock
+    raise CommandError(os.EX_UNAVAILABLE, f"no service listens at {' or '.join(paths)}; see --name and --control")
+
+
+def read(sock: socket.socket, *, to_end: bool) -> bytes:
+    """Return the line of the answer; if `to_end`, only when the connection has ended, as it does with the master."""
+    received = b""
+    while to_end or b"\n" not in received:
+        data = sock.recv(READ_SIZE)
+        if not data:
+            break
+        received += data
+    return received

@@ -1,0 +1,48 @@
+"""Describes a service to a person: the text of `prefork status`. Pure."""
+
+from datetime import timedelta
+from typing import Final
+
+from prefork.ipc.control import LastReload, Service, Worker
+
+HEADINGS: Final = (
+    "slot", "pid", "generation", "phase", "age", "connections", "requests", "failures", "deadline",
+)  # fmt: skip
+
+
+def overview(service: Service) -> str:
+    """Return some lines about the service, and one for each worker."""
+    rows = [HEADINGS, *map(_cells, service.workers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join([
+        f"{service.name} {service.version}, pid {service.pid}, {service.state}, up {_age(service.uptime)}",
+        f"generation {service.generation}, {service.wanted} workers wanted, last reload {_last(service.last_reload)}",
+        f"listening at {', '.join(service.listeners) or 'no address'}",
+        "",
+        *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
+    ])  # fmt: skip
+
+
+def _last(reload: LastReload | None) -> str:
+    if reload is None:
+        return "none"
+    reason = f": {reload.reason}" if reload.reason else ""
+    return f"(generation {reload.generation}) {reload.result}{reason}"
+
+
+def _cells(worker: Worker) -> tuple[str, ...]:
+    return (
+        str(worker.slot),
+        "-" if worker.pid is None else str(worker.pid),
+        str(worker.generation),
+        worker.phase,
+        "-" if worker.age is None else _age(worker.age),
+        str(worker.connections),
+        str(worker.requests),
+        str(worker.failures),
+        "-" if worker.deadline is None else f"{worker.deadline:.1f}s",
+    )
+
+
+def _age(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))

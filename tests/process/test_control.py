@@ -1,0 +1,307 @@
+"""The commands: a running service is told what to do, and the exit status says whether it did."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from signal import SIGHUP, SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from tests.process import proc
+from tests.process.clients import GET, HALF_A_HEAD, Load
+from tests.process.hello import Hello
+from tests.process.starting import AS_NOBODY, READ_ALL, Start, environment
+from tests.process.waiting import LIMIT, until
+
+PREFORK = str(Path(sys.executable).with_name("prefork"))
+CONTROL = ("--control", "control.sock")
+REFUSED = 'prefork: error: reload failed, generation {} goes on: hello.toml:2: workers: expected a whole number from 1 to 1024 or "auto", got "many"\n'
+
+
+def begin(hello: Hello, *words: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a command and wait for nothing."""
+    return subprocess.Popen(
+        [*under, PREFORK, *words, *CONTROL],
+        cwd=hello.folder,
+        env=environment(None),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return how a command ended, and all that it printed."""
+    out, err = process.communicate(timeout=LIMIT)
+    assert "Traceback" not in err
+    return process.returncode, out + err
+
+
+def command(hello: Hello, *words: str, under: Sequence[str] = ()) -> tuple[int, str]:
+    return end(begin(hello, *words, under=under))
+
+
+def status(hello: Hello) -> Any:  # Any: a test reads JSON
+    code, printed = command(hello, "status", "--json")
+    assert code == 0, printed
+    return json.loads(printed)
+
+
+def leave_descriptors(pid: int, count: int) -> None:
+    """Allow a process so many descriptors more than it has."""
+    numbers = set(proc.descriptors(pid))
+    limit = next(islice((each for each in range(4096) if each not in numbers), count, None))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def test_a_reload_returns_when_the_new_workers_serve(start: Start) -> None:
+    hello = start('workers = 2\n[hello]\nbody = "old"', *CONTROL)
+    hello.rewrite('workers = 2\n[hello]\nbody = "new"')
+    with Load(hello.connect) as load:
+        load.wait_for_more()
+        assert command(hello, "reload") == (0, "reloaded: generation 2, 2 workers ready\n")
+        assert hello.get().content == b"new"
+        load.wait_for_more()
+    assert load.lost == []
+
+
+def test_a_reload_that_fails_says_why_and_the_old_workers_go_on(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+    hello.rewrite('workers = "many"')
+    code, printed = command(hello, "reload")
+    assert code == 1
+    assert printed == REFUSED.format(1)
+    assert hello.worker_pids() == set(hello.descriptors)
+    assert status(hello)["last_reload"]["result"] == "failed"
+    code, printed = command(hello, "reload", "--json")
+    assert (code, json.loads(printed)["exit_status"]) == (1, 1)
+
+
+def test_a_reload_whose_workers_can_not_be_had_fails(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    leave_descriptors(hello.master_pid, 2)  # for the command and for the configuration; a worker takes more
+    code, printed = command(hello, "reload")
+    assert (code, printed) == (
+        1,
+        "prefork: error: reload failed, generation 1 goes on: can't fork: Too many open files\n",
+    )
+    assert hello.worker_pids() == set(hello.descriptors)
+
+
+def test_without_descriptors_a_command_waits_until_there_are_some(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    leave_descriptors(hello.master_pid, 0)
+    waiting = begin(hello, "status", "--json")
+    hello.wait_for_log('control socket pauses reason="Too many open files"')
+    assert proc.cpu_share([hello.master_pid]) < 0.1
+    leave_descriptors(hello.master_pid, 10)
+    assert json.loads(end(waiting)[1])["pid"] == hello.master_pid
+
+
+def test_reloads_during_another_all_get_the_result_of_the_next(start: Start) -> None:
+    hello = start("workers = 16", *CONTROL)
+    first = begin(hello, "reload")
+    hello.wait_for_log("worker ready slot=0", hello.wait_for_log("reloading generation=2"))
+    hello.rewrite('workers = "many"')
+    others = [begin(hello, "reload") for _ in range(5)]
+    assert end(first) == (0, "reloaded: generation 2, 16 workers ready\n")
+    assert {end(each) for each in others} == {(1, REFUSED.format(2))}
+    assert status(hello)["last_reload"]["result"] == "failed"
+
+
+def test_a_reload_among_many_hups_gets_a_result_and_the_service_comes_to_rest(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+    reloads = []
+    for _ in range(5):
+        reloads.append(begin(hello, "reload"))
+        for _ in range(10):
+            hello.signal(SIGHUP)
+    assert {end(each)[0] for each in reloads} == {0}
+    until(lambda: status(hello)["state"] == "serving", "the end of the last reload")
+    assert len(status(hello)["workers"]) == 2
+
+
+def test_a_reload_during_start_returns_when_the_service_serves(start: Start) -> None:
+    hello = start.launch('workers = 8\n[hello]\nbody = "old"', *CONTROL)
+    until((hello.folder / "control.sock").exists, "the control socket")
+    hello.rewrite('workers = 8\n[hello]\nbody = "new"')
+    assert command(hello, "reload") == (0, "reloaded: generation 2, 8 workers ready\n")
+    hello.wait_until_ready()
+    assert hello.get().content == b"new"
+
+
+def test_while_it_stops_it_refuses_to_reload_and_to_resize_but_tells_its_state(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    client = hello.connect()
+    client.send(HALF_A_HEAD)
+    assert hello.connect().ask().status == 200
+    stop = begin(hello, "stop")
+    hello.wait_for_log("stopping how=graceful")
+    stopping = (1, "prefork: error: the service is stopping\n")
+    assert command(hello, "reload") == command(hello, "workers", "+1") == stopping
+    assert status(hello)["state"] == "stopping"
+    client.ask(GET.removeprefix(HALF_A_HEAD))
+    assert end(stop) == (0, "stopped\n")
+    assert hello.wait_for_exit() == 0
+
+
+def test_a_reload_that_a_stop_overtakes_is_told_so(start: Start) -> None:
+    hello = start("workers = 16", *CONTROL)
+    reload = begin(hello, "reload")
+    hello.wait_for_log("reloading generation=2")
+    hello.stop(SIGTERM)
+    code, printed = end(reload)
+    assert (code, printed) in {
+        (1, "prefork: error: the service is stopping\n"),
+        (0, "reloaded: generation 2, 16 workers ready\n"),  # it was quicker
+    }
+
+
+def test_stop_returns_when_the_master_has_ended_and_its_socket_is_gone(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+    hello.expected_to_run = False
+    assert command(hello, "stop") == (0, "stopped\n")
+    assert proc.process(hello.master_pid) is None
+    assert not (hello.folder / "control.sock").exists()
+    code, printed = command(hello, "status")
+    assert (code, printed) == (69, "prefork: error: no service listens at control.sock; see --name and --control\n")
+
+
+def test_stop_fast_cuts_connections(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    client = hello.connect()
+    client.send(HALF_A_HEAD)
+    assert hello.connect().ask().status == 200
+    hello.expected_to_run = False
+    slow = begin(hello, "stop")
+    hello.wait_for_log("stopping how=graceful")
+    assert command(hello, "stop", "--fast") == end(slow) == (0, "stopped\n")
+
+
+def test_workers_returns_when_so_many_are_ready(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    assert command(hello, "workers", "3") == (0, "3 workers ready\n")
+    assert len(hello.worker_pids()) == 3
+    assert command(hello, "workers", "+1") == (0, "4 workers ready\n")
+    assert command(hello, "workers", "-2") == (0, "2 workers ready\n")
+    hello.wait_for_workers(2)
+    assert command(hello, "workers", "-2") == (
+        64,
+        "prefork: error: there can be from 1 to 1024 workers, not 0\n",
+    )
+    assert [each["phase"] for each in status(hello)["workers"]] == ["ready", "ready"]
+
+
+def test_status_tells_people_and_machines_the_same(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+    told = status(hello)
+    assert (told["name"], told["pid"], told["generation"]) == ("prefork-hello", hello.master_pid, 1)
+    assert told["listeners"] == hello.addresses
+    assert {each["pid"] for each in told["workers"]} == hello.worker_pids()
+    code, printed = command(hello, "status")
+    assert code == 0
+    assert f"prefork-hello {told['version']}, pid {hello.master_pid}, serving, up 0:00:0" in printed
+    for worker in told["workers"]:
+        assert f"{worker['slot']}  {worker['pid']}" in printed
+
+
+def test_dump_writes_the_stacks_of_all_workers_into_the_log(start: Start) -> None:
+    hello = start('workers = 2\nlog = "hello.log"', *CONTROL, log_file="hello.log")
+    assert command(hello, "dump")[0] == 0
+    until(lambda: hello.log.count("most recent call first") == 2, "two stacks")
+    assert hello.get().status_code == 200
+    assert hello.worker_pids() == set(hello.descriptors)
+
+
+def test_usr2_from_outside_only_shows_the_stacks_of_a_worker(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    (worker,) = hello.worker_pids()
+    os.kill(worker, signal.SIGUSR2)
+    hello.wait_for_log("most recent call first")
+    assert hello.get().status_code == 200
+
+
+def test_a_socket_that_a_killed_master_left_behind_is_taken_over(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+    hello.expected_to_run = False
+    hello.signal(SIGKILL)
+    until(lambda: not hello.session_pids(), "the end of all")
+    assert (hello.folder / "control.sock").exists()
+    assert command(hello, "status")[0] == 69
+    other = start("workers = 1", "--control", str(hello.folder / "control.sock"))
+    assert status(hello)["pid"] == other.master_pid
+
+
+def test_a_path_of_a_running_service_is_refused(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    path = str(hello.folder / "control.sock")
+    code, error = start.refused("workers = 1", "--control", path)
+    assert (code, "address in use" in error) == (69, True)
+    assert status(hello)["pid"] == hello.master_pid
+
+
+def test_the_second_service_of_a_name_serves_without_commands_and_says_so(start: Start, tmp_path: Path) -> None:
+    environ = {"RUNTIME_DIRECTORY": str(tmp_path), "PREFORK_CONTROL": "auto"}
+    first = start("workers = 1", environ=environ)
+    second = start("workers = 1", environ=environ)
+    assert "no commands obeyed reason=" in second.log
+    assert "no commands obeyed reason=" not in first.log
+    assert second.get().status_code == 200
+    told = subprocess.run([PREFORK, "status", "--json"], env=environment(environ), capture_output=True, check=True)
+    assert json.loads(told.stdout)["pid"] == first.master_pid
+
+
+def test_a_name_is_in_titles_and_in_the_path(start: Start) -> None:
+    folder = start.folder / "service-1"
+    environ = {"XDG_RUNTIME_DIR": str(folder), "PREFORK_CONTROL": "auto"}
+    hello = start("workers = 1", "--name", "shop", environ=environ, under=AS_NOBODY)
+    assert proc.title(hello.master_pid) == "prefork-shop: master [hello.toml]"
+    found = subprocess.run(
+        [*AS_NOBODY, PREFORK, "status", "--json", "--name", "shop"],
+        env=environment(environ),
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(found.stdout)["name"] == "prefork-shop"
+    assert (folder / "prefork-shop.sock").is_socket()
+
+
+def test_off_is_no_socket(start: Start) -> None:
+    hello = start("workers = 1", "--control", "off")
+    assert not list(hello.folder.glob("*.sock"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
+def test_somebody_else_is_not_permitted(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    stranger = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    code, printed = command(hello, "stop", under=(*stranger, *READ_ALL))
+    assert (code, printed) == (77, "prefork: error: control.sock: Permission denied\n")
+    assert hello.is_running
+
+
+def test_a_client_that_says_nothing_holds_nobody_up(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    silent = [hello.connect("unix:control.sock") for _ in range(10)]
+    assert command(hello, "workers", "2") == (0, "2 workers ready\n")
+    assert silent[0].until_closed() == b""
+
+
+def test_no_worker_holds_the_connection_of_a_client(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    hello.connect("unix:control.sock")  # says nothing, while workers are forked
+    assert command(hello, "workers", "3")[0] == 0
+    before = set(proc.descriptors(hello.master_pid).values())
+    hello.leave()
+    until(lambda: before - set(proc.descriptors(hello.master_pid).values()), "the end of the connection")
+    ended = before - set(proc.descriptors(hello.master_pid).values())
+    for pid in hello.worker_pids():
+        assert not ended & set(proc.descriptors(pid).values())

@@ -1,0 +1,98 @@
+"""The client of the control socket, against a master that is only bytes."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from prefork.control import CommandError, ask
+from prefork.ipc.control import Answer, Reload, Stop, encode
+
+
+@contextmanager
+def answering(path: Path, *pieces: bytes) -> Iterator[list[bytes]]:
+    """Take one request at the path, and answer it by these pieces."""
+    received: list[bytes] = []
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            received.append(sock.recv(4096))
+            for piece in pieces:
+                sock.sendall(piece)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield received
+    thread.join()
+    listener.close()
+
+
+@pytest.mark.parametrize("request_", [Reload(), Stop(fast=True)])
+def test_a_request_gets_its_answer(tmp_path: Path, request_: Reload | Stop) -> None:
+    line = encode(Answer("done", 3))
+    with answering(tmp_path / "x", line[:4], line[4:]) as received:
+        assert ask(request_, [str(tmp_path / "x")]) == Answer("done", 3)
+    assert received == [encode(request_)]
+
+
+def test_the_first_path_with_a_service_is_taken(tmp_path: Path) -> None:
+    dead, none, live = (str(tmp_path / name) for name in ("dead", "none", "live"))
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(dead)
+    with answering(Path(live), encode(Answer("done"))):
+        assert ask(Reload(), [dead, none, live]) == Answer("done")
+
+
+def test_without_a_service_all_paths_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"no service listens at /none or .*/x; see") as failure:
+        ask(Reload(), ["/none", str(tmp_path / "x")])
+    assert failure.value.status == os.EX_UNAVAILABLE
+
+
+@pytest.mark.parametrize("piece", [b"", b'{"mess', b"no JSON\n"])
+def test_a_service_that_ends_before_it_has_answered_is_a_failure(tmp_path: Path, piece: bytes) -> None:
+    with (
+        answering(tmp_path / "x", piece),
+        pytest.raises(CommandError, match="the service ended before it had an answer") as failure,
+    ):
+        ask(Reload(), [str(tmp_path / "x")])
+    assert failure.value.status == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
+def test_somebody_elses_service_is_not_permitted(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        tmp_path.chmod(0o700)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(CommandError, match=r"Permission denied") as failure:
+                ask(Reload(), [str(path)])
+        finally:
+            os.seteuid(0)
+    assert failure.value.status == os.EX_NOPERM
+
+
+def test_a_path_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="too long"):
+        ask(Reload(), [str(tmp_path / ("x" * 200))])
+
+
+def test_an_interrupted_wait_says_that_the_service_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("prefork.control.connect", interrupted)
+    with pytest.raises(CommandError, match="interrupted") as failure:
+        ask(Reload(), [str(tmp_path)])
+    assert failure.value.status == 130

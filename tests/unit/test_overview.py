@@ -1,0 +1,40 @@
+"""What `prefork status` prints."""
+
+from msgspec.structs import replace
+
+from prefork.ipc.control import LastReload, Service, Worker
+from prefork.overview import overview
+
+SERVICE = Service(
+    name="prefork-hello",
+    version="1.2",
+    pid=812,
+    uptime=93784.9,
+    generation=2,
+    wanted=2,
+    state="serving",
+    last_reload=LastReload(3, "failed", "x.toml:2: workers: expected a number"),
+    listeners=("127.0.0.1:80", "unix:/run/x"),
+    workers=(
+        Worker(0, 1234, 2, "ready", age=61.5, connections=7, requests=1024, failures=0, deadline=None),
+        Worker(1, None, 2, "backoff", age=None, connections=0, requests=0, failures=12, deadline=3.21),
+    ),
+)
+
+
+def test_the_overview_is_a_table_below_three_lines() -> None:
+    assert overview(SERVICE).split("\n") == [
+        "prefork-hello 1.2, pid 812, serving, up 1 day, 2:03:04",
+        "generation 2, 2 workers wanted, last reload (generation 3) failed: x.toml:2: workers: expected a number",
+        "listening at 127.0.0.1:80, unix:/run/x",
+        "",
+        "slot   pid  generation    phase      age  connections  requests  failures  deadline",
+        "   0  1234           2    ready  0:01:01            7      1024         0         -",
+        "   1     -           2  backoff        -            0         0        12      3.2s",
+    ]
+
+
+def test_a_service_that_was_never_reloaded_and_listens_nowhere_says_so() -> None:
+    lines = overview(replace(SERVICE, last_reload=None, listeners=())).split("\n")
+    assert lines[1].endswith("last reload none")
+    assert lines[2] == "listening at no address"
