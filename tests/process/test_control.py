@@ -5,54 +5,22 @@ import os
 import resource
 import signal
 import subprocess
-import sys
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
-from typing import Any
 
 import pytest
 
 from tests.process import proc
 from tests.process.clients import GET, HALF_A_HEAD, Load
-from tests.process.hello import Hello
+from tests.process.commands import CONTROL, PREFORK, begin, command, end, status
 from tests.process.starting import AS_NOBODY, READ_ALL, Start, environment
-from tests.process.waiting import LIMIT, until
+from tests.process.waiting import until
 
-PREFORK = str(Path(sys.executable).with_name("prefork"))
-CONTROL = ("--control", "control.sock")
-REFUSED = 'prefork: error: reload failed, generation {} goes on: hello.toml:2: workers: expected a whole number from 1 to 1024 or "auto", got "many"\n'
-
-
-def begin(hello: Hello, *words: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """Start a command and wait for nothing."""
-    return subprocess.Popen(
-        [*under, PREFORK, *words, *CONTROL],
-        cwd=hello.folder,
-        env=environment(None),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Return how a command ended, and all that it printed."""
-    out, err = process.communicate(timeout=LIMIT)
-    assert "Traceback" not in err
-    return process.returncode, out + err
-
-
-def command(hello: Hello, *words: str, under: Sequence[str] = ()) -> tuple[int, str]:
-    return end(begin(hello, *words, under=under))
-
-
-def status(hello: Hello) -> Any:  # Any: a test reads JSON
-    code, printed = command(hello, "status", "--json")
-    assert code == 0, printed
-    return json.loads(printed)
+REFUSED = (
+    "prefork: error: reload failed, generation {} goes on: "
+    'hello.toml:2: workers: expected a whole number from 1 to 1024 or "auto", got "many"\n'
+)
 
 
 def leave_descriptors(pid: int, count: int) -> None:
