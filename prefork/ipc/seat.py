@@ -9,7 +9,7 @@ from prefork.ipc.scoreboard import Row, Scoreboard
 
 
 class Seat(Struct, frozen=True):
-    """The place that a worker takes, and the sockets that it owns from now on."""
+    """The place that a worker takes, and the descriptors that it owns from now on; it writes stacks to `stacks`."""
 
     slot: int
     generation: int
@@ -17,3 +17,4 @@ class Seat(Struct, frozen=True):
     channel: Channel
     row: Row
     scoreboard: Scoreboard
+    stacks: int

@@ -12,47 +12,57 @@ from time import monotonic_ns
 from prefork.ipc.channel import Adopt, Channel, Listen, Message, Retire
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import STARTED, Row, Scoreboard
+from prefork.logs import Log
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
 from prefork.master.processes import Process, fork, strangers
+from prefork.master.stacks import Stacks, stacks_pipe
 
 
 class Crew:
     """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended."""
 
-    def __init__(self, poller: Poller, scoreboard: Scoreboard) -> None:
+    def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
         self.processes: dict[int, Process] = {}
         self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
         self.on_exit: Callable[[int, str], None] = lambda _key, _reason: None
         self._poller = poller
+        self._log = log
         self._oom_kills = OomKills()
 
     def fork(
         self,
         key: int,
         listeners: Iterable[socket.socket],
-        work: Callable[[Channel, Row], None],
+        work: Callable[[Channel, Row, int], None],
         in_child: Callable[[], None],
     ) -> int:
         """Fork a worker and return its pid; `in_child` is called there first, when what is the crew's is closed.
 
+        `work` is given the descriptor for its stacks last.
+
         Raises:
             OSError: the system refused.
         """
+        reader, writer = stacks_pipe()
         row = self.scoreboard.take()
         row[STARTED] = monotonic_ns()
 
         def leave_behind() -> None:
+            os.close(reader)
             self._leave_behind()
             in_child()
 
         try:
-            pid, pidfd, channel = fork(lambda channel: work(channel, row), leave_behind)
+            pid, pidfd, channel = fork(lambda channel: work(channel, row, writer), leave_behind)
         except OSError:
+            os.close(reader)
             self.scoreboard.give_back(row)
             raise
-        self.attend(key, Process(pid, pidfd, channel, row, set(listeners)))
+        finally:
+            os.close(writer)
+        self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
         return pid
 
     def attend(self, key: int, process: Process) -> None:
@@ -60,6 +70,7 @@ class Crew:
         self.processes[key] = process
         self._poller.watch(process.pidfd, lambda: self._reap(key))
         self._poller.watch(process.channel.fileno(), lambda: self._receive(key))
+        self._poller.watch(process.stacks.fd, lambda: self._read_stacks(process))
 
     def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message; a worker that is gone, or stuck, is seen to when its exit or its deadline tells."""
@@ -103,10 +114,18 @@ class Crew:
         else:
             self.on_message(key, received[0])
 
+    def _read_stacks(self, process: Process) -> None:
+        lines = process.stacks.read()
+        if lines is None:
+            self._poller.forget(process.stacks.fd)
+        for line in lines or ():
+            self._log.error("stack", pid=process.pid, line=line)
+
     def _reap(self, key: int) -> None:
         process = self.processes.pop(key)
+        self._read_stacks(process)
         self.scoreboard.give_back(process.row)
-        for fd in (process.pidfd, process.channel.fileno()):
+        for fd in (process.pidfd, process.channel.fileno(), process.stacks.fd):
             self._poller.forget(fd)
         reason, killed = process.reap()
         self.on_exit(key, f"{reason}, out of memory" if killed and self._oom_kills.new() else reason)

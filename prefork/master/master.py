@@ -62,7 +62,7 @@ class Master:
         self._log = log
         self._reports = reports
         self._reload_again = False
-        self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None))
+        self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None), log)
         self._crew.on_message = self._on_message
         self._crew.on_exit = self._on_exit
         self._heartbeats = Heartbeats()
@@ -248,8 +248,9 @@ class Master:
         generation = self._generations[action.generation]
         listeners = self._listeners_of(action.slot)
 
-        def work(channel: Channel, row: Row) -> None:
-            generation.work(Seat(action.slot, action.generation, listeners, channel, row, self._crew.scoreboard))
+        def work(channel: Channel, row: Row, stacks: int) -> None:
+            scoreboard = self._crew.scoreboard
+            generation.work(Seat(action.slot, action.generation, listeners, channel, row, scoreboard, stacks))
 
         try:
             pid = self._crew.fork(action.key, listeners, work, lambda: self._leave_behind(listeners))

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from prefork.ipc.channel import Channel, channel_pair
 from prefork.ipc.scoreboard import Row
+from prefork.master.stacks import Stacks
 
 # What a signal may do between the fork and the moment when the worker takes care of it.
 IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
@@ -33,16 +34,20 @@ IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
 
 
 class Process(Struct, frozen=True):
-    """A forked worker; the descriptors are the master's. `listeners` are those that it was given, in all."""
+    """A forked worker; the descriptors are the master's. `listeners` are those that it was given, in all.
+
+    By `stacks` come those of its threads, after `dump`.
+    """
 
     pid: int
     pidfd: int
     channel: Channel
     row: Row
     listeners: set[socket.socket]
+    stacks: Stacks
 
     def dump(self) -> None:
-        """Have it write the stacks of its threads to descriptor 2."""
+        """Have it write the stacks of its threads; one that is only starting ignores it."""
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGUSR2)
 
@@ -54,15 +59,15 @@ class Process(Struct, frozen=True):
     def reap(self) -> tuple[str, bool]:
         """Return how it ended, in words, and whether by SIGKILL, and let it go; call it when the pidfd is readable."""
         result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        os.close(self.pidfd)
-        self.channel.close()
+        self.forget()
         assert result is not None
         return ending(result.si_code, result.si_status), result.si_status == signal.SIGKILL
 
     def forget(self) -> None:
-        """Close, in a sibling, the copies that it inherited: this one's master must be the only other end."""
+        """Close the descriptors; in a sibling they are copies: this one's master must be the only other end."""
         os.close(self.pidfd)
         self.channel.close()
+        self.stacks.close()
 
 
 def ending(code: int, status: int) -> str:

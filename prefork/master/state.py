@@ -27,6 +27,7 @@ from prefork.master.fleet import Fleet
 from prefork.master.generation import Generation, Kept
 from prefork.master.listeners import Accept, Listener, Listeners
 from prefork.master.processes import Process
+from prefork.master.stacks import Stacks
 from prefork.version import VERSION
 
 # Of all that two versions share: the state, the messages of ipc, the parcels of connections, the rows of the scoreboard.
@@ -50,12 +51,13 @@ class HeldListener(Struct, frozen=True):
 
 
 class HeldWorker(Struct, frozen=True):
-    """A Process, with the numbers of its channel, its row and its listeners."""
+    """A Process, with the numbers of its channel, its row, its listeners and the pipe of its stacks."""
 
     pid: int
     channel: int
     row: int
     listeners: tuple[int, ...]
+    stacks: int
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -81,7 +83,7 @@ class State(Struct, frozen=True, kw_only=True):
         """Yield all that are passed on, beyond the standard streams, which always are."""
         yield self.scoreboard
         yield from (fd for listener in self.listeners for fd in listener.sockets)
-        yield from (worker.channel for worker in self.workers.values())
+        yield from (fd for worker in self.workers.values() for fd in (worker.channel, worker.stacks))
         yield from self.kept.descriptors.values()
         if self.kept.control is not None:
             yield from self.kept.control.descriptors()
@@ -117,7 +119,10 @@ def processes_of(state: State, listeners: Listeners, scoreboard: Scoreboard) -> 
     for key, each in state.workers.items():
         channel = Channel(_socket(each.channel))
         given = {sockets[fd] for fd in each.listeners if fd in sockets}
-        yield key, Process(each.pid, os.pidfd_open(each.pid), channel, scoreboard.take(each.row), given)
+        yield (
+            key,
+            Process(each.pid, os.pidfd_open(each.pid), channel, scoreboard.take(each.row), given, Stacks(each.stacks)),
+        )
 
 
 def dump(state: State) -> bytes:
@@ -199,7 +204,11 @@ def _held_worker(process: Process) -> HeldWorker:
     """Leave out what the worker still listens on and the master has closed."""
     listeners = (each.fileno() for each in process.listeners)
     return HeldWorker(
-        process.pid, process.channel.fileno(), process.row.number, tuple(sorted(fd for fd in listeners if fd >= 0))
+        pid=process.pid,
+        channel=process.channel.fileno(),
+        row=process.row.number,
+        listeners=tuple(sorted(fd for fd in listeners if fd >= 0)),
+        stacks=process.stacks.fd,
     )
 
 

@@ -34,7 +34,7 @@ from prefork.worker.wearing import Wear, Wearing
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 OBEYED: Final = signal.SIGTERM
-DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads to descriptor 2, even while C code holds the GIL
+DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while C code holds the GIL
 IGNORED: Final = (
     signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
@@ -92,7 +92,7 @@ class Worker:
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
-        self._signals = self._catch_signals()
+        self._signals = self._catch_signals(seat.stacks)
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
         self._listen(seat.listeners)
 
@@ -108,12 +108,12 @@ class Worker:
         with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
             self._channel.send(message)
 
-    def _catch_signals(self) -> socket.socket:
+    def _catch_signals(self, stacks: int) -> socket.socket:
         """Let signals wake the loop: a handler alone would run only when the poll is over (PEP 475)."""
         reader, writer = socket.socketpair()
         reader.settimeout(0)
         writer.settimeout(0)
-        faulthandler.register(DUMPING, all_threads=True)
+        faulthandler.register(DUMPING, file=stacks, all_threads=True)
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(OBEYED, lambda _number, _frame: None)

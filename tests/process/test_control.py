@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import resource
-import signal
 import subprocess
 from itertools import islice
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_stop_returns_when_the_master_has_ended_and_its_socket_is_gone(start: St
     hello = start("workers = 2", *CONTROL)
     hello.expected_to_run = False
     assert command(hello, "stop") == (0, "stopped\n")
-    assert proc.process(hello.master_pid) is None
+    until(lambda: not hello.is_running, "the end of the master, whose descriptors are closed")
     assert not (hello.folder / "control.sock").exists()
     code, printed = command(hello, "status")
     assert (code, printed) == (69, "prefork: error: no service listens at control.sock; see --name and --control\n")
@@ -181,20 +181,20 @@ def test_status_tells_people_and_machines_the_same(start: Start) -> None:
         assert f"{worker['slot']}  {worker['pid']}" in printed
 
 
-def test_dump_writes_the_stacks_of_all_workers_into_the_log(start: Start) -> None:
-    hello = start('workers = 2\nlog = "hello.log"', *CONTROL, log_file="hello.log")
-    assert command(hello, "dump")[0] == 0
-    until(lambda: hello.log.count("most recent call first") == 2, "two stacks")
+def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) -> None:
+    hello = start("workers = 8", *CONTROL)
+    assert command(hello, "dump") == (0, "told workers to write their stacks into the log: 8\n")
+    until(lambda: hello.log.count("<module>") == 8, "all stacks")
+    lines = re.findall(r" stack pid=(\d+) line=(.*)", hello.log)
+    stacks = {pid: [line for other, line in lines if other == pid] for pid, _ in lines}
+    assert {int(pid) for pid in stacks} == hello.worker_pids()
+    (length,) = {len(each) for each in stacks.values()}
+    assert length > 3
+    for first, *rest in stacks.values():
+        assert "most recent call first" in first
+        assert all(re.fullmatch(r'"  File .* line \d+ in \S+"', each) for each in rest)
     assert hello.get().status_code == 200
     assert hello.worker_pids() == set(hello.descriptors)
-
-
-def test_usr2_from_outside_only_shows_the_stacks_of_a_worker(start: Start) -> None:
-    hello = start("workers = 1", *CONTROL)
-    (worker,) = hello.worker_pids()
-    os.kill(worker, signal.SIGUSR2)
-    hello.wait_for_log("most recent call first")
-    assert hello.get().status_code == 200
 
 
 def test_a_socket_that_a_killed_master_left_behind_is_taken_over(start: Start) -> None:

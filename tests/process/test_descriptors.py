@@ -11,12 +11,20 @@ from tests.process.hello import Hello
 from tests.process.starting import Start
 from tests.process.waiting import until
 
-# The sockets: its channel, both ends of the wakeup. The memory of the scoreboard is held by its mapping.
-OWN = ["anon_inode:[eventpoll]", "/dev/null", "/memfd:prefork-scoreboard (deleted)", "socket:", "socket:", "socket:"]
+# The sockets: its channel, both ends of the wakeup. The pipe is for stacks. The scoreboard is held by its mapping.
+OWN = [
+    "anon_inode:[eventpoll]",
+    "/dev/null",
+    "/memfd:prefork-scoreboard (deleted)",
+    "pipe:",
+    "socket:",
+    "socket:",
+    "socket:",
+]
 
 
 def kinds(targets: list[str]) -> list[str]:
-    return sorted(each.partition("[")[0] if each.startswith("socket:") else each for each in targets)
+    return sorted(each.partition("[")[0] if each.startswith(("socket:", "pipe:")) else each for each in targets)
 
 
 @pytest.mark.parametrize(("accept", "listening"), [("reuseport", 1), ("shared", 1)])

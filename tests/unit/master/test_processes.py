@@ -12,6 +12,7 @@ import pytest
 from prefork.ipc.channel import Channel, Ready, Retire
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.master.processes import IN_CHILD, Process, ending, fork
+from prefork.master.stacks import Stacks
 
 ROW = Scoreboard().take()
 
@@ -25,7 +26,7 @@ def readable(fd: int) -> bool:
 
 
 def forked(work: Callable[[Channel], None], leave_behind: Callable[[], None] = nothing) -> Process:
-    return Process(*fork(work, leave_behind), ROW, set())
+    return Process(*fork(work, leave_behind), ROW, set(), Stacks(os.open(os.devnull, os.O_RDONLY)))
 
 
 def ended(work: Callable[[Channel], None], leave_behind: Callable[[], None] = nothing) -> str:

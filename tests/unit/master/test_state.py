@@ -16,7 +16,7 @@ from prefork.config.schema import Hello as HelloConfig
 from prefork.ipc.channel import Ready, channel_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
-from prefork.logs import LogFiles
+from prefork.logs import Log, LogFiles
 from prefork.master.crew import Crew
 from prefork.master.errors import StartError
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Wanted
@@ -25,6 +25,7 @@ from prefork.master.identity import Identity
 from prefork.master.listeners import open_listeners
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
+from prefork.master.stacks import Stacks, stacks_pipe
 from prefork.master.state import (
     FORMAT,
     VARIABLE,
@@ -183,8 +184,9 @@ def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path:
     pidfd = os.pidfd_open(os.getpid())
     dropped.close()
     poller = Poller()
-    crew = Crew(poller, scoreboard)
-    crew.processes[8] = Process(os.getpid(), pidfd, ours, row, given)
+    reader, writer = stacks_pipe()
+    crew = Crew(poller, scoreboard, Log("master", "info"))
+    crew.processes[8] = Process(os.getpid(), pidfd, ours, row, given, Stacks(reader))
 
     written = dump(state_of(Fleet(Wanted(2)), 3, generation, crew, Kept()))
     held = {each.fileno() for each in listeners.sockets}
@@ -201,6 +203,8 @@ def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path:
     ((key, found),) = processes_of(state, again, Scoreboard(scoreboard.fd))
     assert (key, found.pid, found.row.number, found.row[2]) == (8, os.getpid(), row.number, 4711)
     assert found.listeners == {again.sockets[0]}
+    os.write(writer, b"a stack\n")
+    assert found.stacks.read() == ["a stack"]
     found.channel.send(Ready())
     assert theirs.receive() == (Ready(), [])
 
@@ -209,7 +213,7 @@ def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path:
     found.forget()
     theirs.close()
     files.close()
-    for fd in (pidfd, scoreboard.fd):
+    for fd in (pidfd, scoreboard.fd, writer):
         os.close(fd)
 
 

@@ -66,7 +66,7 @@ class Office:
         self._seen: set[Connection] = set()
         terms = Terms(lambda _request: HELLO, Limits(), TIMEOUTS, graceful_timeout)
         scoreboard = Scoreboard()
-        seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard)
+        seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
         self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles("-", "off"))
 
     def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
