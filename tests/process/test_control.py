@@ -5,9 +5,11 @@ import os
 import re
 import resource
 import subprocess
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
+from typing import Any
 
 import pytest
 
@@ -179,6 +181,31 @@ def test_status_tells_people_and_machines_the_same(start: Start) -> None:
     assert f"prefork-hello {told['version']}, pid {hello.master_pid}, serving, up 0:00:0" in printed
     for worker in told["workers"]:
         assert f"{worker['slot']}  {worker['pid']}" in printed
+
+
+def test_status_tells_what_each_worker_has_done_and_for_how_long(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    client = hello.connect()
+    assert [client.ask().status for _ in range(3)] == [200] * 3
+    (worker,) = until(lambda: [each for each in status(hello)["workers"] if each["requests"]], "the requests")
+    assert (worker["requests"], worker["connections"]) == (3, 1)
+    assert 0 < worker["age"] < status(hello)["uptime"]
+
+
+def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+
+    def failing() -> list[Any]:  # Any: a test reads JSON
+        for pid in hello.worker_pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+        return [each for each in status(hello)["workers"] if each["phase"] == "backoff" and each["failures"] > 2]
+
+    worker = until(failing, "a worker in backoff")[0]
+    assert (worker["pid"], worker["age"]) == (None, None)
+    assert worker["deadline"] < 30
+    until(lambda: all(each["phase"] == "ready" for each in status(hello)["workers"]), "the workers")
+    hello.descriptors = {pid: hello.descriptor_count(pid) for pid in hello.worker_pids()}
 
 
 def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) -> None:
