@@ -27,7 +27,9 @@ def test_a_worker_that_hangs_is_killed_and_says_where_and_on_which_request(start
     assert found is not None
     pid, request, stacks = found.groups()
     assert request == f"GET {target}"
-    assert re.search(r"most recent call first.*\n(.*\n)*? *File \".*blocking\.py\", line \d+ in respond\n", stacks)
+    assert re.search(
+        r'most recent call first.*\n(.* stack pid=.*\n)*?.*blocking\.py\\", line \d+ in respond"\n', stacks
+    )
     hello.wait_for_workers(2, without=[int(pid)])
     assert client.until_closed() == b""
     assert all(hello.get().status_code == 200 for _ in range(20))

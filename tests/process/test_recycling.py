@@ -48,3 +48,4 @@ def test_a_worker_is_replaced_that_has_grown_too_large(start: Start) -> None:
     before = hello.worker_pids()
     hello.wait_for_log(" bytes of its own")
     hello.wait_for_workers(1, without=before)
+    hello.reload("workers = 1")  # so that it comes to rest
