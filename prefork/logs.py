@@ -8,13 +8,16 @@ never stops the service: what can't be written is counted, and the next line tha
     2026-11-23T19:43:07.480+00:00 error master[812] reload failed kept=1 reason="hello.toml:12: workers: …"
 
 The files behind it are opened by the master while it may, and on USR1 opened again at the same numbers; the master sends
-the fresh descriptors to its workers, who need no right to open them.
+the fresh descriptors to its workers, who need no right to open them. None of them blocks: a reader of a pipe that doesn't
+read loses lines, and the service doesn't wait for it.
 """
 
 import os
 import re
+import stat
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final, Literal, Self
 
@@ -24,7 +27,8 @@ PRIORITY: Final[Mapping[Level, int]] = {"error": 3, "warning": 4, "info": 6, "de
 STDOUT, STDERR = 1, 2
 LINE_BYTES = 4096  # PIPE_BUF: up to here a write to a pipe is not mixed with others (pipe(7))
 ACCESS_BYTES = 256 * 1024  # what may wait for a full disk or a slow reader
-FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+# Without O_NONBLOCK, to open a pipe that nobody reads would take until somebody does (fifo(7)).
+FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
 class Log:
@@ -39,6 +43,7 @@ class Log:
         self.level: Level = level
         self._to_journal = _is_journal(STDERR, os.environ.get("JOURNAL_STREAM", ""))
         self._lost = 0
+        self._torn = b""  # what ends a line that a full disk cut
 
     def error(self, event: str, /, **fields: object) -> None:
         """Write that someone must act."""
@@ -59,10 +64,19 @@ class Log:
     def _write(self, level: Level, event: str, fields: Mapping[str, object]) -> None:
         if PRIORITY[level] > PRIORITY[self.level]:
             return
-        if self._lost and _is_written(self._line("warning", "log lines lost", {"count": self._lost})):
+        if self._lost and self._is_written(self._line("warning", "log lines lost", {"count": self._lost})):
             self._lost = 0
-        if not _is_written(self._line(level, event, fields)):
+        if not self._is_written(self._line(level, event, fields)):
             self._lost += 1
+
+    def _is_written(self, line: bytes) -> bool:
+        whole = self._torn + line
+        try:
+            written = os.write(STDERR, whole)
+        except OSError:
+            return False
+        self._torn = b"" if written == len(whole) else b"\n"
+        return not self._torn
 
     def _line(self, level: Level, event: str, fields: Mapping[str, object]) -> bytes:
         start = f"<{PRIORITY[level]}>" if self._to_journal else f"{_timestamp(time.time_ns())} {level} "
@@ -82,6 +96,8 @@ class LogFiles:
 
     def __init__(self, log: str, access_log: str) -> None:
         self.paths: dict[int, str] = {}
+        for fd in (STDOUT, STDERR):
+            _unblock(fd)
         self.access_fd = {"off": None, "-": STDOUT}.get(access_log, -1)
         if self.access_fd == -1:
             self.access_fd = _open(access_log)
@@ -138,6 +154,7 @@ class AccessLog:
         self.fd = fd
         self.lost = 0
         self._waiting = bytearray()
+        self._at_once = LINE_BYTES if _is_pipe(fd) else ACCESS_BYTES
 
     def add(self, line: bytes) -> None:
         """Collect one whole line."""
@@ -149,13 +166,19 @@ class AccessLog:
             self._waiting += line
 
     def flush(self) -> None:
-        """Write what was collected, with one write(2); the rest of a short or failed one waits for the next."""
-        if self._waiting:
+        """Write what was collected, with one write(2), to a pipe with several; what finds no room waits for the next."""
+        while self._waiting:
+            whole_lines = self._waiting.rfind(b"\n", 0, self._at_once) + 1
             try:
-                written = os.write(self.fd, self._waiting)
+                written = os.write(self.fd, self._waiting[: whole_lines or self._at_once])
             except OSError:
                 return
             del self._waiting[:written]
+
+    def give_up(self) -> None:
+        """Count what still waits among what is lost: nobody will write it."""
+        self.lost += self._waiting.count(b"\n")
+        self._waiting.clear()
 
 
 def combined(  # noqa: PLR0917 - in the order in which they stand in the line
@@ -223,13 +246,6 @@ def _cut(line: bytes) -> bytes:
     return line[: LINE_BYTES - len("…\n".encode())].decode(errors="ignore").encode() + "…".encode()
 
 
-def _is_written(line: bytes) -> bool:
-    try:
-        return os.write(STDERR, line) == len(line)
-    except OSError:
-        return False
-
-
 def _is_journal(fd: int, journal_stream: str) -> bool:
     try:
         status = os.fstat(fd)
@@ -240,6 +256,27 @@ def _is_journal(fd: int, journal_stream: str) -> bool:
 
 def _open(path: str) -> int:
     return os.open(path, FILE_FLAGS, 0o640)
+
+
+def _is_pipe(fd: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+
+def _unblock(fd: int) -> None:
+    """Keep a write to a pipe, a terminal or a socket from waiting for a reader.
+
+    O_NONBLOCK belongs to all who share a file, so a pipe or a terminal, which may be our parent's too, is opened anew.
+    A socket can't be; the journal gives each service one of its own.
+    """
+    with suppress(OSError):  # closed, or a pipe of another user: it stays as it is
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):
+            os.set_blocking(fd, False)
+        elif stat.S_ISFIFO(mode) or os.isatty(fd):
+            _replace(fd, os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
 
 
 def _replace(fd: int, fresh: int) -> None:

@@ -103,6 +103,11 @@ class Worker:
         self._say(Ready())
         self._loop.call_at(self._loop.now, self._on_tick)
         self._loop.run()
+        if self._departures is not None:
+            self._departures.close()
+        if self._access_log is not None:
+            self._access_log.give_up()
+            self._tell_lost(self._access_log)
 
     def _say(self, message: Message) -> None:
         with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
@@ -151,10 +156,14 @@ class Worker:
         for acceptor in self._acceptors:
             acceptor.look()
         self._tell(now)
-        if self._access_log is not None and self._access_log.lost:
-            self._log.warning("access log lines lost", count=self._access_log.lost)
-            self._access_log.lost = 0
+        if self._access_log is not None:
+            self._tell_lost(self._access_log)
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
+
+    def _tell_lost(self, access_log: AccessLog) -> None:
+        if access_log.lost:
+            self._log.warning("access log lines lost", count=access_log.lost)
+            access_log.lost = 0
 
     def _tell(self, now: float) -> None:
         """Tell the master how it goes, and when it has been long enough."""
