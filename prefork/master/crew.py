@@ -11,7 +11,7 @@ from time import monotonic_ns
 
 from prefork.ipc.channel import Adopt, Channel, Listen, Message, Retire
 from prefork.ipc.handover import handover_pair
-from prefork.ipc.scoreboard import STARTED, Row, Scoreboard
+from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.logs import Log
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
@@ -124,11 +124,15 @@ class Crew:
     def _reap(self, key: int) -> None:
         process = self.processes.pop(key)
         self._read_stacks(process)
+        held = process.row[CONNECTIONS]
         self.scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno(), process.stacks.fd):
             self._poller.forget(fd)
         reason, killed = process.reap()
-        self.on_exit(key, f"{reason}, out of memory" if killed and self._oom_kills.new() else reason)
+        if killed:
+            reason += ", out of memory" if self._oom_kills.new() else ""
+            reason += f", with {held} connections" if held else ""
+        self.on_exit(key, reason)
 
     def _leave_behind(self) -> None:
         self._poller.close()
