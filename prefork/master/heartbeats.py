@@ -28,11 +28,11 @@ class Heartbeats:
         if now - self._checked_at > hang_timeout / 2:  # we were not running ourselves
             self._excuse(processes, now)
         self._checked_at = now
-        late = [key for key, process in processes.items() if self._age(key, process, now) > hang_timeout]
-        stopped = [key for key in late if is_stopped(processes[key].pid)]
-        self._excuse(stopped, now)
+        # At each check, not only when it is late: it may go on a moment before the next.
+        quiet = [key for key, process in processes.items() if self._age(key, process, now) > hang_timeout / 2]
+        self._excuse((key for key in quiet if is_stopped(processes[key].pid)), now)
         self._excused = {key: until for key, until in self._excused.items() if key in processes}
-        return [key for key in late if key not in stopped]
+        return [key for key in quiet if self._age(key, processes[key], now) > hang_timeout]
 
     def _excuse(self, keys: Iterable[int], now: float) -> None:
         self._excused.update(dict.fromkeys(keys, now))

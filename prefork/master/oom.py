@@ -22,7 +22,7 @@ class OomKills:
 
     def new(self) -> bool:
         """Tell whether the kernel has killed for memory since this was asked last."""
-        before, self._counted = self._counted, self._count()
+        before, self._counted = self._counted, max(self._counted, self._count())  # less where it can't be read (EMFILE)
         return self._counted > before
 
     def _count(self) -> int:
