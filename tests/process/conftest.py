@@ -1,10 +1,11 @@
-"""The one fixture of the process tests."""
+"""The fixtures of the process tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.process.installing import Installation
 from tests.process.starting import Start
 
 
@@ -15,3 +16,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield services
     problems = services.end()
     assert not problems, problems
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installation:
+    """Return a copy of the package, for services that are started with its `environ`."""
+    return Installation(tmp_path)

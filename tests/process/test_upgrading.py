@@ -1,54 +1,22 @@
-"""USR2: another version of the program takes the service over in the same process, or it doesn't, and nothing changes.
-
-Each service runs from a copy of the package in a folder of its own, whose files the tests replace as an installation does.
-"""
+"""USR2: another version of the program takes the service over in the same process, or it doesn't, and nothing changes."""
 
 import re
-import shutil
 import socket
 from pathlib import Path
 from signal import SIGHUP, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
-import prefork
 from prefork.version import VERSION
 from tests.process import proc
 from tests.process.clients import HALF_A_HEAD, Load
 from tests.process.hello import ANY_PORT, Hello
+from tests.process.installing import NEXT, Installation
 from tests.process.starting import Start
 from tests.process.test_daemon import is_locked
 from tests.process.waiting import until
 
 SLOW = "import time\ntime.sleep(0.7)\n"
-NEXT = "99.0"
-
-
-class Installation:
-    """A copy of the package, which a command uses that has `environ`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._package = folder / "lib" / "prefork"
-        self.environ = {"PYTHONPATH": str(self._package.parent)}
-        self.replace(VERSION)
-
-    def replace(self, version: str = NEXT, **more: str) -> None:
-        """Install another version; `more` is code that is put at the end of modules, such as `worker_worker`."""
-        fresh = self._package.with_name("fresh")
-        shutil.copytree(Path(prefork.__file__).parent, fresh, ignore=shutil.ignore_patterns("__pycache__"))
-        (fresh / "version.py").write_text(f'VERSION = "{version}"\n')
-        for name, code in more.items():
-            with (fresh / f"{name.replace('_', '/')}.py").open("a") as module:
-                module.write(code)
-        if self._package.exists():
-            self._package.rename(self._package.with_name("old"))
-        fresh.rename(self._package)
-        shutil.rmtree(self._package.with_name("old"), ignore_errors=True)
-
-
-@pytest.fixture
-def installed(tmp_path: Path) -> Installation:
-    return Installation(tmp_path)
 
 
 def upgrade(hello: Hello) -> str:

@@ -1,0 +1,41 @@
+"""A copy of the package in a folder of its own, whose files the tests replace as an installation does."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import prefork
+from prefork.version import VERSION
+
+NEXT: Final = "99.0"
+
+# Put at the end of the module `run`, this makes each worker take so long to get ready.
+SLOW_BOOT: Final = """
+import time
+quick_terms = terms
+def terms(*args):
+    time.sleep(0.7)
+    return quick_terms(*args)
+"""
+
+
+class Installation:
+    """A copy of the package, which a command uses that has `environ`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._package = folder / "lib" / "prefork"
+        self.environ = {"PYTHONPATH": str(self._package.parent)}
+        self.replace(VERSION)
+
+    def replace(self, version: str = NEXT, **more: str) -> None:
+        """Install another version; `more` is code that is put at the end of modules, such as `worker_worker`."""
+        fresh = self._package.with_name("fresh")
+        shutil.copytree(Path(prefork.__file__).parent, fresh, ignore=shutil.ignore_patterns("__pycache__"))
+        (fresh / "version.py").write_text(f'VERSION = "{version}"\n')
+        for name, code in more.items():
+            with (fresh / f"{name.replace('_', '/')}.py").open("a") as module:
+                module.write(code)
+        if self._package.exists():
+            self._package.rename(self._package.with_name("old"))
+        fresh.rename(self._package)
+        shutil.rmtree(self._package.with_name("old"), ignore_errors=True)

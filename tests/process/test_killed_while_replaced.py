@@ -1,0 +1,90 @@
+"""Workers are killed in the middle of their replacement: at most what they held is lost, and the log says how many."""
+
+import os
+import re
+from signal import SIGHUP, SIGKILL
+
+from tests.process.clients import Client, Load
+from tests.process.hello import Hello
+from tests.process.installing import SLOW_BOOT, Installation
+from tests.process.starting import Start
+
+CLIENTS = 400
+
+
+def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: Start, installed: Installation) -> None:
+    installed.replace(run=SLOW_BOOT)
+    hello = start("workers = 2", environ=installed.environ)
+    with Load(hello.connect) as load:
+        hello.signal(SIGHUP)
+        (successor,) = hello.wait_for_workers(3) - set(hello.descriptors)
+        os.kill(successor, SIGKILL)
+        hello.wait_for_log('reload failed generation=2 kept=1 reason="killed by SIGKILL"')
+        load.wait_for_more()
+    assert load.lost == []
+    assert hello.worker_pids() == set(hello.descriptors)
+
+
+def test_a_predecessor_that_is_killed_while_its_successor_starts(start: Start, installed: Installation) -> None:
+    installed.replace(run=SLOW_BOOT)
+    hello = start("workers = 2", environ=installed.environ)
+    hello.signal(SIGHUP)
+    hello.wait_for_workers(3)
+    os.kill(min(hello.descriptors), SIGKILL)
+    hello.wait_for_log(" reloaded generation=2 ")
+    hello.wait_for_workers(2, without=hello.descriptors)
+    assert all(hello.get().status_code == 200 for _ in range(40))
+
+
+def with_idle_clients(start: Start) -> tuple[Hello, list[Client]]:
+    hello = start("workers = 1")
+    clients = [hello.connect() for _ in range(CLIENTS)]
+    assert all(client.ask().status == 200 for client in clients)
+    return hello, clients
+
+
+def count_of(hello: Hello, event: str) -> int:
+    """Wait for an event that tells a count, and return this."""
+    place = hello.wait_for_log("\n", hello.wait_for_log(f"{event} count="))
+    return int(hello.log[:place].rpartition("=")[2])
+
+
+def lost(clients: list[Client]) -> int:
+    return sum(not answers(client) for client in clients)
+
+
+def test_a_predecessor_that_is_killed_while_connections_move_loses_those_that_have_not(start: Start) -> None:
+    for _ in range(6):
+        hello, clients = with_idle_clients(start)
+        (predecessor,) = hello.worker_pids()
+        hello.signal(SIGHUP)
+        hello.wait_for_log("worker ready slot=0", hello.wait_for_log(" reloading "))
+        os.kill(predecessor, SIGKILL)
+        taken_over = count_of(hello, "connections taken over")
+        assert lost(clients) == CLIENTS - taken_over
+        hello.wait_for_workers(1, without=[predecessor])
+        hello.stop()
+
+
+def test_a_successor_that_is_killed_while_connections_move_loses_those_that_have(start: Start) -> None:
+    for _ in range(6):
+        hello, clients = with_idle_clients(start)
+        predecessor = hello.worker_pids()
+        hello.signal(SIGHUP)
+        place = hello.wait_for_log(
+            " generation=2", hello.wait_for_log("worker ready", hello.wait_for_log(" reloading "))
+        )
+        successor = int(re.findall(r"pid=(\d+)", hello.log[:place])[-1])
+        os.kill(successor, SIGKILL)
+        hello.wait_for_log(f"worker exited slot=0 pid={successor}")
+        assert lost(clients) == count_of(hello, "connections handed over")
+        hello.wait_for_workers(1, without=[successor, *predecessor])
+        assert hello.get().status_code == 200
+        hello.stop()
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.ask().status == 200
+    except OSError:
+        return False
