@@ -266,17 +266,16 @@ def _is_pipe(fd: int) -> bool:
 
 
 def _unblock(fd: int) -> None:
-    """Keep a write to a pipe, a terminal or a socket from waiting for a reader.
+    """Keep a write to a pipe or a socket from waiting for a reader.
 
-    O_NONBLOCK belongs to all who share a file, so a pipe or a terminal, which may be our parent's too, is opened anew.
-    A socket can't be; the journal gives each service one of its own.
+    O_NONBLOCK belongs to all who share a file, so a pipe, which may be our parent's too, is opened anew. A socket can't
+    be; the journal gives each service one of its own. A terminal is left alone: it is slow, and its user wants every line.
     """
     with suppress(OSError):  # closed, or a pipe of another user: it stays as it is
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISSOCK(mode):
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
             os.set_blocking(fd, False)
-        elif stat.S_ISFIFO(mode) or os.isatty(fd):
-            _replace(fd, os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
+        elif _is_pipe(fd):
+            _replace(fd, os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
 
 
 def _replace(fd: int, fresh: int) -> None:

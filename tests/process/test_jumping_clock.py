@@ -1,0 +1,36 @@
+"""The time of day jumps to and fro by days: nothing but stamps depends on it.
+
+In the copy that the service runs from, `time.time` jumps with each call; the clock of the machine belongs to others too,
+and a time namespace (time_namespaces(7)) has no time of day of its own.
+"""
+
+import re
+
+from tests.process.clients import Load
+from tests.process.installing import Installation
+from tests.process.starting import Start
+
+JUMPING = """
+import itertools
+import time
+jumps = itertools.cycle((0, 86_400, -86_400))
+true, true_ns = time.time, time.time_ns
+time.time = lambda: true() + next(jumps)
+time.time_ns = lambda: true_ns() + next(jumps) * 10**9
+"""
+SHORT = 'workers = 2\nhang_timeout = "400ms"\nboot_timeout = 2\nheader_timeout = 2\naccess_log = "access.log"'
+
+
+def test_no_deadline_passes_because_the_clock_jumps(start: Start, installed: Installation) -> None:
+    installed.replace(run=JUMPING)
+    hello = start(SHORT, environ=installed.environ)
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    with Load(hello.connect) as load:
+        load.wait_for_more(1000)
+        hello.reload(SHORT)
+        load.wait_for_more(1000)
+    assert load.lost == []
+    assert idle.ask().status == 200
+    assert not re.search(" (?:warning|error) worker|hangs|failed|passed", hello.log)
+    assert len(set(re.findall(r"^\d{4}-\d\d-\d\d", hello.log, re.MULTILINE))) == 3  # so it did jump
