@@ -40,13 +40,12 @@ class Departures:
         if self._heirs and self._heirs[0] in self._behind:
             return
         movable = iter([each for each in connections if each.can_move])
-        while some := list(islice(movable, MOST_AT_ONCE)):
-            if not self._heirs:
-                for connection in connections:
-                    connection.drain()
-                return
+        while self._heirs and (some := list(islice(movable, MOST_AT_ONCE))):
             if not self._move_some(some):
                 return
+        if not self._heirs:
+            for connection in connections:
+                connection.drain()
 
     def close(self) -> None:
         """Tell the heirs that all have come, and the log how many: what an heir that is killed hasn't taken is lost."""
