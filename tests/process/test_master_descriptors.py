@@ -41,7 +41,7 @@ def test_a_reload_fails_and_says_why(start: Start) -> None:
 def test_a_reload_fails_wherever_the_descriptors_end(start: Start) -> None:
     hello = start("workers = 2")
     free = max(proc.descriptors(hello.master_pid)) + 1
-    with Load(hello.connect) as load:
+    with Load(hello.connect, keep_alive=1, fresh=1) as load:  # few: workers inherit the limit
         for more in range(12):
             limit(hello, free + more)
             before = len(hello.log)
