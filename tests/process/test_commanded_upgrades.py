@@ -6,25 +6,19 @@ import socket
 from signal import SIGTERM
 from typing import Any
 
-import pytest
-
 from prefork.version import VERSION
 from tests.process import proc
 from tests.process.clients import Load
 from tests.process.commands import CONTROL, begin, command, end, status
 from tests.process.hello import Hello, connected
+from tests.process.installing import NEXT, Installation
 from tests.process.starting import Start
-from tests.process.test_upgrading import NEXT, SLOW, Installation
+from tests.process.test_upgrading import SLOW
 from tests.process.waiting import LIMIT, until
 
 UPGRADED = f"upgraded to {NEXT}: generation 2, 2 workers ready\n"
 STOPPING = (1, "prefork: error: the service is stopping\n")
 SLOW_WORKER = "import time\nrun = Worker.run\nWorker.run = lambda self: (time.sleep(0.7), run(self))\n"
-
-
-@pytest.fixture
-def installed(start: Start) -> Installation:
-    return Installation(start.folder)
 
 
 def caller(hello: Hello, sent: bytes) -> socket.socket:
