@@ -6,7 +6,7 @@ from pathlib import Path
 import prefork
 
 WALL_CLOCK = re.compile(
-    r"\btime\.(?:time|time_ns|localtime|ctime)\b|CLOCK_REALTIME|\bdatetime\b|from time import (?!monotonic$)",
+    r"\btime\.(?:time|time_ns|localtime|ctime)\b|CLOCK_REALTIME|from datetime import (?!timedelta$)|from time import (?!monotonic(?:_ns)?$)",
     re.MULTILINE,
 )
 STAMPS = {
