@@ -51,8 +51,12 @@ class Site(Struct, frozen=True):
 
 def prefork(site: Site) -> list[str]:
     """Return the command of prefork-hello."""
-    options = ["--workers", str(site.workers), "--bind", f"127.0.0.1:{site.port}", "--accept", "reuseport"]
-    return [sys.executable, "-m", "prefork", "hello", *options]
+    return [sys.executable, "-m", "prefork", "hello", *prefork_options(site)]
+
+
+def prefork_options(site: Site) -> list[str]:
+    """Return the options of prefork-hello, however it is installed."""
+    return ["--workers", str(site.workers), "--bind", f"127.0.0.1:{site.port}", "--accept", "reuseport"]
 
 
 def nginx(site: Site) -> list[str]:

@@ -8,19 +8,18 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
 from tests.bench import peers, servers, tools
 from tests.bench.errors import MissingError, NoFigureError
 from tests.loss import report, trial
-from tests.loss.actions import ACTIONS, RELOAD_OF_A_PEER
+from tests.loss.actions import ACTIONS, OF_PEERS, Action
 from tests.loss.service import COMMANDS, Unsupported
 from tests.loss.trial import Result, Trial
 
 ACCEPTS: Final = ("reuseport", "shared")
-PEERS: Final = tuple(name for name in COMMANDS if name != "prefork")
 COUNT: Final = 100
 RARE: Final = (
     "kill",
@@ -56,8 +55,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.loss", description="Count what clients lose.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--action", choices=[each.name for each in ACTIONS], help="what is done to the server")
-    what.add_argument("--table", action="store_true", help="every action in both modes, and reloads of the others")
-    parser.add_argument("--server", choices=list(COMMANDS), default="prefork", help="the others can only be reloaded")
+    what.add_argument("--table", action="store_true", help="every action in both modes, and what the others can")
+    parser.add_argument("--server", choices=list(COMMANDS), default="prefork", help="what it is done to")
     parser.add_argument("--accept", choices=ACCEPTS, default=ACCEPTS[0], help="how prefork's workers accept")
     parser.add_argument("--seconds", type=float, help=f"at most so long, by default {SECONDS:g}")
     parser.add_argument("--count", type=int, help=f"at most so often, by default {COUNT} unless --seconds is given")
@@ -68,20 +67,25 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pause", type=float, default=0.05, help="the longest time in seconds between two actions")
     arguments = parser.parse_args()
     arguments.idle = arguments.clients if arguments.idle is None else arguments.idle
-    if arguments.server != "prefork" and arguments.action != "reload":
-        parser.error(f"{arguments.server} can only be reloaded")
+    possible = [each.name for each in actions(arguments.server)]
+    if arguments.action and arguments.action not in possible:
+        parser.error(f"{arguments.server} can only {', '.join(possible)}")
     return arguments
+
+
+def actions(server: str) -> Sequence[Action]:
+    """Return what can be done to a server."""
+    return ACTIONS if server == "prefork" else OF_PEERS[server]
 
 
 def one(arguments: argparse.Namespace) -> Trial:
     """Return the one trial that is asked for."""
-    action = next(each for each in ACTIONS if each.name == arguments.action)
+    action = next(each for each in actions(arguments.server) if each.name == arguments.action)
     unlimited = sys.maxsize if arguments.seconds else COUNT
-    is_ours = arguments.server == "prefork"
     return Trial(
         server=arguments.server,
-        action=action if is_ours else RELOAD_OF_A_PEER,
-        accept=arguments.accept if is_ours else "",
+        action=action,
+        accept=arguments.accept if arguments.server == "prefork" else "",
         clients=arguments.clients,
         idle=arguments.idle,
         count=arguments.count or unlimited,
@@ -104,8 +108,9 @@ def every(arguments: argparse.Namespace) -> Iterator[Trial]:
         for accept in ACCEPTS:
             times = max(1, count // FEWER) if action.name in RARE else count
             yield alike("prefork", action, accept, count=times)
-    for peer in PEERS:
-        yield alike(peer, RELOAD_OF_A_PEER, count=count)
+    for peer, possible in OF_PEERS.items():
+        for action in possible:
+            yield alike(peer, action, count=count)
 
 
 def equip(names: set[str]) -> None:

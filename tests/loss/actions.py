@@ -3,9 +3,10 @@
 It returns what it may have cost in requests: nothing, but for a worker that is killed.
 """
 
+import os
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from signal import SIGHUP, SIGTERM, SIGTTIN, SIGTTOU
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from signal import SIGHUP, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR2, SIGWINCH
 from typing import Final
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from msgspec import Struct
 from tests.loss.load import Load
 from tests.loss.service import Service
 from tests.loss.tally import TROUBLES, Outcome
+from tests.process import proc
 
 Perform = Callable[[Service, Load], Awaitable[int]]
 
@@ -22,14 +24,6 @@ async def reload(service: Service, load: Load) -> int:
     end = service.log_size
     service.signal(SIGHUP)
     await service.logged(" reloaded generation=", end)
-    return 0
-
-
-async def reload_peer(service: Service, load: Load) -> int:
-    """Replace all workers of a server that does not tell when it is done."""
-    before = service.workers
-    service.signal(SIGHUP)
-    await service.replaced(before)
     return 0
 
 
@@ -46,6 +40,14 @@ async def resize(service: Service, load: Load) -> int:
 async def recycle(service: Service, load: Load) -> int:
     """Wait until the requests of its clients have worn a worker out, and it has been replaced."""
     await service.logged(" worker exited ", await service.logged(" recycling worker ", service.log_size))
+    return 0
+
+
+async def upgrade(service: Service, load: Load) -> int:
+    """Replace the program by the one that is installed, which is the same."""
+    end = service.log_size
+    service.signal(SIGUSR2)
+    await service.logged(" upgraded ", end)
     return 0
 
 
@@ -66,6 +68,46 @@ async def stop(service: Service, load: Load) -> int:
     return 0
 
 
+# Servers that don't tell when they are done, or not all in the same way: their processes tell
+
+
+async def reload_peer(service: Service, load: Load) -> int:
+    """Replace all workers."""
+    before = service.workers
+    service.signal(SIGHUP)
+    await service.replaced(before)
+    return 0
+
+
+async def resize_peer(service: Service, load: Load) -> int:
+    """Have one worker more, and one fewer again."""
+    count = len(service.workers)
+    for number, wanted in ((SIGTTIN, count + 1), (SIGTTOU, count)):
+        service.signal(number)
+        await service.sized(wanted)
+    return 0
+
+
+async def recycle_peer(service: Service, load: Load) -> int:
+    """Wait until the requests of its clients have worn a worker out, and it has been replaced."""
+    before = service.workers
+    await service.until(lambda: not before <= service.workers, "the end of a worker")
+    await service.sized(len(before))
+    return 0
+
+
+async def upgrade_nginx(service: Service, load: Load) -> int:
+    """Have a second master with workers of its own, and the first leave with its (nginx.org, Controlling nginx)."""
+    old, count = service.master, len(service.workers)
+    service.signal(SIGUSR2)
+    await service.until(lambda: service.master != old, "another master")
+    await service.sized(count)
+    for number in (SIGWINCH, SIGQUIT):
+        os.kill(old, number)
+    await service.until(lambda: proc.process(old) is None, "the end of the old master")
+    return 0
+
+
 class Action(Struct, frozen=True):
     """One row of ACTIONS: `flags` prepare the server for it, `never` is what may not happen; `is_last` ends the server."""
 
@@ -76,13 +118,19 @@ class Action(Struct, frozen=True):
     is_last: bool = False
 
 
+WORN_SOON: Final = ("--max-requests", "500")
+JITTER: Final = ("--max-requests-jitter", "50")  # as prefork has it by default
 # fmt: off
 ACTIONS: Final = (
     Action("reload",  reload),
     Action("resize",  resize),
-    Action("recycle", recycle, flags=("--max-requests", "500")),
+    Action("recycle", recycle, flags=WORN_SOON),
+    Action("upgrade", upgrade),
     Action("kill",    kill,    never=(Outcome.REFUSED, Outcome.WRONG)),
     Action("stop",    stop,    never=(Outcome.LOST, Outcome.TRUNCATED, Outcome.WRONG), is_last=True),
 )
+OF_PEERS: Final[Mapping[str, Sequence[Action]]] = {
+    "nginx":    (Action("reload", reload_peer), Action("upgrade", upgrade_nginx)),
+    "gunicorn": (Action("reload", reload_peer), Action("resize", resize_peer), Action("recycle", recycle_peer, (*WORN_SOON, *JITTER))),
+}
 # fmt: on
-RELOAD_OF_A_PEER: Final = Action("reload", reload_peer)

@@ -6,7 +6,6 @@ from typing import Final
 from tests.loss.tally import Outcome
 from tests.loss.trial import Result, Trial
 
-COLUMNS: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.WRONG)
 LOG_LINES: Final = 20
 
 
@@ -30,11 +29,11 @@ def summary(result: Result) -> str:
 
 def table(results: Iterable[Result]) -> str:
     """Return the results as a table in Markdown."""
-    heads = [outcome.value for outcome in COLUMNS]
+    heads = [outcome.value for outcome in Outcome]
     rows = [["server", "accept", "action", "times", *heads]]
     for each in results:
         trial = each.trial
-        counts = [f"{each.tally[outcome]:,}" for outcome in COLUMNS]
+        counts = [f"{each.tally[outcome]:,}" for outcome in Outcome]
         rows.append([trial.server, trial.accept or "-", trial.action.name, str(each.actions), *counts])
     rows.insert(1, ["---"] * 3 + ["---:"] * (len(rows[0]) - 3))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

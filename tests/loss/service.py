@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import poll
 from tempfile import TemporaryDirectory
@@ -20,6 +20,9 @@ from tests.process import proc
 
 LIMIT: Final = 60.0  # seconds: longer than any timeout of the servers that an action may have to wait for
 LOOK_SECONDS: Final = 0.005
+# nginx obeys USR2 only once the process that started it has gone (ngx_signal_handler in its ngx_process.c).
+ORPHANED: Final = '("$@" & until [ -s "$0" ]; do sleep 0.05; done); exec sleep infinity'
+PID_FILE: Final = "nginx.pid"
 KEEP_ALIVE: Final = 24 * 3600  # seconds; no idle connection is closed for its age
 SOCKET: Final = "sock"
 
@@ -28,11 +31,12 @@ class Unsupported(Exception):  # noqa: N818 - a server that can't do something i
     """The server knows nothing of the action; the message is what it said."""
 
 
-def prefork(site: Site) -> list[str]:
-    """Return prefork's command."""
+def prefork(site: Site, *program: str) -> list[str]:
+    """Return prefork's command, or that of the `program`."""
+    command = [*program, *servers.prefork_options(site)] if program else servers.prefork(site)
     # By default no more than two old generations may be leaving, and with a reload every 50 ms a slow reader sees more.
     patience = ["--keep-alive-timeout", str(KEEP_ALIVE), "--max-old-generations", "100"]
-    return [*servers.prefork(site), "--bind", f"unix:{site.folder}/{SOCKET}", *patience]
+    return [*command, "--bind", f"unix:{site.folder}/{SOCKET}", *patience]
 
 
 def nginx(site: Site) -> list[str]:
@@ -43,15 +47,18 @@ def nginx(site: Site) -> list[str]:
     age = f"keepalive_timeout {servers.KEEP_ALIVE_SECONDS}"
     written = config.read_text().replace("default_type", listen).replace(age, f"keepalive_timeout {KEEP_ALIVE}")
     config.write_text(written.replace("keepalive_requests", f"keepalive_time {KEEP_ALIVE};\n    keepalive_requests"))
-    return command
+    return ["sh", "-c", ORPHANED, str(site.folder / PID_FILE), *command]
 
 
 def gunicorn(site: Site) -> list[str]:
     """Return gunicorn's command."""
-    return [*servers.gunicorn(site), "--bind", f"unix:{site.folder}/{SOCKET}", "--keep-alive", str(KEEP_ALIVE)]
+    # A thread for each client of the kinds that keep one busy, so that none waits for another.
+    room = ["--threads", "32", "--keep-alive", str(KEEP_ALIVE), "--log-level", "critical"]
+    return [*servers.gunicorn(site), "--bind", f"unix:{site.folder}/{SOCKET}", *room]
 
 
-COMMANDS: Final[dict[str, Callable[[Site], list[str]]]] = {"prefork": prefork, "nginx": nginx, "gunicorn": gunicorn}
+Command = Callable[[Site], list[str]]
+COMMANDS: Final[dict[str, Command]] = {"prefork": prefork, "nginx": nginx, "gunicorn": gunicorn}
 
 
 class Service:
@@ -59,6 +66,7 @@ class Service:
 
     def __init__(self, process: subprocess.Popen[bytes], site: Site, log: Path) -> None:
         self._process = process
+        self._master = process.pid
         self._log = log
         self._site = site
 
@@ -77,12 +85,19 @@ class Service:
         return self._log.stat().st_size
 
     @property
+    def master(self) -> int:
+        """The pid of its master; nginx writes the file anew when it is upgraded."""
+        with suppress(FileNotFoundError, ValueError):
+            self._master = int((self._site.folder / PID_FILE).read_text())
+        return self._master
+
+    @property
     def workers(self) -> set[int]:
         """The pids of its workers."""
-        return set(proc.children(self._process.pid))
+        return set(proc.children(self.master))
 
     def signal(self, number: signal.Signals) -> None:
-        os.kill(self._process.pid, number)
+        os.kill(self.master, number)
 
     def kill_worker(self, pid: int) -> None:
         """Kill a worker and wait until its sockets are closed; it blocks, so that no client sends meanwhile."""
@@ -114,6 +129,10 @@ class Service:
         """Wait until it has its number of workers, and none of those before."""
         await self.until(lambda: len(self.workers) == self._site.workers and not self.workers & before, "new workers")
 
+    async def sized(self, count: int) -> None:
+        """Wait until it has so many workers."""
+        await self.until(lambda: len(self.workers) == count, f"{count} workers")
+
     async def ended(self) -> None:
         """Wait for its end."""
         await self.until(lambda: running.has_ended(self._process), "its end")
@@ -132,7 +151,7 @@ class Service:
 
 
 @contextmanager
-def serving(server: str, workers: int, flags: Sequence[str]) -> Iterator[Service]:
+def serving(command: Command, workers: int, flags: Sequence[str]) -> Iterator[Service]:
     """Run a server until the block ends.
 
     Raises:
@@ -143,7 +162,7 @@ def serving(server: str, workers: int, flags: Sequence[str]) -> Iterator[Service
         site = Site(port=running.free_port(), workers=workers, folder=Path(folder))
         os.chmod(folder, 0o755)
         log = site.folder / "log"
-        process = running.start([*COMMANDS[server](site), *flags], log)
+        process = running.start([*command(site), *flags], log)
         try:
             wait_until_it_answers(process, site, log)
             yield Service(process, site, log)

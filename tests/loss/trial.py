@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tests.loss.actions import Action
 from tests.loss.load import load
-from tests.loss.service import serving
+from tests.loss.service import COMMANDS, serving
 from tests.loss.tally import Outcome, Tally
 
 WORKERS: Final = 4
@@ -93,7 +93,7 @@ def total(results: list[Result]) -> Result:
 async def attempt(trial: Trial, count: int, begin: float) -> Result:
     """Perform the action so many times on one server; the time began at `begin`."""
     may_cost = actions = 0
-    with serving(trial.server, trial.workers, trial.flags) as service:
+    with serving(COMMANDS[trial.server], trial.workers, trial.flags) as service:
         async with load(service.addresses, trial.clients, trial.idle) as clients:
             await service.until(lambda: clients.complete, "an answer to each client")
             while actions < count and time.monotonic() < begin + trial.seconds:

@@ -50,7 +50,7 @@ def test_a_table_has_a_row_for_each_result() -> None:
     lines = table([result("reload", Outcome.OK), result("stop")]).splitlines()
     assert (
         lines[0]
-        == "| server | accept | action | times | ok | refused | lost | truncated | closed while idle | announced |"
+        == "| server | accept | action | times | ok | refused | lost | truncated | wrong | closed while idle | announced |"
     )
-    assert lines[2] == "| prefork | shared | reload | 1 | 1 | 0 | 0 | 0 | 0 | 0 |"
+    assert lines[2] == "| prefork | shared | reload | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 |"
     assert len(lines) == 4
