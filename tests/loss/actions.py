@@ -1,7 +1,4 @@
-"""What is done to a server while its clients are busy, as a table; each returns when it is over.
-
-It returns what it may have cost in requests: nothing, but for a worker that is killed.
-"""
+"""What is done to a server while its clients are busy, as a table; each returns when it is over."""
 
 import os
 import random
@@ -16,87 +13,77 @@ from tests.loss.service import Service
 from tests.loss.tally import TROUBLES, Outcome
 from tests.process import proc
 
-Perform = Callable[[Service, Load], Awaitable[int]]
+Perform = Callable[[Service, Load], Awaitable[None]]
 
 
-async def reload(service: Service, load: Load) -> int:
+async def reload(service: Service, load: Load) -> None:
     """Replace all workers."""
     end = service.log_size
     service.signal(SIGHUP)
     await service.logged(" reloaded generation=", end)
-    return 0
 
 
-async def resize(service: Service, load: Load) -> int:
+async def resize(service: Service, load: Load) -> None:
     """Have one worker more, and one fewer again."""
     end = service.log_size
     service.signal(SIGTTIN)
     end = await service.logged(" worker ready ", await service.logged(" resizing workers=", end))
     service.signal(SIGTTOU)
     await service.logged(" worker exited ", await service.logged(" resizing workers=", end))
-    return 0
 
 
-async def recycle(service: Service, load: Load) -> int:
+async def recycle(service: Service, load: Load) -> None:
     """Wait until the requests of its clients have worn a worker out, and it has been replaced."""
     await service.logged(" worker exited ", await service.logged(" recycling worker ", service.log_size))
-    return 0
 
 
-async def upgrade(service: Service, load: Load) -> int:
+async def upgrade(service: Service, load: Load) -> None:
     """Replace the program by the one that is installed, which is the same."""
     end = service.log_size
     service.signal(SIGUSR2)
     await service.logged(" upgraded ", end)
-    return 0
 
 
-async def kill(service: Service, load: Load) -> int:
+async def kill(service: Service, load: Load) -> None:
     """Kill a worker, and wait for the one that replaces it."""
     end = service.log_size
-    service.kill_worker(random.choice(sorted(service.workers)))
-    may_cost = load.waiting
+    load.doom(service.kill(random.choice(sorted(service.workers))))
     await service.logged(" worker ready ", await service.logged(" worker exited ", end))
-    return may_cost
 
 
-async def stop(service: Service, load: Load) -> int:
+async def stop(service: Service, load: Load) -> None:
     """End the service."""
     load.stopping = True
     service.signal(SIGTERM)
     await service.ended()
-    return 0
 
 
 # Servers that don't tell when they are done, or not all in the same way: their processes tell
 
 
-async def reload_peer(service: Service, load: Load) -> int:
+async def reload_peer(service: Service, load: Load) -> None:
     """Replace all workers."""
     before = service.workers
     service.signal(SIGHUP)
     await service.replaced(before)
-    return 0
 
 
-async def resize_peer(service: Service, load: Load) -> int:
+async def resize_peer(service: Service, load: Load) -> None:
     """Have one worker more, and one fewer again."""
     count = len(service.workers)
     for number, wanted in ((SIGTTIN, count + 1), (SIGTTOU, count)):
         service.signal(number)
         await service.sized(wanted)
-    return 0
 
 
-async def recycle_peer(service: Service, load: Load) -> int:
+async def recycle_peer(service: Service, load: Load) -> None:
     """Wait until the requests of its clients have worn a worker out, and it has been replaced."""
     before = service.workers
     await service.until(lambda: not before <= service.workers, "the end of a worker")
     await service.sized(len(before))
-    return 0
 
 
-async def upgrade_nginx(service: Service, load: Load) -> int:
+async def upgrade_nginx(service: Service, load: Load) -> None:
     """Have a second master with workers of its own, and the first leave with its (nginx.org, Controlling nginx)."""
     old, count = service.master, len(service.workers)
     service.signal(SIGUSR2)
@@ -105,7 +92,6 @@ async def upgrade_nginx(service: Service, load: Load) -> int:
     for number in (SIGWINCH, SIGQUIT):
         os.kill(old, number)
     await service.until(lambda: proc.process(old) is None, "the end of the old master")
-    return 0
 
 
 class Action(Struct, frozen=True):
@@ -126,7 +112,7 @@ ACTIONS: Final = (
     Action("resize",  resize),
     Action("recycle", recycle, flags=WORN_SOON),
     Action("upgrade", upgrade),
-    Action("kill",    kill,    never=(Outcome.REFUSED, Outcome.WRONG)),
+    Action("kill",    kill),
     Action("stop",    stop,    never=(Outcome.LOST, Outcome.TRUNCATED, Outcome.WRONG), is_last=True),
 )
 OF_PEERS: Final[Mapping[str, Sequence[Action]]] = {

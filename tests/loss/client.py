@@ -6,7 +6,7 @@ import time
 from typing import Final, Protocol
 
 from tests.loss.kinds import Kind
-from tests.loss.tally import Outcome, Tally
+from tests.loss.tally import CUT, Outcome, Tally
 from tests.loss.wire import Address, Answer, EndedError, MalformedError, Wire, connect
 
 STATUS: Final = 200
@@ -16,10 +16,14 @@ PAUSE_SECONDS: Final = 0.01  # before it connects again
 
 
 class Season(Protocol):
-    """What holds for all clients: whether they go on, and whether the server has been told to stop."""
+    """What holds for all clients: whether they go on, and whether the server has been told to stop.
+
+    `doomed` are the names of connections that were held by workers that were killed.
+    """
 
     running: bool
     stopping: bool
+    doomed: set[str]
 
 
 class OverError(Exception):
@@ -27,17 +31,22 @@ class OverError(Exception):
 
 
 class Client:
-    """A client; `is_waiting` says that it is owed an answer, `answered` that it ever got one."""
+    """A client; `answered` says that it ever got an answer, `round` how many requests it sends at a time."""
 
     def __init__(self, kind: Kind, address: Address, season: Season, tally: Tally) -> None:
-        self.is_waiting = False
         self.answered = False
+        self.round = len(kind.methods)
         self._kind = kind
         self._address = address
         self._season = season
         self._tally = tally
         self._wire: Wire | None = None
         self._begun_in_time = True
+
+    @property
+    def name(self) -> str:
+        """The name of its connection, if it has one."""
+        return self._wire.name if self._wire else ""
 
     async def run(self) -> None:
         """Ask as long as the season lasts, and a last time on the connection that is left; never without a server."""
@@ -74,7 +83,6 @@ class Client:
         if wire.has_ended:
             raise self._trouble(Outcome.CLOSED_IDLE, "before a request")
         self._begun_in_time = not self._season.stopping
-        self.is_waiting = True
         try:
             await self._send(wire)
             for method in self._kind.methods:
@@ -84,8 +92,6 @@ class Client:
             raise self._ended(ended) from ended
         except MalformedError as malformed:
             raise self._trouble(Outcome.WRONG, str(malformed)) from malformed
-        finally:
-            self.is_waiting = False
         if wire.unread:
             raise self._trouble(Outcome.WRONG, f"more than the answers: {wire.unread[:80]!r}")
         if not self._kind.stays:
@@ -122,6 +128,8 @@ class Client:
         return self._trouble(Outcome.LOST if self._begun_in_time else Outcome.REFUSED, str(ended))
 
     def _trouble(self, outcome: Outcome, seen: str) -> OverError:
+        if outcome in CUT and self.name in self._season.doomed:
+            outcome = Outcome.HELD
         self._tally.count(outcome)
         where = "unix" if isinstance(self._address, str) else "tcp"
         self._tally.note(outcome, f"{time.strftime('%H:%M:%S')} {self._kind.name} ({where}): {outcome.value}: {seen}")
@@ -129,5 +137,6 @@ class Client:
 
     def _close(self) -> None:
         if self._wire is not None:
+            self._season.doomed.discard(self._wire.name)  # before the kernel gives another connection the same
             self._wire.close()
             self._wire = None

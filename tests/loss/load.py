@@ -5,17 +5,24 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from tests.loss.client import Client
+from tests.loss.held import Toll
 from tests.loss.kinds import IDLE, KINDS
 from tests.loss.tally import Tally
 from tests.loss.wire import Address
 
 
 class Load:
-    """So many clients of each kind for each address, but `idle` ones of that kind, and what becomes of them all."""
+    """So many clients of each kind for each address, but `idle` ones of that kind, and what becomes of them all.
+
+    `doomed` are the connections that were held by killed workers, `queued` is how many more were in the queues of these,
+    `unsure` how many requests the server may have counted more or fewer than the clients.
+    """
 
     def __init__(self, addresses: Iterable[Address], clients: int, idle: int) -> None:
         self.running = True
         self.stopping = False
+        self.doomed: set[str] = set()
+        self.queued = self.unsure = 0
         self.tally = Tally()
         self._clients = [
             Client(kind, address, self, self.tally)
@@ -24,10 +31,14 @@ class Load:
             for _ in range(idle if kind is IDLE else clients)
         ]
 
-    @property
-    def waiting(self) -> int:
-        """How many clients are owed an answer."""
-        return sum(each.is_waiting for each in self._clients)
+    def doom(self, toll: Toll) -> None:
+        """Expect no more of connections that a killed worker held. Their servers may have logged a round of requests
+        that isn't answered, or have answered one that isn't logged."""
+        self.doomed |= toll.names
+        self.queued += toll.queued
+        asking = {each.name: each.round for each in self._clients}
+        self.unsure += sum(asking.get(name, 1) for name in toll.names)
+        self.unsure += toll.queued * max(asking.values())
 
     @property
     def complete(self) -> bool:

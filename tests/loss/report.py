@@ -17,9 +17,9 @@ def title(trial: Trial) -> str:
 def summary(result: Result) -> str:
     """Return a result in lines: the counts, and if something was wrong what was seen."""
     lines = [f"{title(result.trial)}: {result.actions} times in {result.seconds:.1f} s"]
-    lines += [f"  {outcome.value:18}{result.tally[outcome]:8}" for outcome in Outcome]
-    if result.may_cost:
-        lines.append(f"  {'may be missing':18}{result.may_cost:8}")
+    lines += [f"  {outcome.value:23}{result.tally[outcome]:8}" for outcome in Outcome]
+    if result.queued:
+        lines.append(f"  {'may be cut besides':23}{result.queued:8}")
     if result.problems:
         lines += [f"wrong: {', '.join(result.problems)}", "The first of these:"]
         lines += [f"  {note}" for note in result.tally.notes(result.trial.action.never)]

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from select import poll
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.bench import running, servers
 from tests.bench.errors import NoFigureError
 from tests.bench.servers import Site
+from tests.loss import held
+from tests.loss.held import Toll
 from tests.loss.wire import Address
 from tests.process import proc
 
@@ -73,7 +74,21 @@ class Service:
     @property
     def addresses(self) -> tuple[Address, Address]:
         """Where it listens."""
-        return ("127.0.0.1", self._site.port), f"{self._site.folder}/{SOCKET}"
+        return ("127.0.0.1", self.port), f"{self._site.folder}/{SOCKET}"
+
+    @property
+    def folder(self) -> Path:
+        return self._site.folder
+
+    @property
+    def port(self) -> int:
+        return self._site.port
+
+    @property
+    def exit_status(self) -> int | None:
+        """Its exit status, if it has ended, or the signal that ended it."""
+        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return ended.si_status if ended else None
 
     @property
     def log(self) -> str:
@@ -99,16 +114,9 @@ class Service:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.master, number)
 
-    def kill_worker(self, pid: int) -> None:
-        """Kill a worker and wait until its sockets are closed; it blocks, so that no client sends meanwhile."""
-        pidfd = os.pidfd_open(pid)
-        try:
-            os.kill(pid, signal.SIGKILL)
-            gone = poll()
-            gone.register(pidfd)
-            gone.poll(LIMIT * 1000)
-        finally:
-            os.close(pidfd)
+    def kill(self, worker: int) -> Toll:
+        """Kill a worker, and return what it held; it blocks, so that no client sends meanwhile."""
+        return held.kill(worker, {self.master, *self.workers}, self.port)
 
     async def logged(self, text: str, after: int, limit: float = LIMIT) -> int:
         """Wait for a text in the log, from this byte on, and return where it ends."""

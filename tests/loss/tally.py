@@ -9,7 +9,7 @@ MOST_NOTES: Final = 10  # for each outcome
 
 
 class Outcome(Enum):
-    """Each request ends as one of the first five; the others are about connections."""
+    """Each request ends as one of the first five, or is held; the others are about connections."""
 
     OK = "ok"
     REFUSED = "refused"  # nobody accepted the connection, or it was sent after the server was told to stop
@@ -17,10 +17,12 @@ class Outcome(Enum):
     TRUNCATED = "truncated"  # an answer that ends too early
     WRONG = "wrong"  # another answer than is due
     CLOSED_IDLE = "closed while idle"  # between two requests, and no answer had announced it
+    HELD = "held by a killed worker"  # lost, truncated or closed while idle with the worker that served the connection
     ANNOUNCED = "announced"  # an answer said `Connection: close`, and nobody had asked for that
 
 
 TROUBLES: Final = (Outcome.REFUSED, Outcome.LOST, Outcome.TRUNCATED, Outcome.WRONG, Outcome.CLOSED_IDLE)
+CUT: Final = (Outcome.LOST, Outcome.TRUNCATED, Outcome.CLOSED_IDLE)  # what may come of the end of a worker
 
 
 class Tally:

@@ -5,6 +5,7 @@ that is the difference between an idle connection that was closed and a request 
 """
 
 import asyncio
+import os
 import re
 import socket
 from contextlib import suppress
@@ -48,7 +49,8 @@ class Answer(Struct, frozen=True):
 class Wire:
     """A connection; reads at most `read_size` bytes every `read_pause` seconds. Owns the socket.
 
-    `unread` has come and is of no answer that was read.
+    `unread` has come and is of no answer that was read. `name` tells the connection from all others that are open, and is
+    what the kernel tells the server's side about it: the port, or the inode of the socket.
     """
 
     def __init__(self, sock: socket.socket, *, read_size: int = LONGEST_HEAD, read_pause: float = 0.0) -> None:
@@ -56,6 +58,8 @@ class Wire:
         self._read_size = read_size
         self._read_pause = read_pause
         self.unread = b""
+        is_unix = sock.family is socket.AF_UNIX
+        self.name = f"unix:{os.fstat(sock.fileno()).st_ino}" if is_unix else f"tcp:{sock.getsockname()[1]}"
 
     @property
     def has_ended(self) -> bool:

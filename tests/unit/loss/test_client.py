@@ -51,11 +51,10 @@ async def play(kind: Kind, serve: Serve, *, turns: int, stopping: bool) -> Count
 
     tally = Tally()
     async with await asyncio.start_server(serve_and_close, "127.0.0.1", 0) as server:
-        season = SimpleNamespace(running=True, stopping=stopping)
+        season = SimpleNamespace(running=True, stopping=stopping, doomed=set())
         client = Client(kind, ("127.0.0.1", server.sockets[0].getsockname()[1]), season, tally)
         for _ in range(turns):
             await client._turn()
-        assert not client.is_waiting
         client._close()
     return Counter({outcome: tally[outcome] for outcome in Outcome if tally[outcome]})
 
@@ -127,7 +126,7 @@ def test_what_is_sent_after_the_server_was_told_to_stop_is_refused_and_not_lost(
 
 def test_a_connection_that_nobody_accepts_is_refused() -> None:
     tally = Tally()
-    client = Client(KEEP_ALIVE, "/nowhere/sock", SimpleNamespace(running=True, stopping=True), tally)
+    client = Client(KEEP_ALIVE, "/nowhere/sock", SimpleNamespace(running=True, stopping=True, doomed=set()), tally)
     asyncio.run(client.run())
     assert tally[Outcome.REFUSED] == 1
 
