@@ -1,4 +1,4 @@
-"""Counts what clients lose while a server is reloaded, resized, recycled or stopped: `python -m tests.loss`.
+"""Counts what clients lose while a server is reloaded, resized, upgraded, killed or stopped: `python -m tests.loss`.
 
 From the root of the repository. Results go to standard output, progress of a table to standard error. Exit status 1:
 prefork lost something; 69: something has to be installed first, or the server can't do what is asked.
@@ -6,6 +6,7 @@ prefork lost something; 69: something has to be installed first, or the server c
 
 import argparse
 import os
+import random
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,9 @@ from typing import Final
 
 from tests.bench import peers, servers, tools
 from tests.bench.errors import MissingError, NoFigureError
-from tests.loss import report, trial
+from tests.loss import chaos, report, trial
 from tests.loss.actions import ACTIONS, OF_PEERS, Action
+from tests.loss.chaos import Chaos
 from tests.loss.service import COMMANDS, Unsupported
 from tests.loss.trial import Result, Trial
 
@@ -27,6 +29,7 @@ RARE: Final = (
 )  # a slot whose worker is killed again and again is filled ever later; a stop takes a start
 FEWER: Final = 10  # times less often
 SECONDS: Final = 600.0
+CHAOS_SECONDS: Final = 60.0
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell says it
 
 
@@ -35,6 +38,8 @@ def main() -> int:
     arguments = parse_arguments()
     # So that the server is ended on SIGTERM as it is on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if arguments.chaos:
+        return happen(arguments)
     trials = list(every(arguments) if arguments.table else [one(arguments)])
     try:
         equip({each.server for each in trials})
@@ -56,9 +61,13 @@ def parse_arguments() -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--action", choices=[each.name for each in ACTIONS], help="what is done to the server")
     what.add_argument("--table", action="store_true", help="every action in both modes, and what the others can")
+    what.add_argument("--chaos", action="store_true", help="everything at once, and kills, drawn from a seed")
+    parser.add_argument("--seed", type=int, help="by default another one each time")
     parser.add_argument("--server", choices=list(COMMANDS), default="prefork", help="what it is done to")
     parser.add_argument("--accept", choices=ACCEPTS, default=ACCEPTS[0], help="how prefork's workers accept")
-    parser.add_argument("--seconds", type=float, help=f"at most so long, by default {SECONDS:g}")
+    parser.add_argument(
+        "--seconds", type=float, help=f"at most so long, by default {SECONDS:g}, or {CHAOS_SECONDS:g} of chaos"
+    )
     parser.add_argument("--count", type=int, help=f"at most so often, by default {COUNT} unless --seconds is given")
     parser.add_argument("--clients", type=int, default=4, help="clients of each kind, for TCP and for a unix socket")
     parser.add_argument(
@@ -76,6 +85,23 @@ def parse_arguments() -> argparse.Namespace:
 def actions(server: str) -> Sequence[Action]:
     """Return what can be done to a server."""
     return ACTIONS if server == "prefork" else OF_PEERS[server]
+
+
+def happen(arguments: argparse.Namespace) -> int:
+    """Let chaos happen to prefork; return the exit status."""
+    wanted = Chaos(
+        seed=random.randrange(10**6) if arguments.seed is None else arguments.seed,
+        seconds=arguments.seconds or CHAOS_SECONDS,
+        accept=arguments.accept,
+        clients=arguments.clients,
+        idle=arguments.idle,
+    )
+    try:
+        outcomes = chaos.run(wanted)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    sys.stdout.write(f"{chaos.summary(outcomes)}\n")
+    return int(bool(outcomes.wrong))
 
 
 def one(arguments: argparse.Namespace) -> Trial:

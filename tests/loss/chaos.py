@@ -19,6 +19,7 @@ from msgspec import Struct
 from tests.bench.servers import Site
 from tests.loss import leftovers, service
 from tests.loss.load import Load, load
+from tests.loss.report import LOG_LINES
 from tests.loss.service import Service, serving
 from tests.loss.tally import TROUBLES, Outcome, Tally
 from tests.loss.trial import WORKERS, allow_descriptors, problems
@@ -94,6 +95,7 @@ async def happen(chaos: Chaos) -> Outcomes:
         return [*service.prefork(site), "--accept", chaos.accept, "--access-log", str(site.folder / ACCESS_LOG)]
 
     with serving(command, WORKERS, ["--graceful-timeout", "10"]) as served:
+        await served.logged(" ready workers=", 0)
         before = leftovers.descriptors(served)
         async with load(served.addresses, chaos.clients, chaos.idle) as clients:
             await served.until(lambda: clients.complete, "an answer to each client")
@@ -183,6 +185,7 @@ def summary(outcomes: Outcomes) -> str:
     text += [f"  {'may be cut besides':23}{outcomes.queued:8}", f"  {'in the access log':23}{outcomes.logged:8}"]
     text += [f"  {'may differ by':23}{outcomes.unsure:8}"]
     if outcomes.wrong:
+        text += ["The server's last words:", *(f"  {line}" for line in outcomes.log.splitlines()[-LOG_LINES:])]
         text += ["wrong:", *(f"  {each}" for each in outcomes.wrong), "The first of these:"]
         text += [f"  {note}" for note in tally.notes(TROUBLES)]
     return "\n".join(text)
