@@ -157,7 +157,7 @@ def attempt(wanted: Trial, *, told: bool) -> Result | None:
         sys.stderr.write(f"{name}: left out: {unsupported}\n")
         return None
     if told:
-        sys.stderr.write(f"{report.summary(result) if result.problems else name + ': nothing wrong'}\n")
+        sys.stderr.write(f"{report.summary(result)}\n")
     return result
 
 
