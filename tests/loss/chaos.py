@@ -169,8 +169,8 @@ def lines(served: Service) -> int:
 
 def unasked(log: str, kills: int) -> list[str]:
     """Return what the log says that wasn't asked for: workers that ended otherwise than they should, and mistakes."""
-    ends = Counter(re.findall(r"worker exited .* reason=(.*)", log))
-    expected = Counter({'"exit status 0"': ends['"exit status 0"'], '"killed by SIGKILL"': kills})
+    ends = Counter(re.findall(r'worker exited .* reason="([^",]*)', log))
+    expected = Counter({"exit status 0": ends["exit status 0"], "killed by SIGKILL": kills})
     wrong = [f"{count} workers: {reason}" for reason, count in (ends - expected).items()]
     words = ("Traceback", "killing worker", "connections cut", "connections lost", "access log lines lost", "hangs")
     return wrong + [line for line in log.splitlines() if any(each in line for each in words)]

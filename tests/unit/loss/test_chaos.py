@@ -23,14 +23,14 @@ def test_nobody_is_killed_where_that_is_not_wanted() -> None:
     assert kinds[0] - kinds[1] == {"kill"}
 
 
-KILLED = 'worker exited slot=1 pid=2 generation=3 reason="killed by SIGKILL"\n'
+KILLED = 'worker exited slot=1 pid=2 generation=3 reason="killed by SIGKILL, with 3 connections"\n'
 LEFT = 'worker exited slot=1 pid=2 generation=3 reason="exit status 0"\n'
 
 
 def test_workers_may_end_by_themselves_or_be_killed_by_the_test() -> None:
     assert unasked(LEFT * 5 + KILLED * 2, 2) == []
-    assert unasked(LEFT + KILLED * 2, 1) == ['1 workers: "killed by SIGKILL"']
-    assert unasked(LEFT.replace("0", "1"), 1) == ['1 workers: "exit status 1"']
+    assert unasked(LEFT + KILLED * 2, 1) == ["1 workers: killed by SIGKILL"]
+    assert unasked(LEFT.replace("0", "1"), 1) == ["1 workers: exit status 1"]
 
 
 def test_what_is_cut_is_told() -> None:
