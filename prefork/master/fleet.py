@@ -28,7 +28,8 @@ class Phase(Enum):
 class Place(Struct, frozen=True):
     """One worker's place.
 
-    `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like.
+    `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like. One that
+    is RETIRING has been told to hand its connections over to its `heirs`, by their keys.
     """
 
     key: int
@@ -39,6 +40,7 @@ class Place(Struct, frozen=True):
     failures: int = 0
     deadline: float | None = None
     worn: bool = False
+    heirs: tuple[int, ...] = ()
 
 
 class Wanted(Struct, frozen=True):

@@ -35,7 +35,7 @@ from prefork.master.fleet import (
     WorkerExited,
     WorkerReady,
 )
-from prefork.master.transitions import TRANSITIONS, Actions, is_newest
+from prefork.master.transitions import TRANSITIONS, Actions, heirs_of, is_newest
 
 
 class ImpossibleEventError(Exception):
@@ -140,6 +140,10 @@ def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
         actions += take_over(fleet, place)
         fleet, more = step(fleet, RetireAsked(place.key), now)
         actions += more
+    for place in heirless(fleet):
+        heirs = heirs_of(fleet, place)
+        fleet = replace(fleet, places={**fleet.places, place.key: replace(place, heirs=heirs)})
+        actions += [Retire(place.key, heirs, for_good=False)] if heirs else []
     for place in outlived(fleet):
         fleet = replace(fleet, places={**fleet.places, place.key: replace(place, deadline=None)})
         actions.append(Kill(place.key, "max_old_generations exceeded"))
@@ -168,6 +172,13 @@ def surplus(fleet: Fleet) -> list[Place]:
             or (not is_newest(fleet, each) and (each.phase is not Phase.READY or each.slot in replaced))
         )
     ]
+
+
+def heirless(fleet: Fleet) -> list[Place]:
+    """Return the places that are leaving and whose heirs are dead, since they were named, or have never been."""
+    alive = {each.key for each in fleet.places.values() if each.phase in (Phase.READY, Phase.HUNG, Phase.RETIRING)}
+    leaving = [each for each in fleet.places.values() if each.phase is Phase.RETIRING and each.deadline is not None]
+    return [each for each in leaving if fleet.ending is None and alive.isdisjoint(each.heirs)]
 
 
 def outlived(fleet: Fleet) -> list[Place]:

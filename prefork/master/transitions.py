@@ -93,7 +93,7 @@ def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> t
     deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
     ending = fleet.ending is not None
     heirs = () if ending else heirs_of(fleet, place)
-    return replace(place, deadline=deadline), (Retire(place.key, heirs, for_good=ending),)
+    return replace(place, deadline=deadline, heirs=heirs), (Retire(place.key, heirs, for_good=ending),)
 
 
 def heirs_of(fleet: Fleet, place: Place) -> tuple[int, ...]:

@@ -51,6 +51,7 @@ class Departures:
         """Tell the heirs that all have come, and the log how many: what an heir that is killed hasn't taken is lost."""
         self._log.info("connections handed over", count=self._count)
         for heir in self._heirs:
+            self._stop_waiting_for(heir)
             heir.close()
 
     def _wait_for(self, heir: Handover) -> None:
@@ -154,7 +155,10 @@ class Arrivals:
 
     def on_readable(self, _events: int) -> None:
         """Take over the connections of one message, or end with the last."""
-        parcels, fds = self._handover.receive()
+        try:
+            parcels, fds = self._handover.receive()
+        except BlockingIOError:  # the news of this turn was of another descriptor that had this number
+            return
         for parcel, fd in zip(parcels, fds, strict=False):
             self._adopt(socket.socket(fileno=fd), _decode(parcel))
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))

@@ -193,8 +193,7 @@ class Worker:
             return
         match received:
             case Retire(timeout, for_good), fds:
-                heirs = [Handover(socket.socket(fileno=fd)) for fd in fds]
-                self._departures = Departures(heirs, self._loop, self._log) if heirs else None
+                self._hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
                 self._retire(timeout, for_good=for_good)
             case Adopt(), fds:
                 for fd in fds:
@@ -209,6 +208,11 @@ class Worker:
                 self._files.adopt(fds)
             case ((Ready() | RecycleMe()), _):
                 raise AssertionError("only workers say that")
+
+    def _hand_over_to(self, heirs: list[Handover]) -> None:
+        if self._departures is not None:  # those heirs have died, or nobody stays
+            self._departures.close()
+        self._departures = Departures(heirs, self._loop, self._log) if heirs else None
 
     def _retire(self, timeout: float, *, for_good: bool) -> None:
         """Listen no more. Connections move to the heirs; without any, each ends with its next answer, or at once.

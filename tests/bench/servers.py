@@ -56,7 +56,16 @@ def prefork(site: Site) -> list[str]:
 
 def prefork_options(site: Site) -> list[str]:
     """Return the options of prefork-hello, however it is installed."""
-    return ["--workers", str(site.workers), "--bind", f"127.0.0.1:{site.port}", "--accept", "reuseport"]
+    return [
+        "--workers",
+        str(site.workers),
+        "--bind",
+        f"127.0.0.1:{site.port}",
+        "--accept",
+        "reuseport",
+        "--control",
+        "off",
+    ]
 
 
 def nginx(site: Site) -> list[str]:

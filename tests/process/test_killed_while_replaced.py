@@ -2,7 +2,7 @@
 
 import os
 import re
-from signal import SIGHUP, SIGKILL
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP
 
 from tests.process.clients import Client, Load
 from tests.process.hello import Hello
@@ -81,6 +81,22 @@ def test_a_successor_that_is_killed_while_connections_move_loses_those_that_have
         hello.wait_for_workers(1, without=[successor, *predecessor])
         assert hello.get().status_code == 200
         hello.stop()
+
+
+def test_a_worker_that_is_behind_hands_over_to_the_next_when_its_successor_was_killed(start: Start) -> None:
+    hello = start("workers = 1")
+    (predecessor,) = hello.worker_pids()
+    clients = [hello.connect() for _ in range(5)]
+    assert all(client.ask().status == 200 for client in clients)
+    os.kill(predecessor, SIGSTOP)
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" reloaded generation=2 ")
+    (successor,) = hello.worker_pids() - {predecessor}
+    os.kill(successor, SIGKILL)
+    hello.wait_for_log(" generation=2", hello.wait_for_log("worker ready", hello.wait_for_log("worker failed")))
+    os.kill(predecessor, SIGCONT)
+    hello.wait_for_workers(1, without=[predecessor, successor])
+    assert lost(clients) == 0
 
 
 def answers(client: Client) -> bool:

@@ -145,7 +145,27 @@ def test_a_reload_during_the_start_does_not_wait_for_the_old_workers() -> None:
         Spawn(3, 1, 2),
     ]
     world.get_ready(0, 2, 3)
-    assert world.drain() == [ServiceReady(), Reloaded(2)]
+    assert world.drain() == [
+        Retire(0, (2,), for_good=False),  # now there is somebody to whom they can hand over
+        Retire(1, (2,), for_good=False),
+        ServiceReady(),
+        Reloaded(2),
+    ]
+
+
+def test_a_worker_that_leaves_is_told_of_another_heir_when_its_own_has_died() -> None:
+    world = serving(2)
+    reloading(world)
+    world.get_ready(2)
+    world.get_ready(3)
+    world.drain()
+    world.exit(2)
+    assert Retire(0, (3,), for_good=False) in world.drain()
+    world.exit(3)
+    assert world.count(Retire) == 0
+    world.pass_time(0)
+    world.get_ready(3)
+    assert world.drain()[-2:] == [Retire(0, (3,), for_good=False), Retire(1, (3,), for_good=False)]
 
 
 def test_a_reload_replaces_a_worker_that_waits_for_its_next_fork() -> None:
