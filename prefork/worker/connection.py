@@ -93,8 +93,8 @@ class Connection:
         if sent < len(answer):
             self._unsent = answer[sent:]
             self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
-        elif not self._protocol.keep_alive:
-            self._finish()
+        elif self._protocol.waiting_for is not REQUEST:
+            self._answered()
 
     def on_writable(self, _events: int) -> None:
         """Send on; nothing is read until all is sent, so a peer that doesn't read can't make answers pile up."""
@@ -107,10 +107,11 @@ class Connection:
             return
         self.since = self._loop.now
         self._unsent = self._unsent[sent:]
+        if not self._unsent and self._protocol.behind:
+            self._unsent = self._protocol.receive(b"")
         if not self._unsent:
             self._loop.change(self._socket.fileno(), READABLE, self.on_readable)
-            if not self._protocol.keep_alive:
-                self._finish()
+            self._answered()
 
     def on_lingering(self, _events: int) -> None:
         """Read and drop, until the peer closes."""
@@ -157,7 +158,7 @@ class Connection:
         self._waited_for = self._protocol.waiting_for
         self.since = moved.since
         self._unsent = moved.unsent
-        if moved.unsent:
+        if moved.unsent or self._protocol.behind:
             self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
 
     @property
@@ -187,6 +188,13 @@ class Connection:
         if waiting_for is not self._waited_for or waiting_for is BODY:
             self.since = self._loop.now
         self._waited_for = waiting_for
+
+    def _answered(self) -> None:
+        """Go on after all that was given out is sent: answer what waits in the next turn, or close after the last."""
+        if self._protocol.behind:
+            self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
+        elif not self._protocol.keep_alive:
+            self._finish()
 
     def _send_last(self, answer: bytes) -> None:
         try:

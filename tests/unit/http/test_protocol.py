@@ -1,7 +1,8 @@
 """A connection's requests and answers, from bytes to bytes.
 
 What holds for any stream: any split of it gives the same answers · nothing after a rejected byte is parsed · what is
-remembered and what is observed change no answer · the short cut and the long way lead to the same state.
+remembered and what is observed change no answer · the short cut and the long way lead to the same state · answers that
+are given out little by little are the same.
 """
 
 import re
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from prefork.http.messages import FRAMINGS, KEEP, Limits, Request, Response
-from prefork.http.protocol import Parcel, Protocol, Service, Waiting
+from prefork.http.protocol import HIGH_WATER, Parcel, Protocol, Service, Waiting
 from prefork.http.response import CONTINUE
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LARGE = GET.replace(b" / ", b" /large ")
 CLOSING = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST /five HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = b"PUT /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -50,10 +52,17 @@ class Conversation:
 
     def _respond(self, request: Request) -> Response:
         self.asked.append((request.method, request.target))
-        return Response(200, (), request.method + b" " + request.target + b"\n")
+        return Response(200, (), body_for(request.method, request.target))
 
     def _observe(self, head: bytes, request: Request | None, response: Response) -> None:
         self.observed.append((head, request, response.status))
+
+
+def moved(protocol: Protocol, to: Conversation) -> None:
+    """Have the conversation go on where the protocol leaves, in another process."""
+    parcel = msgpack.encode(protocol.leave())
+    to.renew()
+    to.protocol.resume(msgpack.decode(parcel, type=Parcel))
 
 
 @pytest.fixture
@@ -65,8 +74,12 @@ def statuses(answers: bytes) -> list[int]:
     return [int(status) for status in STATUS_LINE.findall(answers)]
 
 
+def body_for(method: bytes, target: bytes) -> bytes:
+    return method + b" " + target + (b"." * (HIGH_WATER // 3) if target == b"/large" else b"\n")
+
+
 def answer_to(*requests: Seen) -> bytes:
-    bodies = [method + b" " + target + b"\n" for method, target in requests]
+    bodies = [body_for(method, target) for method, target in requests]
     return b"".join(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies)
 
 
@@ -132,6 +145,59 @@ def test_pipelined_requests_are_answered_in_their_order_at_once_rfc9112_9_3_2(ta
 def test_the_service_counts_the_requests_that_were_answered(talk: Conversation) -> None:
     talk.say(GET, GET, GET + GET, POST, b"Hello", b"nonsense\r\n\r\n")
     assert talk.service.requests == 5
+
+
+# Many answers
+
+
+def rest(talk: Conversation) -> bytes:
+    """Return the answers that wait for others to be sent, and see that few are given out at once."""
+    answers = b""
+    while talk.protocol.behind:
+        some = talk.say(b"")
+        assert len(some) < HIGH_WATER + len(answer_to((b"GET", b"/large")))
+        answers += some
+    return answers
+
+
+def test_answers_are_given_out_little_by_little(talk: Conversation) -> None:
+    first = talk.say(LARGE * 10 + GET[:-1])
+    assert first == answer_to((b"GET", b"/large")) * 3
+    assert talk.protocol.behind
+    assert first + rest(talk) == answer_to((b"GET", b"/large")) * 10
+    assert talk.say(GET[-1:]) == answer_to((b"GET", b"/"))
+
+
+def test_the_answers_that_wait_are_given_out_elsewhere_after_a_move(talk: Conversation) -> None:
+    first = talk.say(LARGE * 5)
+    there = Conversation()
+    moved(talk.protocol, there)
+    assert first + rest(there) == answer_to((b"GET", b"/large")) * 5
+
+
+def test_after_the_last_answer_none_waits(talk: Conversation) -> None:
+    talk.say(LARGE * 2 + CLOSING.replace(b"/last", b"/large") + LARGE)
+    assert talk.state() == (False, False, Waiting.NOTHING)
+    assert not talk.protocol.behind
+
+
+@given(
+    parts=st.lists(st.sampled_from([LARGE, LARGE, GET, POST + b"Hello", CLOSING, b"nonsense\r\n\r\n"]), max_size=9),
+    cuts=st.lists(st.integers(0, 500), max_size=5),
+    moves=st.booleans(),
+)
+def test_answers_given_out_little_by_little_are_those_to_one_request_at_a_time(
+    parts: list[bytes], cuts: list[int], *, moves: bool
+) -> None:
+    expected = Conversation().say(*parts)
+    talk, answers = Conversation(), b""
+    for piece in split(b"".join(parts), cuts):
+        answers += talk.say(piece)
+        if moves:
+            moved(talk.protocol, talk)
+        answers += rest(talk)
+    assert answers == expected
+    assert not talk.protocol.behind
 
 
 # Bodies
@@ -345,13 +411,6 @@ def test_a_peer_that_is_told_of_the_close_may_say_more(talk: Conversation) -> No
 
 
 # Going on elsewhere
-
-
-def moved(protocol: Protocol, to: Conversation) -> None:
-    """Have the conversation go on where the protocol leaves, in another process."""
-    parcel = msgpack.encode(protocol.leave())
-    to.renew()
-    to.protocol.resume(msgpack.decode(parcel, type=Parcel))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -116,10 +117,12 @@ def test_an_answer_that_is_too_large_to_move_stays_until_its_client_has_taken_en
     while not arrivals.over:
         staying.turn()
     client.sendall(GET[10:])
+    client.settimeout(0)
     while received.count(b"HTTP/1.1 200 OK\r\n") <= asked:
-        received += client.recv(1 << 20)
         staying.turn()
-    assert received.count(b"x") == asked * LARGEST_PARCEL
+        with suppress(BlockingIOError):
+            received += client.recv(1 << 20)
+    assert received.count(b"x") == LARGEST_PARCEL  # the other requests waited, and the heir has answered them
     assert b"Connection: close" not in received
     client.close()
     staying.close()
