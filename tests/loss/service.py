@@ -35,9 +35,7 @@ class Unsupported(Exception):  # noqa: N818 - a server that can't do something i
 def prefork(site: Site, *program: str) -> list[str]:
     """Return prefork's command, or that of the `program`."""
     command = [*program, *servers.prefork_options(site)] if program else servers.prefork(site)
-    # By default no more than two old generations may be leaving, and with a reload every 50 ms a slow reader sees more.
-    patience = ["--keep-alive-timeout", str(KEEP_ALIVE), "--max-old-generations", "100"]
-    return [*command, "--bind", f"unix:{site.folder}/{SOCKET}", *patience]
+    return [*command, "--bind", f"unix:{site.folder}/{SOCKET}", "--keep-alive-timeout", str(KEEP_ALIVE)]
 
 
 def nginx(site: Site) -> list[str]:
