@@ -102,7 +102,7 @@ class Config(Struct, frozen=True, kw_only=True):
     shutdown_delay: Annotated[float, _lifecycle(_timeout_or_off, "Go on accepting for this long after TERM.")] = 0.0
     surge: Annotated[int, _lifecycle(whole_number(1, 1024), "Most extra workers while others are replaced.")] = 1
     max_old_generations: Annotated[
-        int, _lifecycle(whole_number(1, 100), "Most generations that may still be leaving.")
+        int, _lifecycle(whole_number(1, 100), "Old generations beyond so many must leave in 5 s.")
     ] = 2
     max_spawn_failures: Annotated[
         int, _lifecycle(whole_number(1, 1000), "Failures in a row at start before giving up.")

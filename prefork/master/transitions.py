@@ -60,7 +60,7 @@ def kill(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Pla
 LATE: Final[Mapping[Phase, str]] = {
     Phase.STARTING: "boot_timeout passed",
     Phase.HUNG: "hang_timeout passed",
-    Phase.RETIRING: "graceful_timeout passed",
+    Phase.RETIRING: "graceful_timeout passed, or max_old_generations exceeded",
 }
 
 
