@@ -29,7 +29,7 @@ class Place(Struct, frozen=True):
     """One worker's place.
 
     `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like. One that
-    is RETIRING has been told to hand its connections over to its `heirs`, by their keys.
+    is RETIRING has been told to hand its connections over to its `heirs`, by their keys; `outlived` cut its time short.
     """
 
     key: int
@@ -41,6 +41,7 @@ class Place(Struct, frozen=True):
     deadline: float | None = None
     worn: bool = False
     heirs: tuple[int, ...] = ()
+    outlived: bool = False
 
 
 class Wanted(Struct, frozen=True):

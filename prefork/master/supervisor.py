@@ -148,7 +148,8 @@ def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
         fleet = replace(fleet, places={**fleet.places, place.key: replace(place, heirs=heirs)})
         actions += [Retire(place.key, heirs, for_good=False)] if heirs else []
     for place in outlived(fleet, now):
-        fleet = replace(fleet, places={**fleet.places, place.key: replace(place, deadline=now + HANDOVER_TIME)})
+        hurried = replace(place, deadline=now + HANDOVER_TIME, outlived=True)
+        fleet = replace(fleet, places={**fleet.places, place.key: hurried})
     actions += stand_ins(fleet)
     for slot in vacant(fleet):
         place = Place(fleet.next_key, slot, fleet.wanted.generation)
@@ -192,7 +193,7 @@ def outlived(fleet: Fleet, now: float) -> list[Place]:
     generations = sorted({each.generation for each in leaving if each.generation != fleet.wanted.generation})
     oldest = generations[: -fleet.wanted.max_old_generations]
     latest = now + HANDOVER_TIME
-    return [each for each in leaving if each.generation in oldest and (each.deadline or now) > latest]
+    return [each for each in leaving if each.generation in oldest and each.deadline and each.deadline > latest]
 
 
 def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:

@@ -54,13 +54,14 @@ def forgive(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[
 
 
 def kill(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    return replace(place, deadline=None), (Kill(place.key, LATE[place.phase]),)
+    reason = "max_old_generations exceeded" if place.outlived else LATE[place.phase]
+    return replace(place, deadline=None), (Kill(place.key, reason),)
 
 
 LATE: Final[Mapping[Phase, str]] = {
     Phase.STARTING: "boot_timeout passed",
     Phase.HUNG: "hang_timeout passed",
-    Phase.RETIRING: "graceful_timeout passed, or max_old_generations exceeded",
+    Phase.RETIRING: "graceful_timeout passed",
 }
 
 

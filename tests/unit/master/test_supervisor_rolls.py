@@ -51,7 +51,7 @@ def test_a_predecessor_that_does_not_leave_in_time_is_killed() -> None:
     world.get_ready()
     world.drain()
     world.pass_time(world.fleet.wanted.graceful_timeout + KILL_MARGIN)
-    assert world.drain() == [Kill(0, "graceful_timeout passed, or max_old_generations exceeded")]
+    assert world.drain() == [Kill(0, "graceful_timeout passed")]
     world.exit(0)
     assert world.count(Respawn) == 0
 
