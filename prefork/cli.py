@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import Final, NoReturn
 
 import click
-import httptools
 from msgspec import json
 
 from prefork import run
@@ -251,7 +250,5 @@ def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) ->
     if asked and not ctx.resilient_parsing:
         system = os.uname()
         python = ".".join(map(str, sys.version_info[:3]))
-        click.echo(
-            f"prefork {VERSION} (Python {python}, llhttp via httptools {httptools.__version__}, {system.sysname} {system.release})"
-        )
+        click.echo(f"prefork {VERSION} (Python {python}, {system.sysname} {system.release})")
         ctx.exit()

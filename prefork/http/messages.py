@@ -3,11 +3,23 @@
 They are immutable: a parsed request is remembered and given out again for every head with the same bytes.
 """
 
+import re
 from typing import Final, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from prefork.http.grammar import TOKEN, VALUE
 
 Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+FIELDS: Final = re.compile(rb"\n([^:\r]+):[ \t]*([^\r]*)").findall  # of a head that is valid
+AUTHORITY: Final = re.compile(rb"[^/]*//([^/?]*)").match
+IS_TOKEN: Final = re.compile(TOKEN).fullmatch
+IS_VALUE: Final = re.compile(VALUE).fullmatch
+WITHOUT_CONTENT: Final = frozenset({204, 205, 304})  # RFC 9110 §15.3.5, §15.3.6, §15.4.5
+# RFC 9112 §6: what frames an answer is said once, by who frames it.
+RESERVED: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
 
 
 class Limits(Struct, frozen=True):
@@ -51,20 +63,38 @@ class Meaning(Struct, frozen=True):
     expects_continue: bool = False
 
 
-class Request(Struct, frozen=True, eq=False):
+class Request(Struct, frozen=True, eq=False, gc=False):
     """A request's head, understood.
 
-    `fields` are in the order received, names in lower case, values without the white space around them. `minor` is the
-    minor version of HTTP/1, 0 or 1.
+    `head` is valid by the grammar; `minor` is the minor version of HTTP/1, 0 or 1.
     """
 
     method: bytes
     target: bytes
     minor: int
-    fields: Fields
+    head: bytes
     framing: Framing = FRAMINGS[KEEP, False]
     body_length: int | None = 0
     expects_continue: bool = False
+    _fields: Fields | None = None
+
+    @property
+    def fields(self) -> Fields:
+        """The field lines in the order received, names in lower case, values without the white space around them."""
+        if self._fields is None:  # most are never asked for, and reading them is half of what parsing would cost
+            fields = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in FIELDS(self.head)])
+            force_setattr(self, "_fields", fields)
+            return fields
+        return self._fields
+
+    @property
+    def host(self) -> bytes:
+        """Whom the request is for: the authority of its target, else its Host (RFC 9112 §3.2.2)."""
+        if self.target.startswith((b"/", b"*")):
+            return self.field(b"host")
+        match = AUTHORITY(self.target)
+        assert match is not None
+        return match[1]
 
     def field(self, name: bytes) -> bytes:
         """Return the value of the first field of this lower-case name, empty where there is none."""
@@ -72,11 +102,26 @@ class Request(Struct, frozen=True, eq=False):
 
 
 class Response(Struct, frozen=True, eq=False):
-    """An answer: its own fields, without those that frame it (Content-Length, Connection, Date)."""
+    """A final answer: its own fields, without those that frame it (Content-Length, Connection, Date).
+
+    Raises:
+        ValueError: for what would make the wire say something else: a line break in a value, above all.
+    """
 
     status: int
     fields: Fields = ()
     body: bytes = b""
+
+    def __post_init__(self) -> None:
+        if not 200 <= self.status <= 599:  # noqa: PLR2004 - RFC 9110 §15: 1xx are not final, 600 and up no status
+            raise ValueError(f"status {self.status} is not from 200 to 599")
+        if self.body and self.status in WITHOUT_CONTENT:
+            raise ValueError(f"an answer with status {self.status} has no body")
+        for name, value in self.fields:
+            if not IS_TOKEN(name) or not IS_VALUE(value):
+                raise ValueError(f"invalid field line {name!r}: {value!r}")
+            if name.lower() in RESERVED:
+                raise ValueError(f"{name!r} is for the server to send")
 
 
 class Rejection(Exception):  # noqa: N818 - it is an answer to the peer, not an error of ours

@@ -9,7 +9,6 @@ The shell around it owns the socket and the time: it writes what is returned, cl
 False, and asks `waiting_for` which timeout runs. `peer_is_done` tells of a peer that said that it sends nothing more.
 """
 
-import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias
@@ -17,15 +16,13 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from prefork.http.body import ChunkedBody, FixedBody
-from prefork.http.head import HeadParser, Heads
+from prefork.http.faults import cannot_become_head, fault
+from prefork.http.head import HeadParser, Heads, check_size
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Rejection, Request, Response
 from prefork.http.response import CONTINUE, Renderer, rejected
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 HIGH_WATER: Final = 64 * 1024  # bytes of answers, after which no other request is answered before they are sent
-# Told before a head is whole, since it may never be: TLS or other protocols, lines that end in a bare line feed.
-CANNOT_BEGIN: Final = re.compile(rb"(?:\r\n)?[^!#$%&'*+.^_`|~0-9A-Za-z\r-]").match
-BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n").search
 
 Respond: TypeAlias = Callable[[Request], Response]
 Observe: TypeAlias = Callable[[bytes, Request | None, Response], None]
@@ -158,8 +155,14 @@ class Protocol:
         if self.behind:
             data, self._unread, self.behind = self._unread + data, b"", False
         try:
-            if self.waiting_for is REQUEST and 0 < data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
-                return self._receive_head(data)  # a short cut for what is nearly always read
+            if self.waiting_for is REQUEST and data.endswith(END_OF_HEAD):  # short cuts for what is nearly always read
+                request = self._service.heads.get_plain(data)
+                if request is not None:
+                    self._head = data
+                    self.peer_is_done = not request.framing.keep_alive
+                    return self._answer(request)
+                if 0 < data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
+                    return self._receive_head(data)
             while data and self.waiting_for is not NOTHING and not self.behind:
                 take = self._take_body if self.waiting_for is BODY else self._take_heads
                 data = take(data, answers)
@@ -214,13 +217,9 @@ class Protocol:
     def _keep(self, unread: bytes, checked: int) -> None:
         """Keep the beginning of a head, of which `checked` bytes have been looked at before."""
         self._head = unread
-        limits = self._service.limits
-        if len(unread) > limits.request_line and b"\r\n" not in unread[: limits.request_line]:
-            raise Rejection(414, "request line too long")
-        if len(unread) > limits.head:
-            raise Rejection(431, "request head too large")
-        if CANNOT_BEGIN(unread) or BARE_LINE_FEED(unread, checked):
-            raise Rejection(400, "malformed request")
+        check_size(unread, self._service.limits)
+        if cannot_become_head(unread, checked):
+            raise fault(unread)
         self._unread = unread
         self.waiting_for = HEAD if unread else REQUEST
 

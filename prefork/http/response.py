@@ -11,6 +11,10 @@ from prefork.http.messages import FRAMINGS, Framing, Rejection, Response
 
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
 
+WITHOUT_LENGTH: Final = frozenset(
+    {204, 304}
+)  # RFC 9110 §8.6: never with 204; with 304 that of the 200, which is unknown
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
@@ -38,7 +42,7 @@ class Renderer:
         """Return the response's head, up to and including its empty line."""
         line = STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status
         fields = b"".join(b"%b: %b\r\n" % field for field in response.fields)
-        length = b"Content-Length: %d\r\n" % len(response.body)
+        length = b"" if response.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(response.body)
         return line + self._date + fields + length + framing.connection + b"\r\n"
 
     def render(self, response: Response, framing: Framing) -> bytes:

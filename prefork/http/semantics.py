@@ -9,10 +9,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from prefork.http.grammar import HOST, TOKEN, VALUE
 from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Fields, Framing, Meaning, Rejection
 
-# RFC 9110 §7.2: uri-host [ ":" port ]; an empty value is allowed for a target without an authority (RFC 9112 §3.2).
-HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.v]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?").fullmatch
+IS_HOST: Final = re.compile(HOST).fullmatch
+# RFC 9112 §7: token, then parameters, which chunked has none of (§7.1).
+IS_CODING: Final = re.compile(rb"(?!chunked[ \t;])%b(?:[ \t]*;%b)?" % (TOKEN, VALUE)).fullmatch
 DIGITS: Final = re.compile(rb"[0-9]{1,18}").fullmatch  # 18 digits are more than any limit and can't overflow
 
 
@@ -34,7 +36,7 @@ def host(draft: Draft, values: Sequence[bytes]) -> None:
     """Accept one valid Host (RFC 9112 §3.2)."""
     if len(values) != 1:
         raise Rejection(400, "more than one Host field")
-    if not HOST(values[0]):
+    if not IS_HOST(values[0]):
         raise Rejection(400, "invalid Host")
     draft.has_host = True
 
@@ -57,7 +59,12 @@ def transfer_encoding(draft: Draft, values: Sequence[bytes]) -> None:
     """Accept `chunked` alone (RFC 9112 §6.1, §6.3). Comes after Content-Length in RULES."""
     if draft.minor == 0:
         raise Rejection(400, "Transfer-Encoding in HTTP/1.0")
-    if len(values) != 1 or values[0].lower() != b"chunked":
+    codings = [coding.strip(b" \t").lower() for value in values for coding in value.split(b",")]
+    if not all(map(IS_CODING, codings)):
+        raise Rejection(400, "malformed Transfer-Encoding")
+    if b"chunked" in codings[:-1]:
+        raise Rejection(400, "chunked is not the last transfer coding")
+    if codings != [b"chunked"]:
         raise Rejection(501, "a transfer coding other than chunked")
     draft.body_length = None
 
@@ -76,7 +83,6 @@ RULES: Final[Mapping[bytes, Callable[[Draft, Sequence[bytes]], None]]] = {
     b"transfer-encoding": transfer_encoding,
     b"expect": expect,
 }
-REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})  # RFC 9110 §9.3.6, §9.3.8: no tunnel, no echo
 
 
 def understand(method: bytes, minor: int, fields: Fields) -> Meaning:
@@ -85,8 +91,6 @@ def understand(method: bytes, minor: int, fields: Fields) -> Meaning:
     Raises:
         Rejection: 400, 417 or 501, as the rule that it breaks says.
     """
-    if method in REFUSED_METHODS:
-        raise Rejection(501, "method not implemented")
     draft = Draft(minor)
     apply_rules(draft, fields)
     if not draft.has_host and minor > 0:

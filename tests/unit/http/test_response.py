@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Framing, Rejection, Response
-from prefork.http.response import MOST_RENDERED, Renderer, rejected
+from prefork.http.response import CONTINUE, MOST_RENDERED, Renderer, rejected
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 HELLO = Response(200, ((b"Content-Type", b"text/plain"),), b"Hello, world!")
@@ -42,10 +42,28 @@ def test_a_status_without_a_name_has_an_empty_reason_phrase_rfc9112_4(renderer: 
     assert renderer.head(Response(299), FRAMINGS[KEEP, False]).startswith(b"HTTP/1.1 299 \r\n")
 
 
-@pytest.mark.parametrize("status", HTTPStatus)
+@pytest.mark.parametrize("status", [each for each in HTTPStatus if each >= HTTPStatus.OK])
 def test_each_known_status_is_named(renderer: Renderer, status: HTTPStatus) -> None:
     line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
     assert renderer.head(Response(status), FRAMINGS[KEEP, False]).startswith(line)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS.values())
+@pytest.mark.parametrize("status", [204, 304])
+def test_204_and_304_have_neither_content_nor_a_length_rfc9110_8_6(
+    renderer: Renderer, status: int, framing: Framing
+) -> None:
+    answer = renderer.render(Response(status), framing)
+    assert b"Content-Length" not in answer
+    assert answer.endswith(framing.connection + b"\r\n")
+
+
+def test_205_says_that_its_content_is_empty_rfc9110_15_3_6(renderer: Renderer) -> None:
+    assert b"\r\nContent-Length: 0\r\n" in renderer.render(Response(205), FRAMINGS[KEEP, False])
+
+
+def test_100_continue_is_a_status_line_and_nothing_more_rfc9110_15_2() -> None:
+    assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.mark.parametrize("framing", FRAMINGS.values())

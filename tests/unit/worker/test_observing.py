@@ -12,7 +12,7 @@ from prefork.worker.observing import line, observer, show
 Stderr = pytest.CaptureFixture[str]
 
 HEAD = b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: curl/8\r\n\r\n"
-REQUEST = Request(b"GET", b"/a", 1, ((b"host", b"a"), (b"referer", b"http://b/"), (b"user-agent", b"curl/8")))
+REQUEST = Request(b"GET", b"/a", 1, b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: curl/8\r\n\r\n")
 HELLO = Response(200, (), b"Hello")
 
 
@@ -34,7 +34,7 @@ def test_a_request_is_a_line_in_the_combined_format() -> None:
 
 
 def test_the_answer_to_head_has_no_length() -> None:
-    request = Request(b"HEAD", b"/", 1, (), FRAMINGS[KEEP, True])
+    request = Request(b"HEAD", b"/", 1, b"", FRAMINGS[KEEP, True])
     head = b"\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
     assert after_time(line(b"::1", head, request, HELLO))[1] == b'"HEAD / HTTP/1.1" 200 - "-" "-"\n'
 

@@ -1,0 +1,66 @@
+"""Says what is wrong with a head that the grammar doesn't match: a table from what is seen to the answer.
+
+The grammar alone decides whether a head is refused; the first row that is found in a refused one tells status and reason.
+Reasons are few and fixed, so that they can be counted.
+"""
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from prefork.http.grammar import METHOD, TARGET, TOKEN
+from prefork.http.messages import Rejection
+
+
+class Fault(Struct, frozen=True):
+    """What is found where, by which section it is wrong, and what the peer is told."""
+
+    pattern: bytes
+    section: str
+    status: int
+    reason: str
+
+
+_METHOD: Final = rb"\A" + TOKEN
+_TARGET: Final = _METHOD + rb" [!-~]*?"
+
+# fmt: off
+FAULTS: Final = (
+    Fault(rb"\A(?:\r\n)?\x16\x03",                 "RFC 9112 §2.2",   400, "TLS on a port that speaks plain HTTP"),
+    Fault(rb"(?<!\r)\n",                           "RFC 9112 §2.2",   400, "bare line feed"),
+    Fault(rb"\r(?!\n)",                            "RFC 9112 §2.2",   400, "bare carriage return"),
+    Fault(rb"\A\r\n\r\n",                          "RFC 9112 §2.2",   400, "more than one empty line before a request"),
+    Fault(_METHOD + rb" [!-~]+ HTTP/[02-9]\.[0-9]\r\n", "RFC 9110 §15.6.6", 505, "only HTTP/1.0 and HTTP/1.1 are served"),
+    Fault(rb"\A(?!%b [!-~]+ HTTP/1\.[0-9]\r\n)" % TOKEN, "RFC 9112 §3", 400, "malformed request line"),
+    Fault(rb"\A(?!%b )" % METHOD,           "RFC 9110 §9.1",   501, "method not implemented"),
+    Fault(rb"\A(?!OPTIONS )%b \* " % TOKEN, "RFC 9112 §3.2.4", 400, "asterisk-form is for OPTIONS"),
+    Fault(_TARGET + rb"#",                         "RFC 9112 §3.2",   400, "fragment in the request target"),
+    Fault(_TARGET + rb"%(?![0-9A-Fa-f]{2})",       "RFC 3986 §2.1",   400, "malformed percent-encoding in the request target"),
+    Fault(_METHOD + rb" (?i:https?)://[^/?]*@",    "RFC 9110 §4.2.4", 400, "userinfo in the request target"),
+    Fault(_TARGET + rb'["<>\\^`{|}]',              "RFC 3986 §2",     400, "character not allowed in the request target"),
+    Fault(_METHOD + rb" (?!%b )" % TARGET,         "RFC 9112 §3.2",   400, "invalid request target"),
+    Fault(rb"\x00",                                "RFC 9110 §5.5",   400, "NUL in a field line"),
+    Fault(rb"\r\n[ \t]",                           "RFC 9112 §5.2",   400, "folded field line"),
+    Fault(rb"\r\n%b[ \t]++:" % TOKEN,              "RFC 9112 §5.1",   400, "white space before the colon of a field line"),
+    Fault(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]",    "RFC 9110 §5.5",   400, "control character in a field line"),
+    Fault(rb"",                                    "RFC 9110 §5.1",   400, "invalid field name"),
+)
+# fmt: on
+_SEARCHES: Final = tuple((re.compile(fault.pattern).search, fault) for fault in FAULTS)
+
+
+def fault(head: bytes) -> Rejection:
+    """Return the answer to a head, or the beginning of one, that the grammar doesn't match."""
+    found = next(each for search, each in _SEARCHES if search(head))
+    return Rejection(found.status, found.reason)
+
+
+# Told before a head is whole, since it may never be: TLS or other protocols, lines that end in a bare line feed.
+_CANNOT_BEGIN: Final = re.compile(rb"(?:\r\n)?[^!#$%&'*+.^_`|~0-9A-Za-z\r-]").match
+_BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n").search
+
+
+def cannot_become_head(begun: bytes, checked: int = 0) -> bool:
+    """Tell whether what has come of a head, of which `checked` bytes have been looked at before, is wrong already."""
+    return bool(_CANNOT_BEGIN(begun) or _BARE_LINE_FEED(begun, checked))
