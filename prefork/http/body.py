@@ -10,11 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from prefork.http.grammar import TOKEN, VALUE
 from prefork.http.messages import Rejection
 
-CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
-TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*").fullmatch
-LONGEST_CHUNK_LINE: Final = 4096  # bytes; RFC 9112 §7.1.1: limit the total length of chunk extensions
+CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;%b)?" % VALUE).fullmatch
+TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
+LONGEST_CHUNK_LINE: Final = 4096  # bytes
+LONGEST_EXTENSIONS: Final = 16 * 1024  # bytes in a body; RFC 9112 §7.1.1: limit the total length of chunk extensions
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
 
 
@@ -55,6 +57,7 @@ class ChunkedBody(Struct, tag=True):
     missing: int = 0
     unread: bytes = b""
     trailers: int = 0
+    extensions: int = 0
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it.
@@ -106,6 +109,9 @@ class ChunkedBody(Struct, tag=True):
         match = CHUNK_SIZE(line)
         if match is None:
             raise Rejection(400, "malformed chunk size")
+        self.extensions += len(line) - match.end(1)
+        if self.extensions > LONGEST_EXTENSIONS:
+            raise Rejection(400, "chunk extensions too long")
         self.missing = int(match[1], 16)
         self.left -= self.missing
         if self.left < 0:

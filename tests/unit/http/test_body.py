@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.http.body import LONGEST_CHUNK_LINE, LONGEST_TRAILERS, ChunkedBody, FixedBody
+from prefork.http.body import LONGEST_CHUNK_LINE, LONGEST_EXTENSIONS, LONGEST_TRAILERS, ChunkedBody, FixedBody
 from prefork.http.messages import Rejection
 
 NO_LIMIT = 10**9
@@ -150,6 +150,14 @@ def test_the_extensions_of_a_chunk_are_bounded_rfc9112_7_1_1(pieces: Pieces) -> 
 def test_a_chunk_line_without_end_is_refused_when_it_is_too_long_rfc9112_7_1_1() -> None:
     assert chunked(b"1;".ljust(LONGEST_CHUNK_LINE, b"a")) is None
     assert chunked(b"1;".ljust(LONGEST_CHUNK_LINE + 1, b"a")) == 400
+
+
+@pytest.mark.parametrize("pieces", [at_once, by_bytes])
+@pytest.mark.parametrize("count", [8, 1024])
+def test_the_extensions_of_a_body_are_bounded_together_rfc9112_7_1_1(pieces: Pieces, count: int) -> None:
+    chunks = (b"1;".ljust(1 + LONGEST_EXTENSIONS // count, b"a") + b"\r\na\r\n") * count
+    assert chunked(*pieces(chunks + b"0\r\n\r\n")) == b""
+    assert chunked(*pieces(chunks + b"0;\r\n\r\n")) == 400
 
 
 # The trailer section (RFC 9112 §7.1.2)
