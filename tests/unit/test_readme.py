@@ -7,6 +7,7 @@ from signal import Signals
 from prefork.master.fleet import Phase
 from prefork.master.signals import OBEYED
 from prefork.master.transitions import TRANSITIONS
+from tests.corpus import table
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -42,3 +43,7 @@ def test_the_figure_of_the_transitions_is_drawn_from_the_table() -> None:
 def test_every_signal_that_the_master_obeys_is_listed_and_no_other() -> None:
     listed = re.findall(r"^\| ([A-Z0-9, ]+) \|", section("signals"), re.MULTILINE)
     assert {name for cell in listed for name in cell.split(", ")} == {Signals(number).name[3:] for number in OBEYED}
+
+
+def test_the_rules_of_http_are_those_of_the_corpus() -> None:
+    assert section("rules") == table()
