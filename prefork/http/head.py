@@ -33,8 +33,11 @@ LONGEST_REMEMBERED: Final = 2048  # bytes of a head, or of the fields with a mea
 MARKS: Final = 4096  # hashes of heads that were seen once
 
 
-def check_size(data: bytes, limits: Limits) -> None:
-    """Refuse a head, or what has come of one, that is too long; for that, unless it was wrong before it was too long."""
+def excess(data: bytes, limits: Limits) -> Rejection | None:
+    """Return the answer to a head, or to what has come of one, that is too long; None for others.
+
+    What was wrong before it was too long is told that, however the bytes arrived.
+    """
     start = 2 if data.startswith(b"\r\n") else 0
     line_end = data.find(b"\r\n", start)
     line_length = (line_end + 2 if line_end >= 0 else len(data)) - start
@@ -43,8 +46,8 @@ def check_size(data: bytes, limits: Limits) -> None:
     elif len(data) > limits.head:
         allowed, rejection = limits.head, Rejection(431, "request head too large")
     else:
-        return
-    raise fault(data) if cannot_become_head(data[:allowed]) else rejection
+        return None
+    return fault(data) if cannot_become_head(data[:allowed]) else rejection
 
 
 class HeadParser:
@@ -64,33 +67,31 @@ class HeadParser:
         return self.parse_plain(head) or self.parse_any(head)
 
     def parse_plain(self, head: bytes) -> Request | None:
-        """Return the request if these bytes are one plain head and nothing else, None where they may be another."""
+        """Return the request if these bytes are one plain head within the limits, None where they are anything else."""
         plain = PLAIN_HEAD(head)
-        if plain is None:
+        if plain is None or (len(head) > self._fits and (excess(head, self._limits) or self._has_too_many_lines(head))):
             return None
-        if len(head) > self._fits:
-            check_size(head, self._limits)
-            self._check_count(head)
         method, target = plain.groups()
         return Request(method, target, 1, head, PLAIN_FRAMING[method])
 
     def parse_any(self, head: bytes) -> Request:
         """Do what `parse` does, for heads of any kind."""
-        check_size(head, self._limits)
+        if rejection := excess(head, self._limits):
+            raise rejection
         if head.startswith(b"\r\n") and not head.startswith(b"\r\n\r\n"):
             head = head[2:]  # RFC 9112 §2.2: one empty line before a request is overlooked
         line = REQUEST_LINE(head)
         if line is None or not FIELD_LINES(head, line.end()):
             raise fault(head)
-        self._check_count(head)
+        if self._has_too_many_lines(head):
+            raise Rejection(431, "too many field lines")
         method, target, digit = line.groups()
         minor = 0 if digit == b"0" else 1
         meaning = self._meaning(method, minor, tuple(WITH_A_MEANING(head)))
         return Request(method, target, minor, head, meaning.framing, meaning.body_length, meaning.expects_continue)
 
-    def _check_count(self, head: bytes) -> None:
-        if head.count(b"\n") - 2 > self._limits.fields:  # beside the request line and the empty line
-            raise Rejection(431, "too many field lines")
+    def _has_too_many_lines(self, head: bytes) -> bool:
+        return head.count(b"\n") - 2 > self._limits.fields  # beside the request line and the empty line
 
     def _meaning(self, method: bytes, minor: int, lines: Fields) -> Meaning:
         """Return what the rules say of the field lines that they name, remembered as they were sent."""
@@ -127,12 +128,10 @@ class Heads:
         return request
 
     def get_plain(self, data: bytes) -> Request | None:
-        """Return the request if these bytes are one head, remembered or plain; None where they may be anything else."""
-        request = self.remembered.get(data)
-        if request is None:
-            request = self._parser.parse_plain(data)
-            if request is not None:
-                self._mark(data, request)
+        """Return the request if these bytes are one plain head that is not remembered, None for others."""
+        request = self._parser.parse_plain(data)
+        if request is not None:
+            self._mark(data, request)
         return request
 
     def _mark(self, head: bytes, request: Request) -> None:

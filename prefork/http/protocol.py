@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from prefork.http.body import ChunkedBody, FixedBody
 from prefork.http.faults import cannot_become_head, fault
-from prefork.http.head import HeadParser, Heads, check_size
+from prefork.http.head import HeadParser, Heads, excess
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Rejection, Request, Response
 from prefork.http.response import CONTINUE, Renderer, rejected
 
@@ -102,10 +102,12 @@ class Protocol:
 
         While it is `behind`, nothing is to be read, and `receive(b"")` answers some more once the others are sent.
         """
-        # Written out for one whole request that is remembered, as nearly all are: 0.4 µs, and 1.1 by the calls below.
+        # Written out for one whole request that is remembered or plain, as nearly all are: it saves 0.15 µs of calls.
         if self.waiting_for is REQUEST and self._observe is None:
             service = self._service
             request = service.heads.remembered.get(data)
+            if request is None and data.endswith(END_OF_HEAD):
+                request = service.heads.get_plain(data)
             if request is not None:
                 service.requests += 1
                 response = service.respond(request)
@@ -155,14 +157,8 @@ class Protocol:
         if self.behind:
             data, self._unread, self.behind = self._unread + data, b"", False
         try:
-            if self.waiting_for is REQUEST and data.endswith(END_OF_HEAD):  # short cuts for what is nearly always read
-                request = self._service.heads.get_plain(data)
-                if request is not None:
-                    self._head = data
-                    self.peer_is_done = not request.framing.keep_alive
-                    return self._answer(request)
-                if 0 < data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
-                    return self._receive_head(data)
+            if self.waiting_for is REQUEST and 0 < data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
+                return self._receive_head(data)  # a short cut for what is nearly always read
             while data and self.waiting_for is not NOTHING and not self.behind:
                 take = self._take_body if self.waiting_for is BODY else self._take_heads
                 data = take(data, answers)
@@ -217,7 +213,8 @@ class Protocol:
     def _keep(self, unread: bytes, checked: int) -> None:
         """Keep the beginning of a head, of which `checked` bytes have been looked at before."""
         self._head = unread
-        check_size(unread, self._service.limits)
+        if rejection := excess(unread, self._service.limits):
+            raise rejection
         if cannot_become_head(unread, checked):
             raise fault(unread)
         self._unread = unread

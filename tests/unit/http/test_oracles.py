@@ -25,6 +25,7 @@ LOOSER_THAN_H11: Final = (
 # What is seen in a head, and why we refuse it and h11 doesn't.
 STRICTER_THAN_H11: Final = (
     (rb" HTTP/[02-9]\.[0-9]\r", "other major versions are served there"),
+    (rb" HTTP/1\.[2-9]\r",  "Host is asked for in HTTP/1.1 alone there"),
     (rb"(?<!\r)\n",                              "lines may end in LF alone there: RFC 9112 §2.2 allows it, smugglers use it"),
     (rb"\A\r\n\r\n",                             "any number of empty lines is overlooked there"),
     (rb"\r\n[ \t]",                              "folded lines are unfolded there, which RFC 9112 §5.2 leaves to the server"),

@@ -90,9 +90,9 @@ def heads(draw: st.DrawFn) -> bytes:
     else:
         head = draw(st.sampled_from([each for each in HEADS if len(each) < 500]))
         for _ in range(draw(st.integers(0, 3))):
-            at = draw(st.integers(0, len(head) - 1))
+            at = draw(st.integers(0, len(head)))
             head = head[:at] + draw(st.binary(max_size=2)) + head[at + draw(st.integers(0, 2)) :]
-    return head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    return (head + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 
 @given(head=heads())
