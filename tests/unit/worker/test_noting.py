@@ -28,7 +28,7 @@ def test_a_request_is_noted_as_long_as_it_is_answered(row: Row, target: bytes, n
         seen.append(row.noted)
         return Response(204)
 
-    assert noting(respond, row)(Request(b"GET", target, 1, ())).status == 204
+    assert noting(respond, row)(Request(b"GET", target, 1, b"")).status == 204
     assert (seen, row.noted) == ([noted], "")
 
 
@@ -37,7 +37,7 @@ def test_the_note_ends_with_an_application_that_fails(row: Row) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        noting(respond, row)(Request(b"GET", b"/", 1, ()))
+        noting(respond, row)(Request(b"GET", b"/", 1, b""))
     assert row.noted == ""
 
 
