@@ -5,17 +5,19 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeAlias
 
 from prefork.http.messages import Request, Response
 from prefork.http.protocol import Observe
 from prefork.logs import STDERR, AccessLog, combined
 
+Observing: TypeAlias = Callable[[bytes], Observe]  # makes the observer of a connection from its peer's address
+
 UNPRINTABLE: Final = re.compile(rb"[^\t\r\n -~]")
 
 
-def observer(access_log: AccessLog | None, *, show_heads: bool) -> Callable[[bytes], Observe] | None:
-    """Return what makes the observer of a connection from its peer's address, or None when nobody looks."""
+def observer(access_log: AccessLog | None, *, show_heads: bool) -> Observing | None:
+    """Return what makes the observer of a connection, or None when nobody looks."""
     if access_log is None and not show_heads:
         return None
 

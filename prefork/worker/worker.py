@@ -14,15 +14,16 @@ from typing import Final
 from msgspec import Struct
 
 from prefork.http.messages import Limits
-from prefork.http.protocol import Protocol, Respond, Service, Waiting
+from prefork.http.protocol import Respond, Service, Waiting
 from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
+from prefork.worker.admitting import Admission
 from prefork.worker.balancing import Balance, never
-from prefork.worker.connection import Connection, Moved, Writing
+from prefork.worker.connection import Moved, Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.draining import Draining
 from prefork.worker.loop import READABLE, Loop
@@ -80,14 +81,15 @@ class Worker:
         self._loop = Loop()
         self._service = Service(noting(terms.respond, seat.row), terms.limits)
         self._access_log = AccessLog(files.access_fd) if files.access_fd is not None else None
-        self._observing = observer(self._access_log, show_heads=terms.show_heads)
-        self._connections: set[Connection] = set()
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
         self._departures: Departures | None = None
         self._arrivals: list[Arrivals] = []
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
         self._row = seat.row
+        observing = observer(self._access_log, show_heads=terms.show_heads)
+        self._admission = Admission(self._service, observing, self._loop, self._row)
+        self._connections = self._admission.connections
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
@@ -130,22 +132,12 @@ class Worker:
         for each in listeners:
             shared = self._terms.shared or each.family is socket.AF_UNIX
             step_aside = self._balance.pause if shared else never
-            self._acceptors.append(Acceptor(each, self._loop, self._accepted, step_aside, self._log))
-
-    def _accepted(self, sock: socket.socket, address: object) -> None:
-        self._connect(sock, address)
+            self._acceptors.append(Acceptor(each, self._loop, self._admission.accept, step_aside, self._log))
 
     def _adopt(self, sock: socket.socket, moved: Moved) -> None:
-        connection = self._connect(sock, peer_address(sock))
-        connection.resume(moved)
+        connection = self._admission.adopt(sock, moved)
         if self._leaves_at is not None and self._departures is None:
             connection.drain()
-
-    def _connect(self, sock: socket.socket, address: object) -> Connection:
-        observe = self._observing(peer_name(address)) if self._observing else None
-        connection = Connection(sock, Protocol(self._service, observe), self._loop, self._connections)
-        self._row[CONNECTIONS] = len(self._connections)
-        return connection
 
     def _on_tick(self) -> None:
         now = self._loop.now
@@ -254,18 +246,3 @@ def imf_fixdate(wall: float) -> bytes:
     """Return a moment, in seconds since the epoch, as RFC 9110 §5.6.7 wants it; strftime would follow the locale."""
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(wall)
     return b"%b, %02d %b %d %02d:%02d:%02d GMT" % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
-
-
-def peer_address(sock: socket.socket) -> object:
-    """Return what accept(2) would give for the peer, None for one that has gone."""
-    try:
-        return sock.getpeername()
-    except OSError:
-        return None
-
-
-def peer_name(address: object) -> bytes:
-    """Return the IP address of what accept(2) gave for the peer; a unix socket has none, nor one that has gone."""
-    if address is None:
-        return b"-"
-    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"

@@ -18,7 +18,7 @@ from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.connection import Connection, Writing
-from prefork.worker.worker import IGNORED, OBEYED, Terms, Worker, imf_fixdate, peer_name, timeouts
+from prefork.worker.worker import IGNORED, OBEYED, Terms, Worker, imf_fixdate, timeouts
 
 Stderr = pytest.CaptureFixture[str]
 
@@ -34,20 +34,6 @@ def test_the_date_is_an_imf_fixdate_in_any_locale_rfc9110_5_6_7(wall: int) -> No
 
 def test_the_example_of_the_standard_rfc9110_5_6_7() -> None:
     assert imf_fixdate(784111777.9) == b"Sun, 06 Nov 1994 08:49:37 GMT"
-
-
-@pytest.mark.parametrize(
-    ("address", "name"),
-    [
-        (("127.0.0.1", 8080), b"127.0.0.1"),
-        (("::1", 8080, 0, 0), b"::1"),
-        ("", b"unix:"),
-        (b"", b"unix:"),
-        (None, b"-"),
-    ],
-)
-def test_a_peer_is_named_by_its_ip_address(address: object, name: bytes) -> None:
-    assert peer_name(address) == name
 
 
 def test_each_thing_that_a_connection_can_wait_for_has_its_timeout() -> None:
