@@ -14,6 +14,7 @@ from msgspec import Struct
 from prefork.http.protocol import BODY, REQUEST, Parcel, Protocol, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
 from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.opening import Peer
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
 MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer
@@ -32,21 +33,35 @@ class Moved(Struct, frozen=True, omit_defaults=True):
     `unsent` is what is left of answers that the protocol has given out.
     """
 
+    peer: Peer
     since: float
     parcel: Parcel
     unsent: bytes = b""
 
 
 class Connection:
-    """A socket, its protocol, and the moment since when it has waited.
+    """A socket, who is at its other end, its protocol, and the moment since when it has waited.
 
     Owns the socket. Enters the set `connections` by itself and leaves it when it is closed.
     """
 
-    __slots__ = ("_connections", "_loop", "_protocol", "_socket", "_to_drop", "_unsent", "_waited_for", "since")
+    __slots__ = (
+        "_connections",
+        "_loop",
+        "_peer",
+        "_protocol",
+        "_socket",
+        "_to_drop",
+        "_unsent",
+        "_waited_for",
+        "since",
+    )
 
-    def __init__(self, sock: socket.socket, protocol: Protocol, loop: Loop, connections: "set[Connection]") -> None:
+    def __init__(
+        self, sock: socket.socket, peer: Peer, protocol: Protocol, loop: Loop, connections: "set[Connection]"
+    ) -> None:
         self._socket = sock
+        self._peer = peer
         self._protocol = protocol
         self._loop = loop
         self._connections = connections
@@ -168,7 +183,7 @@ class Connection:
 
     def leave(self) -> Moved:
         """Return what it takes to go on in another process."""
-        return Moved(self.since, self._protocol.leave(), self._unsent)
+        return Moved(self._peer, self.since, self._protocol.leave(), self._unsent)
 
     def forget(self) -> None:
         """Let go of a connection that has gone to another process."""

@@ -10,8 +10,9 @@ from typing import Final, TypeAlias
 from prefork.http.messages import Request, Response
 from prefork.http.protocol import Observe
 from prefork.logs import STDERR, AccessLog, combined
+from prefork.worker.opening import Peer
 
-Observing: TypeAlias = Callable[[bytes], Observe]  # makes the observer of a connection from its peer's address
+Observing: TypeAlias = Callable[[Peer], Observe]  # makes the observer of a connection
 
 UNPRINTABLE: Final = re.compile(rb"[^\t\r\n -~]")
 
@@ -21,12 +22,12 @@ def observer(access_log: AccessLog | None, *, show_heads: bool) -> Observing | N
     if access_log is None and not show_heads:
         return None
 
-    def observing(address: bytes) -> Observe:
+    def observing(peer: Peer) -> Observe:
         def observe(head: bytes, request: Request | None, response: Response) -> None:
             if show_heads:
                 show(head)
             if access_log is not None:
-                access_log.add(line(address, head, request, response))
+                access_log.add(line(peer.address, head, request, response))
 
         return observe
 

@@ -23,13 +23,14 @@ from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission
 from prefork.worker.balancing import Balance, never
-from prefork.worker.connection import Moved, Writing
+from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.draining import Draining
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 from prefork.worker.noting import noting
 from prefork.worker.observing import observer
+from prefork.worker.opening import Opener
 from prefork.worker.wearing import Wear, Wearing
 
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
@@ -55,6 +56,8 @@ class Terms(Struct, frozen=True):
     shared: bool = False
     wear: Wear = Wear()
     show_heads: bool = False
+    openers: tuple[Opener, ...] = ()
+    opening_timeout: float = 10.0
 
 
 def timeouts(*, keep_alive: float, header: float, body: float, write: float) -> Timeouts:
@@ -88,7 +91,7 @@ class Worker:
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
         self._row = seat.row
         observing = observer(self._access_log, show_heads=terms.show_heads)
-        self._admission = Admission(self._service, observing, self._loop, self._row)
+        self._admission = Admission(self._service, observing, self._loop, self._row, terms.openers)
         self._connections = self._admission.connections
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
@@ -134,17 +137,13 @@ class Worker:
             step_aside = self._balance.pause if shared else never
             self._acceptors.append(Acceptor(each, self._loop, self._admission.accept, step_aside, self._log))
 
-    def _adopt(self, sock: socket.socket, moved: Moved) -> None:
-        connection = self._admission.adopt(sock, moved)
-        if self._leaves_at is not None and self._departures is None:
-            connection.drain()
-
     def _on_tick(self) -> None:
         now = self._loop.now
         if now >= self._date_due:
             self._set_date(now)
         for connection in expired(self._connections, self._terms.timeouts, now):
             connection.expire()
+        self._admission.expire(self._terms.opening_timeout)
         for acceptor in self._acceptors:
             acceptor.look()
         self._tell(now)
@@ -190,7 +189,7 @@ class Worker:
             case Adopt(), fds:
                 for fd in fds:
                     handover = Handover(socket.socket(fileno=fd))
-                    self._arrivals.append(Arrivals(handover, self._loop, self._adopt, self._log))
+                    self._arrivals.append(Arrivals(handover, self._loop, self._admission.adopt, self._log))
             case Share(count), fds:
                 for fd in fds:
                     Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
@@ -221,7 +220,8 @@ class Worker:
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
-        if for_good or self._departures is None:
+        self._admission.draining = for_good or self._departures is None
+        if self._admission.draining:
             self._departures = None
             for connection in self._connections:
                 connection.drain()
@@ -232,13 +232,16 @@ class Worker:
         assert self._leaves_at is not None
         if self._departures is not None:
             self._departures.move(self._connections)
-        if self._connections and self._loop.now >= self._leaves_at:
-            self._log.warning("connections cut", count=len(self._connections), reason="graceful_timeout passed")
+        openings = self._admission.openings
+        if (self._connections or openings) and self._loop.now >= self._leaves_at:
+            count = len(self._connections) + len(openings)
+            self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
             self._connections.clear()
+            openings.clear()
             self._arrivals.clear()
         # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
         self._arrivals = [each for each in self._arrivals if not each.over]
-        if not self._connections and not self._arrivals:
+        if not self._connections and not openings and not self._arrivals:
             self._loop.running = False
 
 

@@ -12,7 +12,6 @@ from prefork.worker.admitting import peer_name
         (("::1", 8080, 0, 0), b"::1"),
         ("", b"unix:"),
         (b"", b"unix:"),
-        (None, b"-"),
     ],
 )
 def test_a_peer_is_named_by_its_ip_address(address: object, name: bytes) -> None:

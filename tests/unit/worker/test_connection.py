@@ -16,6 +16,9 @@ from prefork.http.messages import Limits, Request, Response
 from prefork.http.protocol import Protocol, Service, Waiting
 from prefork.worker.connection import MOST_DROPPED, Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.opening import Peer
+
+PEER = Peer(b"127.0.0.1")
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 CLOSING = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -36,7 +39,7 @@ class Server:
         self.answered: list[Request | None] = []
         self.connections: set[Connection] = set()
         protocol = Protocol(self.service, lambda _head, request, _response: self.answered.append(request))
-        self.connection = Connection(self.socket, protocol, self.loop, self.connections)
+        self.connection = Connection(self.socket, PEER, protocol, self.loop, self.connections)
 
     def turn(self, count: int = 1) -> None:
         """Handle what is there, without waiting."""
@@ -73,7 +76,7 @@ class Server:
         copy.settimeout(0)
         self.connection.forget()
         self.socket = copy
-        self.connection = Connection(copy, Protocol(self.service), self.loop, self.connections)
+        self.connection = Connection(copy, PEER, Protocol(self.service), self.loop, self.connections)
         self.connection.resume(msgpack.decode(moved, type=Moved))
 
     def waits_for(self) -> Waiting | Writing:

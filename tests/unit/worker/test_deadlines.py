@@ -12,6 +12,9 @@ from prefork.http.protocol import Protocol, Service, Waiting
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LONGEST_TICK, Timeouts, expired, tick_of
 from prefork.worker.loop import Loop
+from prefork.worker.opening import Peer
+
+PEER = Peer(b"127.0.0.1")
 
 TIMEOUTS: Timeouts = {
     Waiting.REQUEST: 15.0,
@@ -36,7 +39,7 @@ def connect() -> Iterator[Connect]:
         ours, theirs = socket.socketpair()
         sockets.extend((ours, theirs))
         ours.settimeout(0)
-        connection = Connection(ours, Protocol(service), loop, set())
+        connection = Connection(ours, PEER, Protocol(service), loop, set())
         theirs.send(sent)
         connection.on_readable(0)
         connection.since = 100.0

@@ -10,6 +10,9 @@ from prefork.http.protocol import Protocol, Service
 from prefork.worker.connection import Connection
 from prefork.worker.draining import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
 from prefork.worker.loop import Loop
+from prefork.worker.opening import Peer
+
+PEER = Peer(b"127.0.0.1")
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -27,7 +30,7 @@ class Office:
         client, ours = socket.socketpair()
         client.settimeout(0)
         ours.settimeout(0)
-        Connection(ours, Protocol(self._service), self.loop, self.connections)
+        Connection(ours, PEER, Protocol(self._service), self.loop, self.connections)
         self.clients.append(client)
         return client
 

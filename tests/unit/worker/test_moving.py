@@ -13,6 +13,9 @@ from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.loop import Loop
 from prefork.worker.moving import Arrivals, Departures
+from prefork.worker.opening import Peer
+
+PEER = Peer(b"127.0.0.1")
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 COUNT = 300  # more than a narrow handover holds at once
@@ -28,7 +31,7 @@ class Side:
 
     def connect(self, sock: socket.socket) -> Connection:
         sock.settimeout(0)
-        return Connection(sock, Protocol(self.service), self.loop, self.connections)
+        return Connection(sock, PEER, Protocol(self.service), self.loop, self.connections)
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
         self.connect(sock).resume(moved)

@@ -8,6 +8,7 @@ import pytest
 from prefork.http.messages import FRAMINGS, KEEP, Request, Response
 from prefork.logs import AccessLog
 from prefork.worker.observing import line, observer, show
+from prefork.worker.opening import Peer
 
 Stderr = pytest.CaptureFixture[str]
 
@@ -77,7 +78,7 @@ def test_an_observer_shows_and_logs_as_was_asked(
         assert not show_heads
         assert not logged
         return
-    observing(b"127.0.0.1")(HEAD, REQUEST, HELLO)
+    observing(Peer(b"127.0.0.1"))(HEAD, REQUEST, HELLO)
     assert bool(capfd.readouterr().err) is show_heads
     if access_log is not None:
         access_log.flush()

@@ -1,0 +1,74 @@
+"""What comes before HTTP on some connections: the header of a proxy, a TLS handshake. No request has begun yet.
+
+It is a list of steps, each of which is tried whenever the socket is ready for it. A step returns the events that it waits
+for, or the socket with which the next one goes on when it is done; raising OSError it gives the connection up.
+"""
+
+import socket
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from prefork.worker.loop import READABLE, Loop
+
+
+class Peer(Struct, array_like=True):
+    """Who is at the other end: its IP address, or `unix:`; and by which scheme it came."""
+
+    address: bytes
+    scheme: bytes = b"http"
+
+
+Step: TypeAlias = "Callable[[socket.socket], socket.socket | int]"
+# None for a peer that needs no such step. A step may complete what is known of the peer.
+Opener: TypeAlias = "Callable[[Peer], Step | None]"
+
+
+class Opening:
+    """A connection that is being opened. Owns its socket until `opened` is called with it.
+
+    Enters the set `openings` by itself and leaves it when it is done or closed.
+    """
+
+    __slots__ = ("_loop", "_opened", "_openings", "_socket", "_steps", "since")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        steps: list[Step],
+        loop: Loop,
+        openings: "set[Opening]",
+        opened: Callable[[socket.socket], object],
+    ) -> None:
+        self._socket = sock
+        self._steps = steps
+        self._loop = loop
+        self._openings = openings
+        self._opened = opened
+        self.since = loop.now
+        loop.watch(sock.fileno(), READABLE, self.on_ready)
+        openings.add(self)
+
+    def on_ready(self, _events: int) -> None:
+        """Go as far as the socket lets it."""
+        while self._steps:
+            try:
+                result = self._steps[0](self._socket)
+            except OSError:
+                self.close()
+                return
+            if isinstance(result, int):
+                self._loop.change(self._socket.fileno(), result, self.on_ready)
+                return
+            self._socket = result
+            del self._steps[0]
+        self._loop.forget(self._socket.fileno())
+        self._openings.discard(self)
+        self._opened(self._socket)
+
+    def close(self) -> None:
+        """Give it up."""
+        self._loop.forget_closed(self._socket.fileno())
+        self._socket.close()
+        self._openings.discard(self)
