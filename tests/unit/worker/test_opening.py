@@ -1,0 +1,102 @@
+"""Steps before HTTP, over real sockets: they are tried as the socket gets ready, in their order, and may give up."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from prefork.worker.loop import READABLE, Loop
+from prefork.worker.opening import Opening, Step
+
+
+class Server:
+    """A loop with one connection that is being opened, and the client at its other end."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.socket, self.client = socket.socketpair()
+        self.socket.settimeout(0)
+        self.openings: set[Opening] = set()
+        self.opened: list[socket.socket] = []
+
+    def open(self, *steps: Step) -> Opening:
+        return Opening(self.socket, list(steps), self.loop, self.openings, self.opened.append)
+
+    def turn(self) -> None:
+        self.loop.running = True
+        self.loop.after_turn[:] = [lambda: setattr(self.loop, "running", False)]
+        for moment in (self.loop.now, self.loop.now + 3600):
+            self.loop.call_at(moment, lambda: None)
+        self.loop.run()
+
+
+def expect(byte: bytes) -> Step:
+    """Return a step that is done when it has read this byte; it gives up at another, and at the end."""
+
+    def step(sock: socket.socket) -> socket.socket | int:
+        try:
+            found = sock.recv(1)
+        except BlockingIOError:
+            return READABLE
+        if found != byte:
+            raise ConnectionAbortedError
+        return sock
+
+    return step
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.loop.close()
+    server.socket.close()
+    server.client.close()
+
+
+def test_steps_are_done_in_their_order_whenever_the_socket_is_ready(server: Server) -> None:
+    server.open(expect(b"1"), expect(b"2"))
+    server.turn()
+    assert server.openings
+    server.client.send(b"1")
+    server.turn()
+    assert not server.opened
+    server.client.send(b"2GET")
+    server.turn()
+    assert server.opened == [server.socket]
+    assert server.socket.recv(3) == b"GET"
+    assert not server.openings
+    assert not server.loop._handlers
+
+
+def test_several_steps_are_done_at_once_where_the_bytes_are_there(server: Server) -> None:
+    server.open(expect(b"1"), expect(b"2"))
+    server.client.send(b"12")
+    server.turn()
+    assert server.opened == [server.socket]
+
+
+@pytest.mark.parametrize("sent", [b"2", b"13"])
+def test_a_step_that_gives_up_closes_the_connection(server: Server, sent: bytes) -> None:
+    server.open(expect(b"1"), expect(b"2"))
+    server.client.send(sent)
+    server.turn()
+    assert is_gone(server)
+
+
+def test_a_client_that_leaves_while_it_is_being_opened_is_noticed(server: Server) -> None:
+    server.open(expect(b"1"))
+    server.client.close()
+    server.turn()
+    assert is_gone(server)
+
+
+def test_it_can_be_closed_while_it_waits(server: Server) -> None:
+    opening = server.open(expect(b"1"))
+    server.turn()
+    opening.close()
+    assert is_gone(server)
+
+
+def is_gone(server: Server) -> bool:
+    return server.socket.fileno() == -1 and not (server.openings or server.opened or server.loop._handlers)
