@@ -261,7 +261,16 @@ def terms(config: Config, respond: Respond) -> Terms:
     """Return what a worker of this configuration serves by."""
     return Terms(
         respond=respond,
-        limits=Limits(config.limit_request_line, config.limit_head, config.limit_fields, config.limit_body),
+        limits=Limits(
+            request_line=config.limit_request_line,
+            head=config.limit_head,
+            fields=config.limit_fields,
+            field=config.limit_field,
+            body=config.limit_body,
+            chunk_extensions=config.limit_chunk_extensions,
+            requests=config.keep_alive_requests,
+            pipelined=config.limit_pipelined,
+        ),
         timeouts=timeouts(
             keep_alive=config.keep_alive_timeout,
             header=config.header_timeout,

@@ -124,7 +124,17 @@ class Config(Struct, frozen=True, kw_only=True):
     limit_request_line: Annotated[int, _limits(size(64, _MIB), "Longest request line.")] = 8 * _KIB
     limit_head: Annotated[int, _limits(size(256, 16 * _MIB), "Largest request line and fields.")] = 32 * _KIB
     limit_fields: Annotated[int, _limits(whole_number(1, 10_000), "Most header fields.")] = 100
+    limit_field: Annotated[int, _limits(size(64, _MIB), "Longest header field.")] = 8 * _KIB
     limit_body: Annotated[int, _limits(size(1, _TIB), "Largest request body.")] = 16 * _MIB
+    limit_chunk_extensions: Annotated[int, _limits(size(1, _MIB), "Most bytes of all chunk extensions of a body.")] = (
+        16 * _KIB
+    )
+    limit_pipelined: Annotated[
+        int, _limits(whole_number(1, 10_000), "Most requests of a client that are answered in one turn.")
+    ] = 100
+    keep_alive_requests: Annotated[
+        int, _limits(whole_number(1, 10**9), "A connection ends after so many requests.")
+    ] = 10_000
 
     log: Annotated[str, _logging(_log, "Log here; - is standard error.")] = "-"
     log_level: Annotated[

@@ -16,7 +16,6 @@ from prefork.http.messages import Rejection
 CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;%b)?" % VALUE).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
 LONGEST_CHUNK_LINE: Final = 4096  # bytes
-LONGEST_EXTENSIONS: Final = 16 * 1024  # bytes in a body; RFC 9112 §7.1.1: limit the total length of chunk extensions
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
 
 
@@ -50,14 +49,17 @@ class Part(Enum):
 
 
 class ChunkedBody(Struct, tag=True):
-    """A body in chunks, of at most `left` bytes more; chunk extensions and the trailer section are bounded, and dropped."""
+    """A body in chunks, of at most `left` bytes more; chunk extensions and the trailer section are bounded, and dropped.
+
+    All extensions together have at most `extensions_left` bytes (RFC 9112 §7.1.1).
+    """
 
     left: int
+    extensions_left: int
     part: Part = Part.SIZE
     missing: int = 0
     unread: bytes = b""
     trailers: int = 0
-    extensions: int = 0
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it.
@@ -109,8 +111,8 @@ class ChunkedBody(Struct, tag=True):
         match = CHUNK_SIZE(line)
         if match is None:
             raise Rejection(400, "malformed chunk size")
-        self.extensions += len(line) - match.end(1)
-        if self.extensions > LONGEST_EXTENSIONS:
+        self.extensions_left -= len(line) - match.end(1)
+        if self.extensions_left < 0:
             raise Rejection(400, "chunk extensions too long")
         self.missing = int(match[1], 16)
         self.left -= self.missing

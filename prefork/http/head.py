@@ -55,7 +55,7 @@ class HeadParser:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._fits = min(limits.request_line, limits.head, len(b"a:\r\n") * limits.fields)  # bytes
+        self._fits = min(limits.request_line, limits.head, limits.field, len(b"a:\r\n") * limits.fields)  # bytes
         self._meanings: dict[tuple[bytes, int, Fields], Meaning] = {}
 
     def parse(self, head: bytes) -> Request:
@@ -69,7 +69,7 @@ class HeadParser:
     def parse_plain(self, head: bytes) -> Request | None:
         """Return the request if these bytes are one plain head within the limits, None where they are anything else."""
         plain = PLAIN_HEAD(head)
-        if plain is None or (len(head) > self._fits and (excess(head, self._limits) or self._has_too_many_lines(head))):
+        if plain is None or (len(head) > self._fits and (excess(head, self._limits) or self._excess_of_lines(head))):
             return None
         method, target = plain.groups()
         return Request(method, target, 1, head, PLAIN_FRAMING[method])
@@ -83,15 +83,20 @@ class HeadParser:
         line = REQUEST_LINE(head)
         if line is None or not FIELD_LINES(head, line.end()):
             raise fault(head)
-        if self._has_too_many_lines(head):
-            raise Rejection(431, "too many field lines")
+        if rejection := self._excess_of_lines(head):
+            raise rejection
         method, target, digit = line.groups()
         minor = 0 if digit == b"0" else 1
         meaning = self._meaning(method, minor, tuple(WITH_A_MEANING(head)))
         return Request(method, target, minor, head, meaning.framing, meaning.body_length, meaning.expects_continue)
 
-    def _has_too_many_lines(self, head: bytes) -> bool:
-        return head.count(b"\n") - 2 > self._limits.fields  # beside the request line and the empty line
+    def _excess_of_lines(self, head: bytes) -> Rejection | None:
+        if head.count(b"\n") - 2 > self._limits.fields:  # beside the request line and the empty line
+            return Rejection(431, "too many field lines")
+        longest = self._limits.field
+        if len(head) > longest and any(len(line) >= longest for line in head.split(b"\n")[1:]):
+            return Rejection(431, "field line too long")
+        return None
 
     def _meaning(self, method: bytes, minor: int, lines: Fields) -> Meaning:
         """Return what the rules say of the field lines that they name, remembered as they were sent."""

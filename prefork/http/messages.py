@@ -23,12 +23,19 @@ RESERVED: Final = frozenset({b"connection", b"content-length", b"date", b"transf
 
 
 class Limits(Struct, frozen=True):
-    """What a peer may send: sizes in bytes, `fields` a count of field lines."""
+    """What a peer may send: sizes in bytes, `fields` a count of field lines, `requests` those of one connection.
+
+    Of those that are pipelined, so many as `pipelined` are answered in one turn.
+    """
 
     request_line: int = 8 * 1024
     head: int = 32 * 1024
     fields: int = 100
+    field: int = 8 * 1024
     body: int = 16 * 1024 * 1024
+    chunk_extensions: int = 16 * 1024
+    requests: int = 10_000
+    pipelined: int = 100
 
 
 class Framing(Struct, frozen=True, eq=False):

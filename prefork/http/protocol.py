@@ -50,7 +50,7 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     """All that a protocol is between two reads: what it takes to go on elsewhere.
 
     `unread` is the beginning of a head; `head` that of the request whose `body` is being received. After the last answer
-    nothing is received any more, and `peer_is_done` is all that is left to know.
+    nothing is received any more, and `peer_is_done` is all that is left to know. `answered` counts requests.
     """
 
     unread: bytes = b""
@@ -58,6 +58,7 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
     body: FixedBody | ChunkedBody | None = None
     keep_alive: bool = True
     peer_is_done: bool = False
+    answered: int = 0
 
 
 class Service:
@@ -80,7 +81,7 @@ class Protocol:
     """The requests of one connection and their answers."""
 
     __slots__ = (
-        "_body", "_draining", "_head", "_observe", "_request", "_service", "_unread",
+        "_body", "_draining", "_head", "_left", "_observe", "_request", "_service", "_unread",
         "behind", "keep_alive", "peer_is_done", "waiting_for",
     )  # fmt: skip
 
@@ -91,11 +92,12 @@ class Protocol:
         self._head = b""
         self._request: Request | None = None
         self._body: FixedBody | ChunkedBody | None = None
-        self._draining = False
+        self._left = service.limits.requests  # to be answered, of which the last ends the connection
+        self._draining = self._left == 1
         self.behind = False
         self.keep_alive = True
         self.peer_is_done = False
-        self.waiting_for = REQUEST
+        self.waiting_for = LAST if self._draining else REQUEST
 
     def receive(self, data: bytes) -> bytes:
         """Take what was read and return what is to be written, empty when no request is whole yet.
@@ -110,6 +112,9 @@ class Protocol:
                 request = service.heads.get_plain(data)
             if request is not None:
                 service.requests += 1
+                self._left -= 1
+                if self._left == 1:
+                    self.drain()
                 response = service.respond(request)
                 framing = request.framing
                 if not framing.keep_alive:
@@ -121,18 +126,22 @@ class Protocol:
     def leave(self) -> Parcel:
         """Return what it takes to go on elsewhere. The bytes that were read and not answered are in it."""
         head = self._head if self._body is not None else b""
-        return Parcel(self._unread, head, self._body, self.keep_alive, self.peer_is_done)
+        answered = self._service.limits.requests - self._left
+        return Parcel(self._unread, head, self._body, self.keep_alive, self.peer_is_done, answered)
 
     def resume(self, parcel: Parcel) -> None:
         """Go on where another left; for a protocol that has not received anything yet."""
         self._unread = parcel.unread
         self.peer_is_done = parcel.peer_is_done
+        self._left = max(1, self._left - parcel.answered)
+        if self._left == 1:
+            self.drain()
         if not parcel.keep_alive:
             self._stop()
         elif parcel.body is not None:
             self._head = parcel.head
             size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
-            self._request = HeadParser(Limits(size, size, size)).parse(parcel.head)
+            self._request = HeadParser(Limits(size, size, size, size)).parse(parcel.head)
             self._body = parcel.body
             self.waiting_for = BODY
         elif parcel.unread:
@@ -179,14 +188,12 @@ class Protocol:
 
     def _take_heads(self, data: bytes, answers: list[bytes]) -> bytes:
         """Answer the requests in `data` up to the first with a body; return the bytes that follow its head."""
-        room = HIGH_WATER - sum(map(len, answers))
-        if room <= 0:
-            return self._fall_behind(data)
+        room, depth = HIGH_WATER - sum(map(len, answers)), self._service.limits.pipelined
         find_from = max(0, len(self._unread) - len(END_OF_HEAD))
         data = self._unread + data
         remembered, get = self._service.heads.remembered, self._service.heads.get
         start = 0
-        while (end := data.find(END_OF_HEAD, find_from)) >= 0:
+        while room > 0 and len(answers) < depth and (end := data.find(END_OF_HEAD, find_from)) >= 0:
             find_from = end + len(END_OF_HEAD)
             head = self._head = data[start:find_from]
             start = find_from
@@ -199,15 +206,12 @@ class Protocol:
             if not self.keep_alive:
                 self.peer_is_done = start == len(data) and not request.framing.keep_alive
                 return b""
-            if room <= 0 and start < len(data):
-                return self._fall_behind(data[start:])
+        if start < len(data) and (room <= 0 or len(answers) >= depth):
+            self.behind = True
+            self._unread = data[start:]
+            self.waiting_for = HEAD
+            return b""
         self._keep(data[start:], len(self._unread) if start == 0 else 0)
-        return b""
-
-    def _fall_behind(self, unread: bytes) -> bytes:
-        self.behind = True
-        self._unread = unread
-        self.waiting_for = HEAD
         return b""
 
     def _keep(self, unread: bytes, checked: int) -> None:
@@ -218,11 +222,14 @@ class Protocol:
         if cannot_become_head(unread, checked):
             raise fault(unread)
         self._unread = unread
-        self.waiting_for = HEAD if unread else REQUEST
+        self.waiting_for = HEAD if unread else LAST if self._draining else REQUEST
 
     def _begin_body(self, request: Request, rest: bytes, answers: list[bytes]) -> bytes:
-        limit, length = self._service.limits.body, request.body_length
-        self._body = ChunkedBody(limit) if length is None else FixedBody(length, limit)
+        limits, length = self._service.limits, request.body_length
+        if length is None:
+            self._body = ChunkedBody(limits.body, limits.chunk_extensions)
+        else:
+            self._body = FixedBody(length, limits.body)
         self._unread = b""
         self._request = request
         self.waiting_for = BODY
@@ -248,6 +255,9 @@ class Protocol:
         framing = request.framing
         if self._draining:
             framing = FRAMINGS[CLOSE, framing.head_only]
+        self._left -= 1
+        if self._left == 1:
+            self.drain()
         if self._observe is not None:
             self._observe(self._head, request, response)
         if not framing.keep_alive:

@@ -437,7 +437,7 @@ def test_after_the_last_answer_nothing_is_received_elsewhere_either(talk: Conver
 
 def test_a_body_goes_on_elsewhere_though_the_limits_of_heads_are_lower_there(talk: Conversation) -> None:
     talk.say(POST + b"He")
-    there = Conversation(Limits(request_line=1, head=1, fields=0, body=1))
+    there = Conversation(Limits(request_line=1, head=1, fields=0, field=1, body=1))
     moved(talk.protocol, there)
     assert there.say(b"llo") == answer_to((b"POST", b"/five"))
 
