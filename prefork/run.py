@@ -32,7 +32,7 @@ from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks, Kept
 from prefork.master.identity import Identity, look_up
-from prefork.master.listeners import Listener, Listeners, backlog_warning, open_listeners
+from prefork.master.listeners import Listener, Listeners, SocketOptions, backlog_warning, open_listeners
 from prefork.master.master import Master
 from prefork.master.pidfile import PidFile
 from prefork.master.poller import Poller
@@ -294,10 +294,9 @@ def listen(config: Config, workers: int, previous: Listeners | None) -> Listener
     """Open what is to be listened on, taking over what there is; raises StartError."""
     return open_listeners(
         config.bind,
+        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout),
         accept=config.accept,
-        backlog=config.backlog,
         slots=workers,
-        unix_mode=config.unix_mode,
         previous=previous,
     )
 

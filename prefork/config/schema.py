@@ -72,6 +72,10 @@ class Config(Struct, frozen=True, kw_only=True):
         int,
         _listening(Reload.LIVE, whole_number(1, 65535), "Connections that may wait for accept."),
     ] = 4096
+    tcp_user_timeout: Annotated[
+        float,
+        _listening(Reload.LIVE, _timeout_or_off, "What is sent must be acknowledged within this; 0: the system's."),
+    ] = 30.0
     # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
     unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
 

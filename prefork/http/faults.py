@@ -33,6 +33,7 @@ FAULTS: Final = (
     Fault(rb"\A\r\n\r\n",                          "RFC 9112 §2.2",   400, "more than one empty line before a request"),
     Fault(_METHOD + rb" [!-~]+ HTTP/[02-9]\.[0-9]\r\n", "RFC 9110 §15.6.6", 505, "only HTTP/1.0 and HTTP/1.1 are served"),
     Fault(rb"\A(?!%b [!-~]+ HTTP/1\.[0-9]\r\n)" % TOKEN, "RFC 9112 §3", 400, "malformed request line"),
+    Fault(rb"\A(?:CONNECT|TRACE) ",         "RFC 9110 §15.5.6", 405, "method not allowed"),
     Fault(rb"\A(?!%b )" % METHOD,           "RFC 9110 §9.1",   501, "method not implemented"),
     Fault(rb"\A(?!OPTIONS )%b \* " % TOKEN, "RFC 9112 §3.2.4", 400, "asterisk-form is for OPTIONS"),
     Fault(_TARGET + rb"#",                         "RFC 9112 §3.2",   400, "fragment in the request target"),

@@ -62,7 +62,7 @@ class HeadParser:
         """Return the request whose head this is.
 
         Raises:
-            Rejection: 400, 414, 417, 431, 501 or 505.
+            Rejection: 400, 405, 414, 417, 431, 501 or 505.
         """
         return self.parse_plain(head) or self.parse_any(head)
 

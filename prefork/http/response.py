@@ -7,6 +7,7 @@ connection goes on; in between, its bytes are looked up.
 from http import HTTPStatus
 from typing import Final
 
+from prefork.http.grammar import METHODS
 from prefork.http.messages import FRAMINGS, Framing, Rejection, Response
 
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
@@ -19,9 +20,17 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
+# RFC 9110 §15.5.6, §10.2.1: what any resource may have; an application that allows less answers with its own 405.
+ALLOW: Final = (b"Allow", b", ".join(METHODS))
+
+
 def rejected(rejection: Rejection) -> Response:
     """Return the answer that tells the peer why its request was refused."""
-    return Response(rejection.status, ((b"Content-Type", b"text/plain"),), rejection.reason.encode() + b"\n")
+    fields = (
+        (b"Content-Type", b"text/plain"),
+        *((ALLOW,) if rejection.status == HTTPStatus.METHOD_NOT_ALLOWED else ()),
+    )
+    return Response(rejection.status, fields, rejection.reason.encode() + b"\n")
 
 
 class Renderer:

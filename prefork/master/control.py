@@ -19,7 +19,7 @@ from prefork.config.addresses import Unix
 from prefork.ipc.control import LONGEST_REQUEST, Answer, Request, Status, Stop, decode_request, encode
 from prefork.logs import Log
 from prefork.master.fleet import Fleet
-from prefork.master.listeners import Listener, open_listeners
+from prefork.master.listeners import Listener, SocketOptions, open_listeners
 from prefork.master.outcomes import News, Waiting, outcome, resumed
 from prefork.master.poller import ENDED, WRITABLE, Poller
 
@@ -70,7 +70,7 @@ class HeldControl(Struct, frozen=True):
 
 def listen(path: str) -> Listener:
     """Listen for commands; raises StartError, 69 where somebody else does, 73 where there can be no socket."""
-    listeners = open_listeners((Unix(path),), accept="shared", backlog=MOST_CLIENTS, slots=1, unix_mode=0o600)
+    listeners = open_listeners((Unix(path),), SocketOptions(MOST_CLIENTS, unix_mode=0o600), accept="shared", slots=1)
     return listeners.members[0]
 
 

@@ -98,13 +98,20 @@ class Listeners(Struct, frozen=True):
             member.close()
 
 
+class SocketOptions(Struct, frozen=True):
+    """What sockets are given: `unix_mode` the files of unix ones; those of TCP `tcp_user_timeout`, in seconds, 0 for the system's."""
+
+    backlog: int
+    unix_mode: int = 0o660
+    tcp_user_timeout: float = 0.0
+
+
 def open_listeners(
     addresses: Iterable[Address],
+    options: SocketOptions,
     *,
     accept: Accept,
-    backlog: int,
     slots: int,
-    unix_mode: int,
     previous: Listeners | None = None,
 ) -> Listeners:
     """Listen on every address, with a socket for each slot where `accept` is "reuseport"; `previous` is taken over.
@@ -124,7 +131,7 @@ def open_listeners(
             with _explained(address):
                 if isinstance(address, Unix):
                     known = next((member for member in held if member.address == address), None)
-                    member = known or _open_unix(address, unix_mode, backlog, undo)
+                    member = known or _open_unix(address, options, undo)
                 else:
                     member = _open_inet(address, count, (*held, *members), undo)
             members.append(member)
@@ -132,7 +139,11 @@ def open_listeners(
         for member in members:
             with _explained(member.address):
                 for each in member.sockets:
-                    each.listen(backlog)  # of one that listens already, this changes the backlog
+                    if isinstance(member.address, Inet):  # inherited by what it accepts
+                        each.setsockopt(
+                            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000)
+                        )
+                    each.listen(options.backlog)  # of one that listens already, this changes the backlog
         undo.pop_all()
     return Listeners(accept, tuple(members))
 
@@ -193,7 +204,7 @@ def _tcp_socket(family: int) -> socket.socket:
     return fresh
 
 
-def _open_unix(address: Unix, mode: int, backlog: int, undo: ExitStack) -> Listener:
+def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listener:
     """Bind to another name in the same folder and rename when it listens: the path always leads to a live server."""
     _refuse_occupied_path(address)
     folder, slash, _ = address.path.rpartition("/")
@@ -203,8 +214,8 @@ def _open_unix(address: Unix, mode: int, backlog: int, undo: ExitStack) -> Liste
     _unlink(temporary)
     fresh.bind(temporary)
     try:
-        os.chmod(temporary, mode)
-        fresh.listen(backlog)
+        os.chmod(temporary, options.unix_mode)
+        fresh.listen(options.backlog)
         listener = Listener(address, (fresh,), _identity(temporary))
         os.rename(temporary, address.path)
     except OSError:

@@ -25,7 +25,7 @@ REFUSED = [
     (b"GET / HTTP/1.1\r\nHost: a\r\nName: " + b"a" * 2000 + b"\r\n\r\n", 431),
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"Name: value\r\n" * 10 + b"\r\n", 431),
     (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-    (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501),
+    (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
     (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
     (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
 ]

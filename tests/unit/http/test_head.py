@@ -106,8 +106,8 @@ def test_another_major_version_is_not_supported_rfc9110_15_6_6(head: bytes) -> N
 @pytest.mark.parametrize(
     "line", [b"CONNECT a:443 HTTP/1.1", b"TRACE / HTTP/1.1", b"TRACE http://a/ HTTP/1.1", b"TRACE / HTTP/1.0"]
 )
-def test_connect_and_trace_are_not_implemented_rfc9110_9_3_6_and_8(line: bytes) -> None:
-    assert refusal(line + b"\r\nHost: a:443\r\n\r\n") == 501
+def test_connect_and_trace_are_not_allowed_rfc9110_15_5_6(line: bytes) -> None:
+    assert refusal(line + b"\r\nHost: a:443\r\n\r\n") == 405
 
 
 @pytest.mark.parametrize("method", METHODS)

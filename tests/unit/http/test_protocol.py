@@ -271,8 +271,8 @@ REFUSED = [
     (CHUNKED + b"fffffff\r\n", 413),
     (EXPECTING.replace(b"100-continue", b"more"), 417),
     (b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-    (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-    (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501),
+    (b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+    (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
 ]
 

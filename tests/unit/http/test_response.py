@@ -89,3 +89,10 @@ def test_a_refusal_tells_its_reason_in_plain_text() -> None:
     response = rejected(Rejection(414, "request line too long"))
     assert (response.status, response.body) == (414, b"request line too long\n")
     assert response.fields == ((b"Content-Type", b"text/plain"),)
+
+
+def test_a_method_that_is_not_allowed_is_told_those_that_are_rfc9110_15_5_6() -> None:
+    (name, methods), *others = [field for field in rejected(Rejection(405, "no")).fields if field[0] != b"Content-Type"]
+    assert (name, others) == (b"Allow", [])
+    assert {b"GET", b"HEAD", b"POST"} <= set(methods.split(b", "))
+    assert not {b"TRACE", b"CONNECT"} & set(methods.split(b", "))

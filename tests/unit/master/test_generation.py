@@ -7,7 +7,7 @@ from prefork.ipc.seat import Seat
 from prefork.logs import LogFiles
 from prefork.master.fleet import Wanted
 from prefork.master.generation import Generation
-from prefork.master.listeners import open_listeners
+from prefork.master.listeners import SocketOptions, open_listeners
 
 
 def no_work(_seat: Seat) -> None:
@@ -16,7 +16,7 @@ def no_work(_seat: Seat) -> None:
 
 def test_what_is_wanted_is_what_the_configuration_says() -> None:
     config = Config(workers="auto", boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7)
-    listeners = open_listeners((), accept="shared", backlog=1, slots=3, unix_mode=0o600, previous=None)
+    listeners = open_listeners((), SocketOptions(1), accept="shared", slots=3)
     generation = Generation(5, config, 3, listeners, LogFiles("-", "off"), no_work)
     assert generation.wanted() == Wanted(
         workers=3, generation=5, boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7

@@ -11,7 +11,7 @@ import pytest
 
 from prefork.config.addresses import Address, Inet, Unix
 from prefork.master.errors import StartError
-from prefork.master.listeners import Accept, Listeners, backlog_warning, open_listeners
+from prefork.master.listeners import Accept, Listeners, SocketOptions, backlog_warning, open_listeners
 
 ANY_PORT = Inet("127.0.0.1", 0)
 Open = Callable[..., Listeners]
@@ -28,11 +28,11 @@ def listen() -> Iterator[Open]:
         slots: int = 1,
         backlog: int = 64,
         unix_mode: int = 0o660,
+        tcp_user_timeout: float = 0.0,
         previous: Listeners | None = None,
     ) -> Listeners:
-        listeners = open_listeners(
-            addresses, accept=accept, backlog=backlog, slots=slots, unix_mode=unix_mode, previous=previous
-        )
+        options = SocketOptions(backlog, unix_mode, tcp_user_timeout)
+        listeners = open_listeners(addresses, options, accept=accept, slots=slots, previous=previous)
         opened.append(listeners)
         return listeners
 
@@ -97,6 +97,14 @@ def test_a_listening_socket_does_not_block_and_its_connections_send_at_once(list
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     assert listener.gettimeout() == 0
     assert not listener.get_inheritable()
+
+
+def test_connections_give_up_what_is_not_acknowledged_and_another_listen_may_change_when(listen: Open) -> None:
+    listeners = listen(ANY_PORT, tcp_user_timeout=1.5)
+    for timeout in (1.5, 0.0):
+        again = listen(ANY_PORT, tcp_user_timeout=timeout, previous=listeners)
+        with connected(inet(again)), accept_one(all_sockets(again)) as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == timeout * 1000
 
 
 def test_reuseport_opens_a_socket_a_slot_all_on_the_port_that_the_kernel_chose(listen: Open) -> None:

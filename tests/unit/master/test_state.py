@@ -22,7 +22,7 @@ from prefork.master.errors import StartError
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Wanted
 from prefork.master.generation import Generation, Kept
 from prefork.master.identity import Identity
-from prefork.master.listeners import open_listeners
+from prefork.master.listeners import SocketOptions, open_listeners
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
 from prefork.master.stacks import Stacks, stacks_pipe
@@ -172,7 +172,7 @@ def test_a_state_that_is_not_there_is_refused_with_status_70(number: str) -> Non
 
 def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path: Path) -> None:
     addresses = (Inet("127.0.0.1", 0), Unix(str(tmp_path / "socket")))
-    listeners = open_listeners(addresses, accept="reuseport", backlog=1, slots=2, unix_mode=0o600, previous=None)
+    listeners = open_listeners(addresses, SocketOptions(1), accept="reuseport", slots=2)
     files = LogFiles("-", str(tmp_path / "access"))
     generation = Generation(2, Config(bind=addresses), 2, listeners, files, no_work)
     scoreboard = Scoreboard()
