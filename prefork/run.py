@@ -41,6 +41,7 @@ from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
 from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
+from prefork.worker.admitting import Capacity
 from prefork.worker.privileges import become
 from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, Worker, timeouts
@@ -280,6 +281,7 @@ def terms(config: Config, respond: Respond) -> Terms:
         graceful_timeout=config.graceful_timeout,
         hang_timeout=config.hang_timeout,
         shared=config.accept == "shared",
+        capacity=Capacity(config.max_connections, config.max_connections_per_client, config.when_full == "wait"),
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",
     )

@@ -136,6 +136,14 @@ class Config(Struct, frozen=True, kw_only=True):
     limit_pipelined: Annotated[
         int, _limits(whole_number(1, 10_000), "Most requests of a client that are answered in one turn.")
     ] = 100
+    max_connections: Annotated[int, _limits(whole_number(1, 10**6), "Most connections of a worker.")] = 10_000
+    max_connections_per_client: Annotated[
+        int, _limits(whole_number(1, 10**6), "Most connections of one client to a worker; others get 503.")
+    ] = 1000
+    when_full: Annotated[
+        Literal["wait", "refuse"],
+        _limits(choice("wait", "refuse"), "Beyond max_connections leave them in the queue, or answer 503."),
+    ] = "wait"
     keep_alive_requests: Annotated[
         int, _limits(whole_number(1, 10**9), "A connection ends after so many requests.")
     ] = 10_000

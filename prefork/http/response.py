@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from prefork.http.grammar import METHODS
-from prefork.http.messages import FRAMINGS, Framing, Rejection, Response
+from prefork.http.messages import FRAMINGS, Fields, Framing, Rejection, Response
 
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
 
@@ -22,14 +22,13 @@ STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phr
 
 # RFC 9110 §15.5.6, §10.2.1: what any resource may have; an application that allows less answers with its own 405.
 ALLOW: Final = (b"Allow", b", ".join(METHODS))
+RETRY_AFTER: Final = (b"Retry-After", b"1")
+FURTHER_FIELDS: Final[dict[int, Fields]] = {405: (ALLOW,), 503: (RETRY_AFTER,)}
 
 
 def rejected(rejection: Rejection) -> Response:
     """Return the answer that tells the peer why its request was refused."""
-    fields = (
-        (b"Content-Type", b"text/plain"),
-        *((ALLOW,) if rejection.status == HTTPStatus.METHOD_NOT_ALLOWED else ()),
-    )
+    fields = ((b"Content-Type", b"text/plain"), *FURTHER_FIELDS.get(rejection.status, ()))
     return Response(rejection.status, fields, rejection.reason.encode() + b"\n")
 
 

@@ -16,13 +16,14 @@ from typing import Final
 from prefork.logs import Log
 from prefork.worker.loop import READABLE, Loop
 
+FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
 EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 
 
 class Acceptor:
     """A listening socket in the loop of a worker; `accepted` is called with each new connection and its peer.
 
-    After each, `step_aside` tells for how many seconds the next ones are left to others.
+    After each, `step_aside` tells for how many seconds the next ones are left to others. While it `is_full`, they wait.
     """
 
     def __init__(
@@ -30,13 +31,16 @@ class Acceptor:
         listener: socket.socket,
         loop: Loop,
         accepted: Callable[[socket.socket, object], None],
-        step_aside: Callable[[], float],
         log: Log,
+        *,
+        step_aside: Callable[[], float],
+        is_full: Callable[[], bool],
     ) -> None:
         self._listener = listener
         self._loop = loop
         self._accepted = accepted
         self._step_aside = step_aside
+        self._is_full = is_full
         self._log = log
         self._reserve = -1
         self._turned_away = 0
@@ -65,8 +69,9 @@ class Acceptor:
         With EPOLLEXCLUSIVE the kernel wakes one worker for a connection. Should that one be stopped, hang or die before
         it accepts, no other is woken, and the connection would wait until the next one comes.
         """
-        self.resume()
-        self.on_readable(READABLE)
+        if not self._is_full():
+            self.resume()
+            self.on_readable(READABLE)
 
     def on_readable(self, _events: int) -> None:
         """Accept one connection, and then maybe pause.
@@ -74,9 +79,9 @@ class Acceptor:
         Going on until none waits would cost a failing accept(2) for two of three connections (2 of 30 µs each), and
         with EPOLLEXCLUSIVE take from the other workers what they were woken for.
         """
-        if self._accept() and (pause := self._step_aside()):
+        if self._accept() and (pause := FULL_PAUSE if self._is_full() else self._step_aside()):
             self._pause()
-            self._loop.call_at(self._loop.now + pause, self.resume)
+            self._loop.call_at(self._loop.now + pause, self._come_back)
 
     def accept_all(self) -> None:
         """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""
@@ -89,6 +94,12 @@ class Acceptor:
         self._listener.close()
         if self._reserve >= 0:
             os.close(self._reserve)
+
+    def _come_back(self) -> None:
+        if self._is_full():
+            self._loop.call_at(self._loop.now + FULL_PAUSE, self._come_back)
+        else:
+            self.resume()
 
     def _accept(self) -> bool:
         """Accept one connection; return False when there is nothing more to accept now."""

@@ -1,26 +1,52 @@
 """Makes the connections of a worker: of sockets that it accepted, and of those that another worker hands over."""
 
 import socket
+from collections import Counter
 from functools import partial
+from typing import Final
 
+from msgspec import Struct
+
+from prefork.http.messages import CLOSE, FRAMINGS, Rejection
 from prefork.http.protocol import Protocol, Service
+from prefork.http.response import rejected
 from prefork.ipc.scoreboard import CONNECTIONS, Row
+from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
+from prefork.worker.crowd import Crowd
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observing
 from prefork.worker.opening import Opener, Opening, Peer
 
+MOST_REFUSED: Final = 256  # connections above the most that are told so; others are only closed
+
+
+class Capacity(Struct, frozen=True):
+    """How many connections a worker takes, in all and of one client. When it is full, others `wait` or are refused."""
+
+    connections: int = 10_000
+    per_client: int = 1000
+    wait: bool = True
+
 
 class Admission:
-    """The connections of a worker, and those that are being opened yet.
+    """The connections of a worker, and those that are being opened yet. `refused` counts by reason who was turned away.
 
     Each enters its set by itself, and leaves it when it is closed. While `draining`, those that come are to end soon.
     """
 
     def __init__(
-        self, service: Service, observing: Observing | None, loop: Loop, row: Row, openers: tuple[Opener, ...] = ()
+        self,
+        service: Service,
+        observing: Observing | None,
+        loop: Loop,
+        row: Row,
+        capacity: Capacity,
+        *,
+        openers: tuple[Opener, ...] = (),
     ) -> None:
-        self.connections: set[Connection] = set()
+        self.connections = Crowd()
+        self.refused: Counter[str] = Counter()
         self.openings: set[Opening] = set()
         self.draining = False
         self._service = service
@@ -28,15 +54,21 @@ class Admission:
         self._loop = loop
         self._row = row
         self._openers = openers
+        self._capacity = capacity
+        self._told_full = False
+
+    def must_wait(self) -> bool:
+        """Tell whether no more may be accepted now."""
+        return self._capacity.wait and self._room <= 0
 
     def accept(self, sock: socket.socket, address: object) -> None:
         """Serve a client that the kernel has just connected from this address, once what comes before HTTP is done."""
         peer = Peer(peer_name(address))
         steps = [step for opener in self._openers if (step := opener(peer))]
         if steps:
-            Opening(sock, steps, self._loop, self.openings, partial(self._connect, peer))
+            Opening(sock, steps, self._loop, self.openings, partial(self._admit, peer))
         else:
-            self._connect(peer, sock)
+            self._admit(peer, sock)
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
         """Go on where another worker left."""
@@ -46,6 +78,40 @@ class Admission:
         """Close those that have been in opening for longer than this."""
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
             opening.close()
+
+    def tell_refused(self, log: Log) -> None:
+        """Log how many were turned away since the last time, and when others wait because it is full."""
+        for reason, count in self.refused.items():
+            log.warning("connections refused", reason=reason, count=count)
+        self.refused.clear()
+        if self.must_wait() != self._told_full:
+            self._told_full = not self._told_full
+            event = "full: new connections wait" if self._told_full else "no longer full"
+            log.warning(event, connections=len(self.connections))
+
+    @property
+    def _room(self) -> int:
+        return self._capacity.connections - len(self.connections) - len(self.openings)
+
+    def _admit(self, peer: Peer, sock: socket.socket) -> None:
+        reason = self._reason_against(peer)
+        if reason is None:
+            self._connect(peer, sock)
+            return
+        self.refused[reason] += 1
+        if self._room <= -MOST_REFUSED or self.connections.count_of(peer) >= self._capacity.per_client + MOST_REFUSED:
+            sock.close()
+        else:
+            answer = self._service.renderer.render(rejected(Rejection(503, reason)), FRAMINGS[CLOSE, False])
+            self._connect(peer, sock).refuse(answer)
+
+    def _reason_against(self, peer: Peer) -> str | None:
+        """Return why this one can't be served. Where the others wait, it was let in while there was room."""
+        if not self._capacity.wait and self._room <= 0:
+            return "too many connections"
+        if self.connections.count_of(peer) >= self._capacity.per_client:
+            return "too many connections of one client"
+        return None
 
     def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
         observe = self._observing(peer) if self._observing else None

@@ -48,12 +48,12 @@ class Connection:
     __slots__ = (
         "_connections",
         "_loop",
-        "_peer",
         "_protocol",
         "_socket",
         "_to_drop",
         "_unsent",
         "_waited_for",
+        "peer",
         "since",
     )
 
@@ -61,7 +61,7 @@ class Connection:
         self, sock: socket.socket, peer: Peer, protocol: Protocol, loop: Loop, connections: "set[Connection]"
     ) -> None:
         self._socket = sock
-        self._peer = peer
+        self.peer = peer
         self._protocol = protocol
         self._loop = loop
         self._connections = connections
@@ -149,6 +149,10 @@ class Connection:
         else:
             self.close()
 
+    def refuse(self, answer: bytes) -> None:
+        """Answer what is not even read, and close."""
+        self._send_last(answer)
+
     def drain(self) -> None:
         """Make the next answer the last."""
         self._protocol.drain()
@@ -183,7 +187,7 @@ class Connection:
 
     def leave(self) -> Moved:
         """Return what it takes to go on in another process."""
-        return Moved(self._peer, self.since, self._protocol.leave(), self._unsent)
+        return Moved(self.peer, self.since, self._protocol.leave(), self._unsent)
 
     def forget(self) -> None:
         """Let go of a connection that has gone to another process."""

@@ -21,7 +21,7 @@ from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
-from prefork.worker.admitting import Admission
+from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
@@ -58,6 +58,7 @@ class Terms(Struct, frozen=True):
     show_heads: bool = False
     openers: tuple[Opener, ...] = ()
     opening_timeout: float = 10.0
+    capacity: Capacity = Capacity()
 
 
 def timeouts(*, keep_alive: float, header: float, body: float, write: float) -> Timeouts:
@@ -91,7 +92,9 @@ class Worker:
         self._tick = tick_of(terms.timeouts, terms.hang_timeout)
         self._row = seat.row
         observing = observer(self._access_log, show_heads=terms.show_heads)
-        self._admission = Admission(self._service, observing, self._loop, self._row, terms.openers)
+        self._admission = Admission(
+            self._service, observing, self._loop, self._row, terms.capacity, openers=terms.openers
+        )
         self._connections = self._admission.connections
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
@@ -135,7 +138,16 @@ class Worker:
         for each in listeners:
             shared = self._terms.shared or each.family is socket.AF_UNIX
             step_aside = self._balance.pause if shared else never
-            self._acceptors.append(Acceptor(each, self._loop, self._admission.accept, step_aside, self._log))
+            self._acceptors.append(
+                Acceptor(
+                    each,
+                    self._loop,
+                    self._admission.accept,
+                    self._log,
+                    step_aside=step_aside,
+                    is_full=self._admission.must_wait,
+                )
+            )
 
     def _on_tick(self) -> None:
         now = self._loop.now
@@ -144,6 +156,7 @@ class Worker:
         for connection in expired(self._connections, self._terms.timeouts, now):
             connection.expire()
         self._admission.expire(self._terms.opening_timeout)
+        self._admission.tell_refused(self._log)
         for acceptor in self._acceptors:
             acceptor.look()
         self._tell(now)

@@ -28,14 +28,16 @@ class Door:
         self.inside: list[tuple[socket.socket, object]] = []
         self.clients: list[socket.socket] = []
         self.pause = 0.0
+        self.is_full = False
 
     def open(self) -> Acceptor:
         return Acceptor(
             self.listener,
             self.loop,
             lambda *accepted: self.inside.append(accepted),
-            lambda: self.pause,
             Log("worker", "info"),
+            step_aside=lambda: self.pause,
+            is_full=lambda: self.is_full,
         )
 
     def knock(self) -> socket.socket:

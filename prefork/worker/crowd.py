@@ -1,0 +1,42 @@
+"""The connections of a worker, and how many of them each client has."""
+
+import socket
+from collections import Counter
+from typing import Final
+
+from prefork.worker.connection import Connection
+from prefork.worker.opening import Peer
+
+NETWORK_BYTES: Final = 8  # of an IPv6 address: who has one address has all of the same 64 bits (RFC 4291 §2.5.1)
+
+
+class Crowd(set[Connection]):
+    """A set of connections that counts them by client when they are added and discarded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Counter[bytes] = Counter()
+
+    def add(self, connection: Connection) -> None:
+        super().add(connection)
+        self._counts[client_of(connection.peer)] += 1
+
+    def discard(self, connection: object) -> None:
+        if isinstance(connection, Connection) and connection in self:
+            super().discard(connection)
+            client = client_of(connection.peer)
+            self._counts[client] -= 1
+            if not self._counts[client]:
+                del self._counts[client]
+
+    def count_of(self, peer: Peer) -> int:
+        """Return how many connections the client has that this peer belongs to; behind a unix socket nobody is known."""
+        client = client_of(peer)
+        return self._counts[client] if client != b"unix:" else 0
+
+
+def client_of(peer: Peer) -> bytes:
+    """Return what is counted together: an IPv4 address, the network of an IPv6 one."""
+    if b":" not in peer.address or peer.address == b"unix:":
+        return peer.address
+    return socket.inet_pton(socket.AF_INET6, peer.address.decode().partition("%")[0])[:NETWORK_BYTES]

@@ -1,0 +1,56 @@
+"""How many connections a worker takes: as many as the limit are served, one more waits, or is refused and told so."""
+
+import socket
+
+import pytest
+
+from tests.process.clients import GET, Client
+from tests.process.starting import Start
+
+
+def is_answered(client: Client) -> bool:
+    return client.ask().status == 200
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_beyond_max_connections_new_ones_wait_until_there_is_room(start: Start, accept: str) -> None:
+    hello = start(f'workers = 1\naccept = "{accept}"\nmax_connections = 3\nkeep_alive_timeout = 2')
+    served = [hello.connect() for _ in range(3)]
+    assert all(map(is_answered, served))
+    waiting = hello.connect()
+    waiting.send(GET)
+    hello.wait_for_log("full: new connections wait")
+    assert all(map(is_answered, served))
+    served.pop().close()
+    assert waiting.answer().status == 200
+    for client in (*served, waiting):
+        client.close()
+    hello.wait_for_log("no longer full")
+
+
+def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start: Start) -> None:
+    hello = start('workers = 1\nmax_connections = 3\nwhen_full = "refuse"\nkeep_alive_timeout = 2')
+    served = [hello.connect() for _ in range(3)]
+    assert all(map(is_answered, served))
+    refused = hello.connect()
+    refused.send(GET)
+    answer = refused.answer()
+    assert (answer.status, answer.is_last, answer.fields["retry-after"]) == (503, True, "1")
+    assert refused.until_closed() == b""
+    hello.wait_for_log('connections refused reason="too many connections" count=1')
+    assert all(map(is_answered, served))
+    for client in (*served, refused):
+        client.close()
+
+
+def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(start: Start) -> None:
+    hello = start("workers = 1\nmax_connections_per_client = 3\nkeep_alive_timeout = 2")
+    served = [hello.connect() for _ in range(3)]
+    assert all(map(is_answered, served))
+    refused = hello.connect()
+    assert refused.answer().status == 503
+    other = Client(socket.create_connection(("127.0.0.1", hello.ports[0]), source_address=("127.0.0.2", 0)))
+    assert is_answered(other)
+    hello.wait_for_log('connections refused reason="too many connections of one client" count=1')
+    for client in (*served, refused, other):
+        client.close()
