@@ -9,6 +9,7 @@ The shell around it owns the socket and the time: it writes what is returned, cl
 False, and asks `waiting_for` which timeout runs. `peer_is_done` tells of a peer that said that it sends nothing more.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias
@@ -64,10 +65,10 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
 class Service:
     """What the connections of a worker share: the application, the limits, what is remembered and counted.
 
-    `observe` is told each head, its request (None where it was refused) and the answer; it is None where nobody looks.
+    `refused` counts by status and reason.
     """
 
-    __slots__ = ("heads", "limits", "renderer", "requests", "respond")
+    __slots__ = ("heads", "limits", "refused", "renderer", "requests", "respond")
 
     def __init__(self, respond: Respond, limits: Limits) -> None:
         self.respond = respond
@@ -75,10 +76,20 @@ class Service:
         self.heads = Heads(limits)
         self.renderer = Renderer()
         self.requests = 0
+        self.refused: Counter[tuple[int, str]] = Counter()
+
+    def refuse(self, rejection: Rejection, *, head_only: bool = False) -> tuple[Response, bytes]:
+        """Count what is refused, and return the answer to it, also in bytes; the connection ends with it."""
+        self.refused[rejection.status, rejection.reason] += 1
+        response = rejected(rejection)
+        return response, self.renderer.render(response, FRAMINGS[CLOSE, head_only])
 
 
 class Protocol:
-    """The requests of one connection and their answers."""
+    """The requests of one connection and their answers.
+
+    `observe` is told each head, its request (None where it was refused) and the answer; it is None where nobody looks.
+    """
 
     __slots__ = (
         "_body", "_draining", "_head", "_left", "_observe", "_request", "_service", "_unread",
@@ -266,11 +277,11 @@ class Protocol:
 
     def _reject(self, rejection: Rejection) -> bytes:
         self._stop()
-        response = rejected(rejection)
+        head_only = self._head.startswith((b"HEAD ", b"\r\nHEAD "))  # RFC 9110 §9.3.2, whatever is wrong with it
+        response, answer = self._service.refuse(rejection, head_only=head_only)
         if self._observe is not None:
             self._observe(self._head, None, response)
-        head_only = self._head.startswith((b"HEAD ", b"\r\nHEAD "))  # RFC 9110 §9.3.2, whatever is wrong with it
-        return self._service.renderer.render(response, FRAMINGS[CLOSE, head_only])
+        return answer
 
     def _stop(self) -> None:
         self.waiting_for = NOTHING

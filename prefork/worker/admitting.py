@@ -1,15 +1,13 @@
 """Makes the connections of a worker: of sockets that it accepted, and of those that another worker hands over."""
 
 import socket
-from collections import Counter
 from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
-from prefork.http.messages import CLOSE, FRAMINGS, Rejection
+from prefork.http.messages import Rejection
 from prefork.http.protocol import Protocol, Service
-from prefork.http.response import rejected
 from prefork.ipc.scoreboard import CONNECTIONS, Row
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
@@ -30,7 +28,7 @@ class Capacity(Struct, frozen=True):
 
 
 class Admission:
-    """The connections of a worker, and those that are being opened yet. `refused` counts by reason who was turned away.
+    """The connections of a worker, and those that are being opened yet.
 
     Each enters its set by itself, and leaves it when it is closed. While `draining`, those that come are to end soon.
     """
@@ -46,7 +44,6 @@ class Admission:
         openers: tuple[Opener, ...] = (),
     ) -> None:
         self.connections = Crowd()
-        self.refused: Counter[str] = Counter()
         self.openings: set[Opening] = set()
         self.draining = False
         self._service = service
@@ -79,11 +76,8 @@ class Admission:
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
             opening.close()
 
-    def tell_refused(self, log: Log) -> None:
-        """Log how many were turned away since the last time, and when others wait because it is full."""
-        for reason, count in self.refused.items():
-            log.warning("connections refused", reason=reason, count=count)
-        self.refused.clear()
+    def tell_full(self, log: Log) -> None:
+        """Log when new connections begin to wait because it is full, and when they no longer do."""
         if self.must_wait() != self._told_full:
             self._told_full = not self._told_full
             event = "full: new connections wait" if self._told_full else "no longer full"
@@ -98,11 +92,10 @@ class Admission:
         if reason is None:
             self._connect(peer, sock)
             return
-        self.refused[reason] += 1
+        _response, answer = self._service.refuse(Rejection(503, reason))
         if self._room <= -MOST_REFUSED or self.connections.count_of(peer) >= self._capacity.per_client + MOST_REFUSED:
             sock.close()
         else:
-            answer = self._service.renderer.render(rejected(Rejection(503, reason)), FRAMINGS[CLOSE, False])
             self._connect(peer, sock).refuse(answer)
 
     def _reason_against(self, peer: Peer) -> str | None:

@@ -113,6 +113,7 @@ class Worker:
         self._loop.run()
         if self._departures is not None:
             self._departures.close()
+        self._tell_refused()
         if self._access_log is not None:
             self._access_log.give_up()
             self._tell_lost(self._access_log)
@@ -156,13 +157,20 @@ class Worker:
         for connection in expired(self._connections, self._terms.timeouts, now):
             connection.expire()
         self._admission.expire(self._terms.opening_timeout)
-        self._admission.tell_refused(self._log)
+        self._admission.tell_full(self._log)
         for acceptor in self._acceptors:
             acceptor.look()
         self._tell(now)
+        self._tell_refused()
         if self._access_log is not None:
             self._tell_lost(self._access_log)
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
+
+    def _tell_refused(self) -> None:
+        """Log each reason for which requests were refused since the last tick, however many they were."""
+        for (status, reason), count in self._service.refused.items():
+            self._log.info("requests refused", status=status, reason=reason, count=count)
+        self._service.refused.clear()
 
     def _tell_lost(self, access_log: AccessLog) -> None:
         if access_log.lost:

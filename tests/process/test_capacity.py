@@ -37,7 +37,7 @@ def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start:
     answer = refused.answer()
     assert (answer.status, answer.is_last, answer.fields["retry-after"]) == (503, True, "1")
     assert refused.until_closed() == b""
-    hello.wait_for_log('connections refused reason="too many connections" count=1')
+    hello.wait_for_log('requests refused status=503 reason="too many connections" count=1')
     assert all(map(is_answered, served))
     for client in (*served, refused):
         client.close()
@@ -51,6 +51,6 @@ def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(s
     assert refused.answer().status == 503
     other = Client(socket.create_connection(("127.0.0.1", hello.ports[0]), source_address=("127.0.0.2", 0)))
     assert is_answered(other)
-    hello.wait_for_log('connections refused reason="too many connections of one client" count=1')
+    hello.wait_for_log('requests refused status=503 reason="too many connections of one client" count=1')
     for client in (*served, refused, other):
         client.close()

@@ -49,6 +49,21 @@ def test_each_refusal_has_its_status_a_reason_and_a_close(start: Start) -> None:
     assert hello.get().status_code == 200
 
 
+def test_the_log_tells_how_many_were_refused_and_why(start: Start) -> None:
+    hello = start("workers = 1\nheader_timeout = 0.4")
+    for request in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", HALF_A_HEAD):
+        assert hello.connect().ask(request).is_last
+    hello.wait_for_log('requests refused status=400 reason="TLS on a port that speaks plain HTTP" count=1')
+    hello.wait_for_log('requests refused status=408 reason="waited too long for the rest of a head" count=1')
+
+
+def test_what_is_refused_just_before_a_worker_ends_is_told_too(start: Start) -> None:
+    hello = start("workers = 1")
+    assert hello.connect().ask(b"GARBAGE\r\n\r\n").is_last
+    hello.stop()
+    assert 'requests refused status=400 reason="malformed request line" count=1' in hello.log
+
+
 def test_nothing_after_a_refused_request_is_answered(start: Start) -> None:
     client = start("workers = 1").connect()
     client.send(GET + b"GARBAGE\r\n\r\n" + GET)

@@ -74,3 +74,10 @@ def test_a_connection_that_moves_to_where_fewer_are_allowed_ends_with_its_next_a
     there.resume(talk.leave())
     assert there.waiting_for is Waiting.LAST
     assert b"Connection: close" in there.receive(GET)
+
+
+def test_what_is_refused_is_counted_by_status_and_reason() -> None:
+    service = Service(lambda _request: HELLO, Limits(field=100))
+    for request in (b"x\r\n\r\n", head_with_field(101, plain=True), b"y\r\n\r\n", GET):
+        Protocol(service).receive(request)
+    assert service.refused == {(400, "malformed request line"): 2, (431, "field line too long"): 1}
