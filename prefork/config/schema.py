@@ -146,7 +146,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = "wait"
     keep_alive_requests: Annotated[
         int, _limits(whole_number(1, 10**9), "A connection ends after so many requests.")
-    ] = 10_000
+    ] = 1_000_000
 
     log: Annotated[str, _logging(_log, "Log here; - is standard error.")] = "-"
     log_level: Annotated[

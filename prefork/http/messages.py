@@ -34,7 +34,7 @@ class Limits(Struct, frozen=True):
     field: int = 8 * 1024
     body: int = 16 * 1024 * 1024
     chunk_extensions: int = 16 * 1024
-    requests: int = 10_000
+    requests: int = 1_000_000
     pipelined: int = 100
 
 

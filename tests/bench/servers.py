@@ -65,6 +65,10 @@ def prefork_options(site: Site) -> list[str]:
         "reuseport",
         "--control",
         "off",
+        "--keep-alive-requests",
+        "1000000000",
+        "--max-connections-per-client",  # all come from here
+        "1000000",
     ]
 
 

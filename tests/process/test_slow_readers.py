@@ -82,7 +82,7 @@ def connect_slowly(hello: Hello) -> Client:
 def test_slow_readers_get_their_answers_whole_while_reload_follows_reload(
     start: Start, bind: Sequence[str], accept: str
 ) -> None:
-    toml = f'workers = 2\naccept = "{accept}"\n[hello]\nbody = "{LARGE_BODY}"'
+    toml = f'workers = 2\nlimit_field = "32k"\naccept = "{accept}"\n[hello]\nbody = "{LARGE_BODY}"'
     hello = start(toml, bind=bind)
     clients = [connect_slowly(hello) for _ in range(8)]
     for client in clients:
