@@ -21,6 +21,7 @@ from prefork.config.option import Reload
 from prefork.config.schema import Config
 from prefork.http.messages import Limits
 from prefork.http.protocol import Respond
+from prefork.http.trust import trusting
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
@@ -43,6 +44,7 @@ from prefork.systemd import Notifier, drop_variables
 from prefork.version import VERSION
 from prefork.worker.admitting import Capacity
 from prefork.worker.privileges import become
+from prefork.worker.proxied import proxy_opener
 from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, Worker, timeouts
 
@@ -281,6 +283,8 @@ def terms(config: Config, respond: Respond) -> Terms:
         graceful_timeout=config.graceful_timeout,
         hang_timeout=config.hang_timeout,
         shared=config.accept == "shared",
+        opening_timeout=config.handshake_timeout,
+        openers=(proxy_opener(trusting(config.proxy_allow_ips)),) if config.proxy_protocol else (),
         capacity=Capacity(config.max_connections, config.max_connections_per_client, config.when_full == "wait"),
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",

@@ -6,6 +6,7 @@ what Config holds: "8k" and 8192. Text is lifted to raw, raw is parsed to the va
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any, Final
 
 from msgspec import Struct
@@ -130,6 +131,23 @@ def addresses() -> Kind:
         return list(map(str, found))
 
     return Kind("at least one address", one.placeholder, accept, lift=lambda text: text.split(","), spell=spell)
+
+
+def networks() -> Kind:
+    """Accept a list of IP addresses, networks and `unix:`; text separates them by commas. The value is a tuple of text."""
+
+    def accept_one(raw: object) -> object | None:
+        try:
+            return raw if raw == "unix:" else str(ip_network(raw)) if isinstance(raw, str) else None
+        except ValueError:
+            return None
+
+    one = Kind('an IP address, a network such as 192.0.2.0/24, or "unix:"', "NETWORK", accept_one)
+
+    def accept(raw: object) -> tuple[object, ...]:
+        return tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)
+
+    return Kind("networks", one.placeholder, accept, lift=lambda text: text.split(","), spell=list)
 
 
 def _is_whole(raw: object, low: int, high: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Struct
 
 from prefork.config.addresses import Address, Inet, Unix
-from prefork.config.kinds import addresses, boolean, choice, duration, mode, size, text, whole_number
+from prefork.config.kinds import addresses, boolean, choice, duration, mode, networks, size, text, whole_number
 from prefork.config.option import Group, Option, Reload
 
 __all__ = ["Address", "Config", "Hello", "Inet", "Unix"]
@@ -76,6 +76,13 @@ class Config(Struct, frozen=True, kw_only=True):
         float,
         _listening(Reload.LIVE, _timeout_or_off, "What is sent must be acknowledged within this; 0: the system's."),
     ] = 30.0
+    proxy_protocol: Annotated[
+        bool, _listening(Reload.WORKERS, boolean(), "Expect a PROXY header of proxy_allow_ips.")
+    ] = False
+    proxy_allow_ips: Annotated[
+        tuple[str, ...],
+        _listening(Reload.WORKERS, networks(), "Addresses of the proxies that send a PROXY header."),
+    ] = ("127.0.0.1/32", "::1/128")
     # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
     unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
 
@@ -123,6 +130,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     keep_alive_timeout: Annotated[float, _limits(_timeout, "An idle connection is closed after this.")] = 15.0
     header_timeout: Annotated[float, _limits(_timeout, "A request's head must arrive within this.")] = 10.0
+    handshake_timeout: Annotated[float, _limits(_timeout, "What comes before HTTP must be done within this.")] = 10.0
     body_timeout: Annotated[float, _limits(_timeout, "More of its body must arrive within this.")] = 30.0
     write_timeout: Annotated[float, _limits(_timeout, "The client must take more within this.")] = 30.0
     limit_request_line: Annotated[int, _limits(size(64, _MIB), "Longest request line.")] = 8 * _KIB

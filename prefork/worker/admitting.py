@@ -63,7 +63,7 @@ class Admission:
         peer = Peer(peer_name(address))
         steps = [step for opener in self._openers if (step := opener(peer))]
         if steps:
-            Opening(sock, steps, self._loop, self.openings, partial(self._admit, peer))
+            Opening(sock, steps, self._loop, self.openings, opened=partial(self._admit, peer), gave_up=self._count)
         else:
             self._admit(peer, sock)
 
@@ -86,6 +86,10 @@ class Admission:
     @property
     def _room(self) -> int:
         return self._capacity.connections - len(self.connections) - len(self.openings)
+
+    def _count(self, error: OSError) -> None:
+        if error.errno is None and error.args:
+            self._service.refused[400, error.args[0]] += 1
 
     def _admit(self, peer: Peer, sock: socket.socket) -> None:
         reason = self._reason_against(peer)

@@ -18,9 +18,9 @@ LONGEST_TICK: Final = (
 LINGERING_TIMEOUT: Final = 2.0  # seconds; gunicorn's and half of nginx's
 
 
-def tick_of(timeouts: Timeouts, hang_timeout: float) -> float:
+def tick_of(timeouts: Iterable[float], hang_timeout: float) -> float:
     """Return how often to look and to beat, in seconds: so that a timeout is exceeded by a quarter at most."""
-    return min(LONGEST_TICK, min(timeouts.values()) / 4, hang_timeout / 4 or LONGEST_TICK)
+    return min(LONGEST_TICK, min(timeouts) / 4, hang_timeout / 4 or LONGEST_TICK)
 
 
 def expired(connections: Iterable[Connection], timeouts: Timeouts, now: float) -> list[Connection]:

@@ -1,7 +1,8 @@
 """What comes before HTTP on some connections: the header of a proxy, a TLS handshake. No request has begun yet.
 
 It is a list of steps, each of which is tried whenever the socket is ready for it. A step returns the events that it waits
-for, or the socket with which the next one goes on when it is done; raising OSError it gives the connection up.
+for, or the socket with which the next one goes on when it is done; raising OSError it gives the connection up, with a
+reason in place of an errno where the peer is to blame.
 """
 
 import socket
@@ -20,18 +21,18 @@ class Peer(Struct, array_like=True):
     scheme: bytes = b"http"
 
 
-Step: TypeAlias = "Callable[[socket.socket], socket.socket | int]"
+Step: TypeAlias = Callable[[socket.socket], socket.socket | int]
 # None for a peer that needs no such step. A step may complete what is known of the peer.
-Opener: TypeAlias = "Callable[[Peer], Step | None]"
+Opener: TypeAlias = Callable[[Peer], Step | None]
 
 
 class Opening:
-    """A connection that is being opened. Owns its socket until `opened` is called with it.
+    """A connection that is being opened. Owns its socket until `opened` is called with it; `gave_up` is told why not.
 
     Enters the set `openings` by itself and leaves it when it is done or closed.
     """
 
-    __slots__ = ("_loop", "_opened", "_openings", "_socket", "_steps", "since")
+    __slots__ = ("_gave_up", "_loop", "_opened", "_openings", "_socket", "_steps", "since")
 
     def __init__(
         self,
@@ -39,13 +40,16 @@ class Opening:
         steps: list[Step],
         loop: Loop,
         openings: "set[Opening]",
+        *,
         opened: Callable[[socket.socket], object],
+        gave_up: Callable[[OSError], object],
     ) -> None:
         self._socket = sock
         self._steps = steps
         self._loop = loop
         self._openings = openings
         self._opened = opened
+        self._gave_up = gave_up
         self.since = loop.now
         loop.watch(sock.fileno(), READABLE, self.on_ready)
         openings.add(self)
@@ -55,8 +59,9 @@ class Opening:
         while self._steps:
             try:
                 result = self._steps[0](self._socket)
-            except OSError:
+            except OSError as error:
                 self.close()
+                self._gave_up(error)
                 return
             if isinstance(result, int):
                 self._loop.change(self._socket.fileno(), result, self.on_ready)

@@ -89,7 +89,7 @@ class Worker:
         self._leaves_at: float | None = None
         self._departures: Departures | None = None
         self._arrivals: list[Arrivals] = []
-        self._tick = tick_of(terms.timeouts, terms.hang_timeout)
+        self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
         observing = observer(self._access_log, show_heads=terms.show_heads)
         self._admission = Admission(

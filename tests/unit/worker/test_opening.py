@@ -18,9 +18,12 @@ class Server:
         self.socket.settimeout(0)
         self.openings: set[Opening] = set()
         self.opened: list[socket.socket] = []
+        self.errors: list[OSError] = []
 
     def open(self, *steps: Step) -> Opening:
-        return Opening(self.socket, list(steps), self.loop, self.openings, self.opened.append)
+        return Opening(
+            self.socket, list(steps), self.loop, self.openings, opened=self.opened.append, gave_up=self.errors.append
+        )
 
     def turn(self) -> None:
         self.loop.running = True

@@ -1,0 +1,27 @@
+"""Which addresses are believed what they say about others: those of the proxies in front."""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+
+
+def trusting(networks: Iterable[str]) -> Callable[[bytes], bool]:
+    """Return what tells whether an address is in one of these networks, `unix:` stands for all unix sockets.
+
+    Raises:
+        ValueError: One of them is no network.
+    """
+    named = tuple(networks)
+    known = [ip_network(each) for each in named if each != "unix:"]
+
+    @lru_cache(maxsize=1024)
+    def is_trusted(address: bytes) -> bool:
+        if address == b"unix:":
+            return "unix:" in named
+        try:
+            found = ip_address(address.decode("ascii"))
+        except ValueError:
+            return False
+        return any(found in network for network in known)
+
+    return is_trusted

@@ -1,0 +1,136 @@
+"""Behind a proxy that tells whose each connection is: a real HAProxy, and senders that imitate one."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.process.clients import GET, Client
+from tests.process.hello import Hello
+from tests.process.starting import Start
+from tests.process.waiting import until
+
+HAPROXY = """
+global
+    maxconn 100
+defaults
+    mode {mode}
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend in
+    bind 127.0.0.1:{port}
+    default_backend out
+backend out
+    server hello 127.0.0.1:{to} {options}
+"""
+BEHIND = 'workers = 1\naccess_log = "access"\nproxy_protocol = true\nheader_timeout = 1\n'
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def haproxy(folder: Path, to: int, options: str) -> Iterator[int]:
+    """Run a proxy in front of this port; yield the port that it listens on."""
+    port = free_port()
+    file = folder / "haproxy.cfg"
+    file.write_text(HAPROXY.format(mode="http", port=port, to=to, options=options))
+    with subprocess.Popen(["haproxy", "-db", "-f", str(file)], stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: listens(port), "HAProxy listens")
+            yield port
+        finally:
+            process.terminate()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def client_from(address: str, port: int) -> Client:
+    return Client(socket.create_connection(("127.0.0.1", port), source_address=(address, 0)))
+
+
+def logged(hello: Hello) -> list[str]:
+    """Return the clients of the access log, in order."""
+    return [line.split()[0] for line in (hello.folder / "access").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("options", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"])
+def test_behind_haproxy_the_client_is_logged_and_not_the_proxy(start: Start, tmp_path: Path, options: str) -> None:
+    hello = start(BEHIND)
+    with haproxy(tmp_path, hello.ports[0], options) as port:
+        client = client_from("127.0.0.9", port)
+        assert [client.ask().status for _ in range(3)] == [200] * 3
+        until(lambda: len(logged(hello)) == 3, "the requests are logged")
+        client.close()
+    assert logged(hello) == ["127.0.0.9"] * 3
+
+
+def test_the_clients_address_moves_along_when_its_worker_is_replaced(start: Start) -> None:
+    hello = start(BEHIND)
+    client = hello.connect()
+    client.send(b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n")
+    assert client.ask().status == 200
+    hello.reload(BEHIND)
+    assert client.ask().status == 200
+    until(lambda: logged(hello) == ["192.0.2.7"] * 2, "the requests are logged")
+
+
+def test_a_header_may_come_byte_by_byte_with_the_request_behind_it(start: Start) -> None:
+    hello = start(BEHIND)
+    client = hello.connect()
+    for byte in b"PROXY TCP6 2001:db8::7 2001:db8::8 1 2\r\n" + GET:
+        client.send(bytes([byte]))
+    assert client.answer().status == 200
+    until(lambda: logged(hello) == ["2001:db8::7"], "the requests are logged")
+
+
+def test_nobody_else_can_say_who_he_is(start: Start) -> None:
+    hello = start(BEHIND)
+    stranger = client_from("127.0.0.9", hello.ports[0])
+    assert stranger.ask(b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n" + GET).status == 400
+    stranger.close()
+    honest = client_from("127.0.0.9", hello.ports[0])
+    assert honest.ask().status == 200
+    honest.close()
+    until(lambda: logged(hello) == ["127.0.0.9"] * 2, "the requests are logged")
+
+
+@pytest.mark.parametrize("sent", [GET, b"PROXY TCP4 nonsense\r\n", b"\r\n\r\n\x00\r\nQUIT\n\x99\x11\x00\x00"])
+def test_a_proxy_that_sends_no_header_is_closed_and_the_log_says_why(start: Start, sent: bytes) -> None:
+    hello = start(BEHIND)
+    client = hello.connect()
+    client.send(sent)
+    with suppress(ConnectionResetError):  # it was closed with something unread
+        assert client.until_closed() == b""
+    hello.wait_for_log('requests refused status=400 reason="malformed PROXY header" count=1')
+
+
+def test_a_header_that_does_not_come_is_not_waited_for_for_ever(start: Start) -> None:
+    hello = start(BEHIND + "handshake_timeout = 0.5")
+    silent, half = hello.connect(), hello.connect()
+    half.send(b"PROXY TCP4 192.0.2.7")
+    assert (silent.until_closed(), half.until_closed()) == (b"", b"")
+
+
+def test_a_proxy_that_leaves_in_the_middle_of_its_header_is_noticed(start: Start) -> None:
+    hello = start(BEHIND)
+    client = hello.connect()
+    client.send(b"PROXY TCP4 192.0.2.7")
+    client.half_close()
+    assert client.until_closed() == b""
+
+
+def test_over_a_unix_socket_too(start: Start) -> None:
+    hello = start(BEHIND + 'proxy_allow_ips = ["unix:"]', bind=["unix:socket"])
+    client = hello.connect()
+    assert client.ask(b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n" + GET).status == 200
+    until(lambda: logged(hello) == ["192.0.2.7"], "the requests are logged")
