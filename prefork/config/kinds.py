@@ -137,10 +137,12 @@ def networks() -> Kind:
     """Accept a list of IP addresses, networks and `unix:`; text separates them by commas. The value is a tuple of text."""
 
     def accept_one(raw: object) -> object | None:
-        try:
-            return raw if raw == "unix:" else str(ip_network(raw)) if isinstance(raw, str) else None
-        except ValueError:
-            return None
+        if isinstance(raw, str) and raw != "unix:":
+            try:
+                ip_network(raw)
+            except ValueError:
+                return None
+        return raw if isinstance(raw, str) else None
 
     one = Kind('an IP address, a network such as 192.0.2.0/24, or "unix:"', "NETWORK", accept_one)
 

@@ -82,7 +82,7 @@ class Config(Struct, frozen=True, kw_only=True):
     proxy_allow_ips: Annotated[
         tuple[str, ...],
         _listening(Reload.WORKERS, networks(), "Addresses of the proxies that send a PROXY header."),
-    ] = ("127.0.0.1/32", "::1/128")
+    ] = ("127.0.0.1", "::1")
     # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
     unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
 

@@ -37,24 +37,25 @@ def parse(data: bytes) -> Header | None:
     Raises:
         ValueError: They don't begin with one.
     """
-    if data[:1] == SIGNATURE[:1]:
-        return _parse_v2(data)
-    return _parse_v1(data)
+    try:
+        return _parse_v2(data) if data[:1] == SIGNATURE[:1] else _parse_v1(data)
+    except ValueError:
+        raise ValueError("malformed PROXY header") from None
 
 
 def _parse_v1(data: bytes) -> Header | None:
     end = data.find(b"\r\n", 0, LONGEST_V1)
     if end < 0:
         if len(data) >= LONGEST_V1 or not (data.startswith(b"PROXY ") or b"PROXY ".startswith(data)):
-            raise ValueError("malformed PROXY header")
+            raise ValueError
         return None
     line = data[: end + 2]
     match = _V1(line)
     if match is None:
-        raise ValueError("malformed PROXY header")
+        raise ValueError
     v4, v4_to, *v4_ports, v6, v6_to, v6_port, v6_port_to = match.groups()
     if any(int(port) > _LAST_PORT for port in (*v4_ports, v6_port, v6_port_to) if port):
-        raise ValueError("malformed PROXY header")
+        raise ValueError
     for kind, source, destination in ((IPv4Address, v4, v4_to), (IPv6Address, v6, v6_to)):
         if source:
             kind(destination.decode())
@@ -64,17 +65,17 @@ def _parse_v1(data: bytes) -> Header | None:
 
 def _parse_v2(data: bytes) -> Header | None:
     if not (data.startswith(SIGNATURE) or SIGNATURE.startswith(data)):
-        raise ValueError("malformed PROXY header")
+        raise ValueError
     if len(data) < FIXED:
         return None
     command, family, length = data[12], data[13], FIXED + int.from_bytes(data[14:16], "big")
     if command not in (LOCAL, PROXY) or length > LONGEST_V2:
-        raise ValueError("malformed PROXY header")
+        raise ValueError
     if len(data) < length:
         return None
     if command == LOCAL or family not in ADDRESSES:
         return Header(length, None)
     kind, size, together = ADDRESSES[family]
     if length < FIXED + together:
-        raise ValueError("malformed PROXY header")
+        raise ValueError
     return Header(length, str(kind(data[FIXED : FIXED + size])).encode())

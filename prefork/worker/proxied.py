@@ -24,8 +24,8 @@ class HeaderStep:
             raise ConnectionResetError
         try:
             header = parse(self._received + more)
-        except ValueError:
-            raise ConnectionAbortedError("malformed PROXY header") from None
+        except ValueError as error:
+            raise ConnectionAbortedError(*error.args) from None
         if header is None:  # all of it is the header's; left where it is, it would wake the loop again and again
             self._received += sock.recv(len(more))
             return READABLE

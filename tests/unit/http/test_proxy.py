@@ -86,7 +86,7 @@ def test_whatever_comes_is_a_header_or_the_beginning_of_one_or_refused(data: byt
     ],
 )
 def test_a_malformed_header_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"malformed|address|Expected|octet"):
+    with pytest.raises(ValueError, match="malformed"):
         parse(data)
 
 
