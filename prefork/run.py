@@ -284,6 +284,7 @@ def terms(config: Config, respond: Respond) -> Terms:
         hang_timeout=config.hang_timeout,
         shared=config.accept == "shared",
         opening_timeout=config.handshake_timeout,
+        min_data_rate=config.min_data_rate,
         openers=(proxy_opener(trusting(config.proxy_allow_ips)),) if config.proxy_protocol else (),
         capacity=Capacity(config.max_connections, config.max_connections_per_client, config.when_full == "wait"),
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),

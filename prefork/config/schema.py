@@ -133,6 +133,9 @@ class Config(Struct, frozen=True, kw_only=True):
     handshake_timeout: Annotated[float, _limits(_timeout, "What comes before HTTP must be done within this.")] = 10.0
     body_timeout: Annotated[float, _limits(_timeout, "More of its body must arrive within this.")] = 30.0
     write_timeout: Annotated[float, _limits(_timeout, "The client must take more within this.")] = 30.0
+    min_data_rate: Annotated[
+        int, _limits(size(0, _MIB), "Slowest that a body may come or an answer be taken, per second; 0 any.")
+    ] = 100
     limit_request_line: Annotated[int, _limits(size(64, _MIB), "Longest request line.")] = 8 * _KIB
     limit_head: Annotated[int, _limits(size(256, 16 * _MIB), "Largest request line and fields.")] = 32 * _KIB
     limit_fields: Annotated[int, _limits(whole_number(1, 10_000), "Most header fields.")] = 100

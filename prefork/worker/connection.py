@@ -42,6 +42,8 @@ class Moved(Struct, frozen=True, omit_defaults=True):
 class Connection:
     """A socket, who is at its other end, its protocol, and the moment since when it has waited.
 
+    While a body is received or an answer is taken, `begun` tells since when, and `progress` how many bytes of it have been.
+
     Owns the socket. Enters the set `connections` by itself and leaves it when it is closed.
     """
 
@@ -53,7 +55,9 @@ class Connection:
         "_to_drop",
         "_unsent",
         "_waited_for",
+        "begun",
         "peer",
+        "progress",
         "since",
     )
 
@@ -68,7 +72,8 @@ class Connection:
         self._unsent = b""
         self._to_drop = 0
         self._waited_for: Waiting = REQUEST
-        self.since = loop.now
+        self.since = self.begun = loop.now
+        self.progress = 0
         loop.watch(sock.fileno(), READABLE, self.on_readable)
         connections.add(self)
 
@@ -93,7 +98,7 @@ class Connection:
             return
         answer = self._protocol.receive(data)
         if not answer:
-            self._wait_on()
+            self._wait_on(len(data))
             return
         # Written out, as `_send` would cost 0.06 µs a request.
         try:
@@ -106,6 +111,7 @@ class Connection:
         self.since = self._loop.now
         self._waited_for = REQUEST
         if sent < len(answer):
+            self.begun, self.progress = self.since, sent
             self._unsent = answer[sent:]
             self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
         elif self._protocol.waiting_for is not REQUEST:
@@ -121,6 +127,7 @@ class Connection:
             self.close()
             return
         self.since = self._loop.now
+        self.progress += sent
         self._unsent = self._unsent[sent:]
         if not self._unsent and self._protocol.behind:
             self._unsent = self._protocol.receive(b"")
@@ -201,11 +208,15 @@ class Connection:
         self._socket.close()
         self._connections.discard(self)
 
-    def _wait_on(self) -> None:
+    def _wait_on(self, received: int) -> None:
         """Let the timeout of a head run from its first byte, that of a body from its latest."""
         waiting_for = self._protocol.waiting_for
-        if waiting_for is not self._waited_for or waiting_for is BODY:
+        if waiting_for is not self._waited_for:
+            self.since = self.begun = self._loop.now
+            self.progress = 0
+        elif waiting_for is BODY:
             self.since = self._loop.now
+            self.progress += received
         self._waited_for = waiting_for
 
     def _answered(self) -> None:

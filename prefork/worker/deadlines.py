@@ -12,6 +12,7 @@ from prefork.worker.connection import Connection, Writing
 
 Timeouts: TypeAlias = Mapping[Waiting | Writing, float]
 
+RATED: Final = (Waiting.BODY, Writing.ANSWER)
 LONGEST_TICK: Final = (
     2.0  # seconds; a timeout may be passed by one tick. With 1.0 four idle workers take 0.12 % of a core
 )
@@ -23,7 +24,22 @@ def tick_of(timeouts: Iterable[float], hang_timeout: float) -> float:
     return min(LONGEST_TICK, min(timeouts) / 4, hang_timeout / 4 or LONGEST_TICK)
 
 
-def expired(connections: Iterable[Connection], timeouts: Timeouts, now: float) -> list[Connection]:
-    """Return those that have waited for longer than they may; the caller expires them."""
+def expired(
+    connections: Iterable[Connection], timeouts: Timeouts, now: float, min_data_rate: float = 0.0
+) -> list[Connection]:
+    """Return those that have waited for longer than they may, or are too slow; the caller expires them.
+
+    A body, or an answer that is taken, may last for its timeout, and longer by a second for each `min_data_rate` bytes of
+    it that have been, as with MinRate of httpd's mod_reqtimeout; 0 means for ever.
+    """
     latest = now - min(timeouts.values())
-    return [each for each in connections if each.since < latest and now - each.since > timeouts[each.waiting_for]]
+
+    def is_due(each: Connection) -> bool:
+        waiting_for = each.waiting_for
+        timeout = timeouts[waiting_for]
+        if now - each.since > timeout:
+            return True
+        is_rated = min_data_rate and waiting_for in RATED
+        return bool(is_rated and now - each.begun > timeout + each.progress / min_data_rate)
+
+    return [each for each in connections if (each.since < latest or each.begun < latest) and is_due(each)]

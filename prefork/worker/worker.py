@@ -58,6 +58,7 @@ class Terms(Struct, frozen=True):
     show_heads: bool = False
     openers: tuple[Opener, ...] = ()
     opening_timeout: float = 10.0
+    min_data_rate: float = 0.0
     capacity: Capacity = Capacity()
 
 
@@ -154,7 +155,7 @@ class Worker:
         now = self._loop.now
         if now >= self._date_due:
             self._set_date(now)
-        for connection in expired(self._connections, self._terms.timeouts, now):
+        for connection in expired(self._connections, self._terms.timeouts, now, self._terms.min_data_rate):
             connection.expire()
         self._admission.expire(self._terms.opening_timeout)
         self._admission.tell_full(self._log)

@@ -1,6 +1,8 @@
 """How many connections a worker takes: as many as the limit are served, one more waits, or is refused and told so."""
 
 import socket
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -54,3 +56,30 @@ def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(s
     hello.wait_for_log('requests refused status=503 reason="too many connections of one client" count=1')
     for client in (*served, refused, other):
         client.close()
+
+
+TRICKLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def test_a_body_that_trickles_in_is_given_up_though_there_is_always_some(start: Start) -> None:
+    hello = start("workers = 1\nbody_timeout = 0.4\nmin_data_rate = 1000")
+    client = hello.connect()
+    client.send(TRICKLE)
+    client.socket.settimeout(0.02)
+    for _ in range(1000):
+        client.send(b"x")
+        with suppress(TimeoutError):
+            assert client.answer().status == 408
+            break
+    else:
+        pytest.fail("it could go on like that")
+
+
+def test_a_body_that_comes_fast_enough_may_last_longer_than_its_timeout(start: Start) -> None:
+    hello = start("workers = 1\nbody_timeout = 0.4\nmin_data_rate = 1")
+    client = hello.connect()
+    client.send(TRICKLE.replace(b"1000000", b"50"))
+    for _ in range(50):
+        client.send(b"x")
+        time.sleep(0.02)  # not a wait: the pace
+    assert client.answer().status == 200

@@ -81,3 +81,26 @@ def test_the_tick_lets_no_timeout_be_exceeded_by_more_than_a_quarter_or_two_seco
     assert 0 < tick <= LONGEST_TICK
     assert not hang_timeout or tick <= hang_timeout / 4
     assert all(tick <= value / 4 for value in values)
+
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize(("after", "is_due"), [(31.9, False), (32.1, True)])
+@pytest.mark.parametrize("unsent", [b"", b"of an answer"])
+def test_a_body_or_an_answer_may_last_a_second_longer_for_each_so_many_bytes_of_it(
+    connect: Connect, unsent: bytes, after: float, *, is_due: bool
+) -> None:
+    connection = connect(POST)
+    connection._unsent = unsent
+    connection.begun, connection.progress = 100.0, 20
+    connection.since = 100.0 + after  # a byte has just come
+    found = expired([connection], TIMEOUTS, 100.0 + after, min_data_rate=10)
+    assert found == ([connection] if is_due else [])
+    assert expired([connection], TIMEOUTS, 100.0 + after) == []
+
+
+def test_only_bodies_and_answers_have_a_rate(connect: Connect) -> None:
+    idle = connect(b"")
+    idle.begun, idle.since = 100.0, 1000.0
+    assert expired([idle], TIMEOUTS, 1001.0, min_data_rate=10) == []
