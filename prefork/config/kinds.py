@@ -134,22 +134,25 @@ def addresses() -> Kind:
 
 
 def networks() -> Kind:
-    """Accept a list of IP addresses, networks and `unix:`; text separates them by commas. The value is a tuple of text."""
+    """Accept a list, maybe empty, of IP addresses, networks, `unix:` for unix sockets and `*` for all.
+
+    Text separates them by commas. The value is a tuple of text, as it was written.
+    """
 
     def accept_one(raw: object) -> object | None:
-        if isinstance(raw, str) and raw != "unix:":
+        if isinstance(raw, str) and raw not in {"unix:", "*"}:
             try:
                 ip_network(raw)
             except ValueError:
                 return None
         return raw if isinstance(raw, str) else None
 
-    one = Kind('an IP address, a network such as 192.0.2.0/24, or "unix:"', "NETWORK", accept_one)
+    one = Kind('an IP address, a network such as 192.0.2.0/24, "unix:" or "*"', "NETWORK", accept_one)
 
     def accept(raw: object) -> tuple[object, ...]:
         return tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)
 
-    return Kind("networks", one.placeholder, accept, lift=lambda text: text.split(","), spell=list)
+    return Kind("networks", one.placeholder, accept, lift=lambda text: text.split(",") if text else [], spell=list)
 
 
 def _is_whole(raw: object, low: int, high: int) -> bool:

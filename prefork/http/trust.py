@@ -6,18 +6,18 @@ from ipaddress import ip_address, ip_network
 
 
 def trusting(networks: Iterable[str]) -> Callable[[bytes], bool]:
-    """Return what tells whether an address is in one of these networks, `unix:` stands for all unix sockets.
+    """Return what tells whether an address is in one of these networks, `unix:` stands for all unix sockets and `*` for all.
 
     Raises:
         ValueError: One of them is no network.
     """
     named = tuple(networks)
-    known = [ip_network(each) for each in named if each != "unix:"]
+    known = [ip_network(each) for each in named if each not in {"unix:", "*"}]
 
     @lru_cache(maxsize=1024)
     def is_trusted(address: bytes) -> bool:
-        if address == b"unix:":
-            return "unix:" in named
+        if "*" in named or address == b"unix:":
+            return "*" in named or "unix:" in named
         try:
             found = ip_address(address.decode("ascii"))
         except ValueError:

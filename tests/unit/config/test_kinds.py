@@ -5,7 +5,7 @@ import re
 import pytest
 
 from prefork.config.addresses import Inet, Unix
-from prefork.config.kinds import Kind, addresses, boolean, choice, duration, mode, size, text, whole_number
+from prefork.config.kinds import Kind, addresses, boolean, choice, duration, mode, networks, size, text, whole_number
 
 NUMBER = whole_number(1, 1024, word="auto")
 PLAIN_NUMBER = whole_number(0, 9, but_not=(3, 5, 7))
@@ -33,6 +33,9 @@ TEXT = text("a word", "WORD", "[a-z]+")
         (mode(), "0660", 0o660),
         (addresses(), "[::1]:80", (Inet("::1", 80),)),
         (addresses(), ["unix:x", "a:0"], (Unix("x"), Inet("a", 0))),
+        (networks(), [], ()),
+        (networks(), "10.0.0.0/8", ("10.0.0.0/8",)),
+        (networks(), ["127.0.0.1/32", "0:0::1", "unix:", "*"], ("127.0.0.1/32", "0:0::1", "unix:", "*")),
     ],
 )
 def test_a_good_raw_becomes_its_value(kind: Kind, raw: object, value: object) -> None:
@@ -50,6 +53,7 @@ REFUSED: list[tuple[Kind, list[object]]] = [
     (boolean(), [0, 1, "true", None]),
     (mode(), [660, 0o660, "abc", True]),
     (addresses(), [[], "", "8080", 8080, [8080], [["a:1"]], {}, None, ["a:1", "a:1"], ["[::1]:1", "[0::1]:1"]]),
+    (networks(), ["", "localhost", "10.0.0.1/8", "10.0.0.0/33", "unix:x", 1, [1], [["*"]], {}, None, [""]]),
 ]
 
 
@@ -93,6 +97,8 @@ def test_a_refusal_says_what_was_expected_and_what_was_got(kind: Kind, raw: obje
         (boolean(), "0", False),
         (boolean(), "maybe", "maybe"),
         (addresses(), "a:1,unix:b", ["a:1", "unix:b"]),
+        (networks(), "::1,unix:", ["::1", "unix:"]),
+        (networks(), "", []),
     ],
 )
 def test_text_is_lifted_to_what_toml_would_hold(kind: Kind, given: str, raw: object) -> None:
@@ -108,6 +114,7 @@ def test_text_is_lifted_to_what_toml_would_hold(kind: Kind, given: str, raw: obj
         (boolean(), True, True),
         (mode(), 0o600, "0600"),
         (addresses(), (Inet("::1", 80), Unix("x")), ["[::1]:80", "unix:x"]),
+        (networks(), ("::1", "10.0.0.0/8", "unix:", "*"), ["::1", "10.0.0.0/8", "unix:", "*"]),
     ],
 )
 def test_a_value_is_spelled_as_it_may_be_given(kind: Kind, value: object, raw: object) -> None:

@@ -20,3 +20,8 @@ def test_unix_sockets_are_trusted_where_that_is_said_and_no_others_are() -> None
     assert trusting(["unix:"])(b"unix:")
     assert not trusting(["unix:"])(b"127.0.0.1")
     assert not trusting([])(b"unix:")
+
+
+@pytest.mark.parametrize("address", [b"192.0.2.1", b"2001:db8::1", b"unix:"])
+def test_a_star_stands_for_all(address: bytes) -> None:
+    assert trusting(["*"])(address)
