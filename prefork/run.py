@@ -19,6 +19,7 @@ from prefork.config.keys import KEYS
 from prefork.config.load import Loaded
 from prefork.config.option import Reload
 from prefork.config.schema import Config
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.protocol import Respond
 from prefork.http.trust import trusting
@@ -286,6 +287,7 @@ def terms(config: Config, respond: Respond) -> Terms:
         opening_timeout=config.handshake_timeout,
         min_data_rate=config.min_data_rate,
         openers=(proxy_opener(trusting(config.proxy_allow_ips)),) if config.proxy_protocol else (),
+        forwarding=Forwarding(trusting(config.forwarded_allow_ips)),
         capacity=Capacity(config.max_connections, config.max_connections_per_client, config.when_full == "wait"),
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",

@@ -22,6 +22,8 @@ _MIB: Final = 1024**2
 _TIB: Final = 1024**4
 _WITHOUT_CONTENT: Final = (204, 205, 304)  # RFC 9110 §15.3.5, §15.3.6, §15.4.5; the hello always has some
 
+_THIS_MACHINE: Final = ("127.0.0.1", "::1")
+
 _TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _PARAMETER: Final = rf'[ \t]*;[ \t]*{_TCHARS}=(?:{_TCHARS}|"[ !#-\[\]-~]*")'  # RFC 9110 §5.6.6
 _UNFIT: Final = r"\x00-\x1f\x7f\ud800-\udfff"  # not in a path or a name: controls, and bytes that are no UTF-8
@@ -82,7 +84,11 @@ class Config(Struct, frozen=True, kw_only=True):
     proxy_allow_ips: Annotated[
         tuple[str, ...],
         _listening(Reload.WORKERS, networks(), "Addresses of the proxies that send a PROXY header."),
-    ] = ("127.0.0.1", "::1")
+    ] = _THIS_MACHINE
+    forwarded_allow_ips: Annotated[
+        tuple[str, ...],
+        _listening(Reload.WORKERS, networks(), "Believe X-Forwarded-* or Forwarded of these proxies."),
+    ] = _THIS_MACHINE
     # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
     unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
 

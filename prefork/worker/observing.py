@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Request, Response
 from prefork.http.protocol import Observe
 from prefork.logs import STDERR, AccessLog, combined
@@ -17,7 +18,7 @@ Observing: TypeAlias = Callable[[Peer], Observe]  # makes the observer of a conn
 UNPRINTABLE: Final = re.compile(rb"[^\t\r\n -~]")
 
 
-def observer(access_log: AccessLog | None, *, show_heads: bool) -> Observing | None:
+def observer(access_log: AccessLog | None, forwarding: Forwarding, *, show_heads: bool) -> Observing | None:
     """Return what makes the observer of a connection, or None when nobody looks."""
     if access_log is None and not show_heads:
         return None
@@ -27,7 +28,8 @@ def observer(access_log: AccessLog | None, *, show_heads: bool) -> Observing | N
             if show_heads:
                 show(head)
             if access_log is not None:
-                access_log.add(line(peer.address, head, request, response))
+                client = forwarding.client(peer.address, peer.scheme, request.fields if request else ())
+                access_log.add(line(client.address, head, request, response))
 
         return observe
 

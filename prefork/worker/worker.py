@@ -13,8 +13,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.protocol import Respond, Service, Waiting
+from prefork.http.trust import trusting
 from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
@@ -40,6 +42,7 @@ DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while 
 IGNORED: Final = (
     signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
+NOBODY_BELIEVED: Final = Forwarding(trusting(()))
 
 
 class Terms(Struct, frozen=True):
@@ -60,6 +63,7 @@ class Terms(Struct, frozen=True):
     opening_timeout: float = 10.0
     min_data_rate: float = 0.0
     capacity: Capacity = Capacity()
+    forwarding: Forwarding = NOBODY_BELIEVED
 
 
 def timeouts(*, keep_alive: float, header: float, body: float, write: float) -> Timeouts:
@@ -92,7 +96,7 @@ class Worker:
         self._arrivals: list[Arrivals] = []
         self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
-        observing = observer(self._access_log, show_heads=terms.show_heads)
+        observing = observer(self._access_log, terms.forwarding, show_heads=terms.show_heads)
         self._admission = Admission(
             self._service, observing, self._loop, self._row, terms.capacity, openers=terms.openers
         )

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import FRAMINGS, KEEP, Request, Response
+from prefork.http.trust import trusting
 from prefork.logs import AccessLog
 from prefork.worker.observing import line, observer, show
 from prefork.worker.opening import Peer
@@ -15,6 +17,7 @@ Stderr = pytest.CaptureFixture[str]
 HEAD = b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: curl/8\r\n\r\n"
 REQUEST = Request(b"GET", b"/a", 1, b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: curl/8\r\n\r\n")
 HELLO = Response(200, (), b"Hello")
+FORWARDING = Forwarding(trusting(["127.0.0.1"]))
 
 
 def after_time(line: bytes) -> tuple[bytes, bytes]:
@@ -24,7 +27,7 @@ def after_time(line: bytes) -> tuple[bytes, bytes]:
 
 
 def test_where_nobody_looks_there_is_no_observer() -> None:
-    assert observer(None, show_heads=False) is None
+    assert observer(None, FORWARDING, show_heads=False) is None
 
 
 def test_a_request_is_a_line_in_the_combined_format() -> None:
@@ -73,7 +76,7 @@ def test_an_observer_shows_and_logs_as_was_asked(
     pipe: tuple[int, int], capfd: Stderr, *, show_heads: bool, logged: bool
 ) -> None:
     access_log = AccessLog(pipe[1]) if logged else None
-    observing = observer(access_log, show_heads=show_heads)
+    observing = observer(access_log, FORWARDING, show_heads=show_heads)
     if observing is None:
         assert not show_heads
         assert not logged
@@ -83,3 +86,22 @@ def test_an_observer_shows_and_logs_as_was_asked(
     if access_log is not None:
         access_log.flush()
         assert os.read(pipe[0], 4096).startswith(b"127.0.0.1 - - [")
+
+
+@pytest.mark.parametrize(
+    ("peer", "told", "logged"),
+    [
+        (b"127.0.0.1", Request(b"GET", b"/", 1, b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"), b"192.0.2.1"),
+        (b"192.0.2.9", Request(b"GET", b"/", 1, b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"), b"192.0.2.9"),
+        (b"127.0.0.1", None, b"127.0.0.1"),
+    ],
+)
+def test_the_client_is_logged_that_a_trusted_proxy_tells_of(
+    pipe: tuple[int, int], peer: bytes, told: Request | None, logged: bytes
+) -> None:
+    access_log = AccessLog(pipe[1])
+    observing = observer(access_log, FORWARDING, show_heads=False)
+    assert observing is not None
+    observing(Peer(peer))(HEAD, told, HELLO)
+    access_log.flush()
+    assert os.read(pipe[0], 4096).startswith(logged + b" - - [")

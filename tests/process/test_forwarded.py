@@ -1,0 +1,66 @@
+"""Behind a proxy that tells in header fields whose each request is: a real HAProxy, and senders that imitate one."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.process.starting import Start
+from tests.process.test_proxy import client_from, haproxy, logged
+from tests.process.waiting import until
+
+LOGGED: Final = 'workers = 1\naccess_log = "access"\n'
+MADE_UP: Final = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 127.0.0.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=6.6.6.6\r\n\r\n",
+    b'GET / HTTP/1.1\r\nHost: a\r\nForwarded: for="6.6.6.6\r\n\r\n',
+)
+TOLD: Final = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+FORWARDFOR: Final = "\n    option forwardfor"
+PROXIED: Final = "send-proxy-v2"
+
+
+@pytest.mark.parametrize("options", [FORWARDFOR, PROXIED, PROXIED + FORWARDFOR])
+def test_behind_haproxy_the_client_is_logged_whatever_it_says_itself(
+    start: Start, tmp_path: Path, options: str
+) -> None:
+    hello = start(LOGGED + f"proxy_protocol = {'true' if PROXIED in options else 'false'}")
+    with haproxy(tmp_path, hello.ports[0], options) as port:
+        client = client_from("127.0.0.9", port)
+        for request in MADE_UP:
+            assert client.ask(request).status == 200
+        until(lambda: len(logged(hello)) >= len(MADE_UP), "the lines of the access log")
+        client.close()
+    assert logged(hello) == ["127.0.0.9"] * len(MADE_UP)
+
+
+def test_only_a_trusted_proxy_is_believed(start: Start) -> None:
+    hello = start(LOGGED)
+    for address in ("127.0.0.9", "127.0.0.1"):
+        client = client_from(address, hello.ports[0])
+        assert client.ask(TOLD).status == 200
+        client.close()
+    until(lambda: logged(hello) == ["127.0.0.9", "192.0.2.1"], "both clients in the access log")
+
+
+def test_who_is_trusted_can_be_said_and_a_reload_changes_it_for_open_connections_too(start: Start) -> None:
+    hello = start(LOGGED + "forwarded_allow_ips = []")
+    client = hello.connect()
+    assert client.ask(TOLD).status == 200
+    hello.reload(LOGGED + 'forwarded_allow_ips = ["127.0.0.0/8"]')
+    assert client.ask(TOLD).status == 200
+    until(lambda: logged(hello) == ["127.0.0.1", "192.0.2.1"], "both clients in the access log")
+
+
+def test_over_a_unix_socket_the_proxy_is_trusted_where_that_is_said(start: Start) -> None:
+    hello = start(LOGGED + 'forwarded_allow_ips = ["unix:"]', bind=["unix:socket"])
+    assert hello.connect().ask(TOLD).status == 200
+    until(lambda: logged(hello) == ["192.0.2.1"], "the client in the access log")
+
+
+def test_a_name_is_no_proxy(start: Start) -> None:
+    status, error = start.refused('forwarded_allow_ips = ["localhost"]')
+    assert status == 78
+    assert re.search(r'forwarded_allow_ips: expected an IP address, .*, got "localhost"', error)
