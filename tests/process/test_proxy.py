@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.process import proc
 from tests.process.clients import GET, Client
-from tests.process.hello import Hello
+from tests.process.hello import ANY_PORT, Hello
 from tests.process.starting import Start
+from tests.process.test_disconnecting import SPINNING
 from tests.process.waiting import until
 
 HAPROXY = """
@@ -27,6 +29,7 @@ frontend in
 backend out
     server hello 127.0.0.1:{to} {options}
 """
+CHECKED = "check inter 50ms check-send-proxy send-proxy-v2\n    option httpchk GET /"  # with the command LOCAL
 BEHIND = 'workers = 1\naccess_log = "access"\nproxy_protocol = true\nheader_timeout = 1\n'
 
 
@@ -91,6 +94,25 @@ def test_a_header_may_come_byte_by_byte_with_the_request_behind_it(start: Start)
         client.send(bytes([byte]))
     assert client.answer().status == 200
     until(lambda: logged(hello) == ["2001:db8::7"], "the requests are logged")
+
+
+def test_half_a_header_does_not_make_the_worker_spin(start: Start) -> None:
+    hello = start(BEHIND + 'proxy_allow_ips = ["127.0.0.1", "unix:"]', bind=(*ANY_PORT, "unix:socket"))
+    halves = [hello.connect(address) for address in hello.addresses]
+    for client in halves:
+        client.send(b"PROXY TCP4 192.0.2.7 192.")
+    assert proc.cpu_share(hello.worker_pids()) < SPINNING
+
+
+def test_the_health_checks_of_haproxy_speak_for_themselves(start: Start, tmp_path: Path) -> None:
+    hello = start(BEHIND)
+    with haproxy(tmp_path, hello.ports[0], CHECKED) as port:
+        until(lambda: logged(hello).count("127.0.0.1") > 2, "three checks")
+        client = client_from("127.0.0.9", port)
+        assert client.ask().status == 200
+        until(lambda: "127.0.0.9" in logged(hello), "the request is logged")
+        client.close()
+    assert "refused" not in hello.log
 
 
 def test_nobody_else_can_say_who_he_is(start: Start) -> None:
