@@ -50,6 +50,7 @@ def test_who_is_trusted_can_be_said_and_a_reload_changes_it_for_open_connections
     client = hello.connect()
     assert client.ask(TOLD).status == 200
     hello.reload(LOGGED + 'forwarded_allow_ips = ["127.0.0.0/8"]')
+    hello.wait_for_log("connections taken over count=1")
     assert client.ask(TOLD).status == 200
     until(lambda: logged(hello) == ["127.0.0.1", "192.0.2.1"], "both clients in the access log")
 
