@@ -19,10 +19,6 @@ from prefork.config.keys import KEYS
 from prefork.config.load import Loaded
 from prefork.config.option import Reload
 from prefork.config.schema import Config
-from prefork.http.forwarded import Forwarding
-from prefork.http.messages import Limits
-from prefork.http.protocol import Respond
-from prefork.http.trust import trusting
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
@@ -42,12 +38,10 @@ from prefork.master.reports import Reports
 from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
 from prefork.systemd import Notifier, drop_variables
+from prefork.terms import terms
 from prefork.version import VERSION
-from prefork.worker.admitting import Capacity
 from prefork.worker.privileges import become
-from prefork.worker.proxied import proxy_opener
-from prefork.worker.wearing import Wear
-from prefork.worker.worker import Terms, Worker, timeouts
+from prefork.worker.worker import Worker
 
 
 def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
@@ -259,39 +253,6 @@ def raise_descriptor_limit() -> None:
     """Allow as many descriptors as the system does: the low soft limit is for programs that use select(2)."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def terms(config: Config, respond: Respond) -> Terms:
-    """Return what a worker of this configuration serves by."""
-    return Terms(
-        respond=respond,
-        limits=Limits(
-            request_line=config.limit_request_line,
-            head=config.limit_head,
-            fields=config.limit_fields,
-            field=config.limit_field,
-            body=config.limit_body,
-            chunk_extensions=config.limit_chunk_extensions,
-            requests=config.keep_alive_requests,
-            pipelined=config.limit_pipelined,
-        ),
-        timeouts=timeouts(
-            keep_alive=config.keep_alive_timeout,
-            header=config.header_timeout,
-            body=config.body_timeout,
-            write=config.write_timeout,
-        ),
-        graceful_timeout=config.graceful_timeout,
-        hang_timeout=config.hang_timeout,
-        shared=config.accept == "shared",
-        opening_timeout=config.handshake_timeout,
-        min_data_rate=config.min_data_rate,
-        openers=(proxy_opener(trusting(config.proxy_allow_ips)),) if config.proxy_protocol else (),
-        forwarding=Forwarding(trusting(config.forwarded_allow_ips)),
-        capacity=Capacity(config.max_connections, config.max_connections_per_client, config.when_full == "wait"),
-        wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
-        show_heads=config.log_level == "debug",
-    )
 
 
 def worker_count(config: Config) -> int:

@@ -14,6 +14,7 @@ LONGEST_V2: Final = 2048  # bytes; with all TLVs that HAProxy sends it has some 
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 FIXED: Final = 16  # bytes of version 2 before the addresses
 LOCAL, PROXY = 0x20, 0x21
+NAMELESS: Final = frozenset({0x00, 0x12, 0x22, 0x31, 0x32})  # UNSPEC, UDP, unix (§2.2): no address of a client of ours
 ADDRESSES: Final = {0x11: (IPv4Address, 4, 12), 0x21: (IPv6Address, 16, 36)}  # TCP: bytes of one, and of all with ports
 
 _PORTS: Final = rb" ([0-9]{1,5}) ([0-9]{1,5})"
@@ -73,8 +74,10 @@ def _parse_v2(data: bytes) -> Header | None:
         raise ValueError
     if len(data) < length:
         return None
-    if command == LOCAL or family not in ADDRESSES:
+    if command == LOCAL or family in NAMELESS:
         return Header(length, None)
+    if family not in ADDRESSES:
+        raise ValueError
     kind, size, together = ADDRESSES[family]
     if length < FIXED + together:
         raise ValueError

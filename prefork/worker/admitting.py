@@ -1,6 +1,7 @@
 """Makes the connections of a worker: of sockets that it accepted, and of those that another worker hands over."""
 
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -8,6 +9,7 @@ from msgspec import Struct
 
 from prefork.http.messages import Rejection
 from prefork.http.protocol import Protocol, Service
+from prefork.http.trust import NOBODY
 from prefork.ipc.scoreboard import CONNECTIONS, Row
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
@@ -20,11 +22,15 @@ MOST_REFUSED: Final = 256  # connections above the most that are told so; others
 
 
 class Capacity(Struct, frozen=True):
-    """How many connections a worker takes, in all and of one client. When it is full, others `wait` or are refused."""
+    """How many connections a worker takes, in all and of one client. When it is full, others `wait` or are refused.
+
+    An address that `is_proxy` has as many as it wants: they are those of many clients.
+    """
 
     connections: int = 10_000
     per_client: int = 1000
     wait: bool = True
+    is_proxy: Callable[[bytes], bool] = NOBODY
 
 
 class Admission:
@@ -97,7 +103,7 @@ class Admission:
             self._connect(peer, sock)
             return
         _response, answer = self._service.refuse(Rejection(503, reason))
-        if self._room <= -MOST_REFUSED or self.connections.count_of(peer) >= self._capacity.per_client + MOST_REFUSED:
+        if self._room <= -MOST_REFUSED or self._beyond(peer) >= MOST_REFUSED:
             sock.close()
         else:
             self._connect(peer, sock).refuse(answer)
@@ -106,9 +112,15 @@ class Admission:
         """Return why this one can't be served. Where the others wait, it was let in while there was room."""
         if not self._capacity.wait and self._room <= 0:
             return "too many connections"
-        if self.connections.count_of(peer) >= self._capacity.per_client:
+        if self._beyond(peer) >= 0:
             return "too many connections of one client"
         return None
+
+    def _beyond(self, peer: Peer) -> int:
+        """Return by how many the client of this peer has more connections than it may."""
+        return (
+            -1 if self._capacity.is_proxy(peer.address) else self.connections.count_of(peer) - self._capacity.per_client
+        )
 
     def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
         observe = self._observing(peer) if self._observing else None

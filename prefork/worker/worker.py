@@ -16,7 +16,7 @@ from msgspec import Struct
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.protocol import Respond, Service, Waiting
-from prefork.http.trust import trusting
+from prefork.http.trust import NOBODY
 from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
@@ -42,7 +42,6 @@ DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while 
 IGNORED: Final = (
     signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
 )  # fmt: skip
-NOBODY_BELIEVED: Final = Forwarding(trusting(()))
 
 
 class Terms(Struct, frozen=True):
@@ -63,7 +62,7 @@ class Terms(Struct, frozen=True):
     opening_timeout: float = 10.0
     min_data_rate: float = 0.0
     capacity: Capacity = Capacity()
-    forwarding: Forwarding = NOBODY_BELIEVED
+    forwarding: Forwarding = Forwarding(NOBODY)
 
 
 def timeouts(*, keep_alive: float, header: float, body: float, write: float) -> Timeouts:

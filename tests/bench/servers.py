@@ -67,8 +67,6 @@ def prefork_options(site: Site) -> list[str]:
         "off",
         "--keep-alive-requests",
         "1000000000",
-        "--max-connections-per-client",  # all come from here
-        "1000000",
     ]
 
 

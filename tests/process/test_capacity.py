@@ -46,7 +46,7 @@ def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start:
 
 
 def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(start: Start) -> None:
-    hello = start("workers = 1\nmax_connections_per_client = 3\nkeep_alive_timeout = 2")
+    hello = start("workers = 1\nmax_connections_per_client = 3\nkeep_alive_timeout = 2\nforwarded_allow_ips = []")
     served = [hello.connect() for _ in range(3)]
     assert all(map(is_answered, served))
     refused = hello.connect()
@@ -55,6 +55,14 @@ def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(s
     assert is_answered(other)
     hello.wait_for_log('requests refused status=503 reason="too many connections of one client" count=1')
     for client in (*served, refused, other):
+        client.close()
+
+
+def test_a_proxy_has_as_many_connections_as_it_wants(start: Start) -> None:
+    hello = start('workers = 1\nmax_connections_per_client = 1\nforwarded_allow_ips = ["127.0.0.1"]')
+    clients = [hello.connect() for _ in range(3)]
+    assert all(map(is_answered, clients))
+    for client in clients:
         client.close()
 
 

@@ -12,7 +12,8 @@ from prefork.http.protocol import Waiting
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
 from prefork.master.listeners import Listeners
-from prefork.run import changed_for_restart, listen, open_files, same_files, terms, worker_count
+from prefork.run import changed_for_restart, listen, open_files, same_files, worker_count
+from prefork.terms import terms
 from prefork.worker.connection import Writing
 
 

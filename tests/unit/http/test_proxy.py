@@ -82,6 +82,9 @@ def test_whatever_comes_is_a_header_or_the_beginning_of_one_or_refused(data: byt
         v2(0x11, 0x11, bytes(12)),
         v2(0x21, 0x11, bytes(11)),
         v2(0x21, 0x21, bytes(35)),
+        v2(0x21, 0x01, bytes(36)),
+        v2(0x21, 0x13, bytes(36)),
+        v2(0x21, 0x41, bytes(36)),
         v2(0x20, 0x00, bytes(LONGEST_V2 - FIXED + 1)),
     ],
 )

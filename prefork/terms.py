@@ -1,0 +1,47 @@
+"""Translates a configuration into what a worker serves by, in the workers' own words."""
+
+from prefork.config.schema import Config
+from prefork.http.forwarded import Forwarding
+from prefork.http.messages import Limits
+from prefork.http.protocol import Respond
+from prefork.http.trust import trusting
+from prefork.worker.admitting import Capacity
+from prefork.worker.proxied import proxy_opener
+from prefork.worker.wearing import Wear
+from prefork.worker.worker import Terms, timeouts
+
+
+def terms(config: Config, respond: Respond) -> Terms:
+    """Return what a worker of this configuration serves by."""
+    is_proxy = trusting(config.forwarded_allow_ips)
+    return Terms(
+        respond=respond,
+        limits=Limits(
+            request_line=config.limit_request_line,
+            head=config.limit_head,
+            fields=config.limit_fields,
+            field=config.limit_field,
+            body=config.limit_body,
+            chunk_extensions=config.limit_chunk_extensions,
+            requests=config.keep_alive_requests,
+            pipelined=config.limit_pipelined,
+        ),
+        timeouts=timeouts(
+            keep_alive=config.keep_alive_timeout,
+            header=config.header_timeout,
+            body=config.body_timeout,
+            write=config.write_timeout,
+        ),
+        graceful_timeout=config.graceful_timeout,
+        hang_timeout=config.hang_timeout,
+        shared=config.accept == "shared",
+        opening_timeout=config.handshake_timeout,
+        min_data_rate=config.min_data_rate,
+        openers=(proxy_opener(trusting(config.proxy_allow_ips)),) if config.proxy_protocol else (),
+        forwarding=Forwarding(is_proxy),
+        capacity=Capacity(
+            config.max_connections, config.max_connections_per_client, config.when_full == "wait", is_proxy
+        ),
+        wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
+        show_heads=config.log_level == "debug",
+    )
