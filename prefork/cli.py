@@ -116,6 +116,9 @@ def _hello(config: str | None, *, check_config: bool, print_config: bool, **give
         return partial(run.resume, "prefork-hello", former, reread)
     loaded = reread()
     if print_config or check_config:
+        for each in (loaded.config, former.config if former else None) if check_config else ():
+            if each is not None:
+                run.secured(each)  # raises StartError
         click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")
         return None
     return partial(run.serve, "prefork-hello", loaded, reread)

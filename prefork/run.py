@@ -6,7 +6,7 @@ Whatever a forked worker needs is put into its `work` here, so that the master k
 import os
 import platform
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
@@ -19,6 +19,7 @@ from prefork.config.keys import KEYS
 from prefork.config.load import Loaded
 from prefork.config.option import Reload
 from prefork.config.schema import Config
+from prefork.expiry import Certificate, Expiry
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
@@ -40,6 +41,7 @@ from prefork.master.state import State, claim, listeners_of
 from prefork.systemd import Notifier, drop_variables
 from prefork.terms import terms
 from prefork.version import VERSION
+from prefork.worker.opening import Opener
 from prefork.worker.privileges import become
 from prefork.worker.worker import Worker
 
@@ -95,7 +97,9 @@ class Program:
         self._control: Control | None = None
         self._started = monotonic()
         self._variables: Mapping[str, str] = {}
+        self._expiry = Expiry(lambda path, problem: self._log.warning("certificate", path=path, problem=problem))
         self._poller = Poller()
+        self._poller.keep_time(self._expiry)
         self._poller.catch(CAUGHT)  # what comes before there is a master waits for it
 
     def run(self) -> int:
@@ -118,7 +122,7 @@ class Program:
         self._identity = former.kept.identity
         self._variables = former.kept.variables
         files = LogFiles.taken_over(former.log_paths, former.access_fd)
-        work = partial(self._work, former.config, files)
+        work = partial(self._work, former.config, files, self._tls(former.config))
         number = former.fleet.wanted.generation
         workers = worker_count(former.config)
         self._started = former.kept.started
@@ -183,18 +187,24 @@ class Program:
         )
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
+        tls = self._tls(config)
         files = previous.files if previous and same_files(previous.config, config) else open_files(config)
-        work = partial(self._work, config, files)
+        work = partial(self._work, config, files, tls)
         return Generation(number, config, worker_count(config), listeners, files, work)
 
-    def _work(self, config: Config, files: LogFiles, seat: Seat) -> None:
+    def _tls(self, config: Config) -> Opener | None:
+        opener, certificates = secured(config)
+        self._expiry.watch(certificates)
+        return opener
+
+    def _work(self, config: Config, files: LogFiles, tls: Opener | None, seat: Seat) -> None:
         """Be a worker."""
         setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
         log = Log(f"worker-{seat.slot}", config.log_level)
         if self._identity is not None:
             change_identity(self._identity, log)
         respond = hello(body=config.hello.body, content_type=config.hello.content_type, status=config.hello.status)
-        Worker(seat, terms(config, respond), log, files).run()
+        Worker(seat, terms(config, respond, tls), log, files).run()
 
     def _renew(self, previous: Generation, number: int) -> Generation:
         config = self._reread().config
@@ -253,6 +263,17 @@ def raise_descriptor_limit() -> None:
     """Allow as many descriptors as the system does: the low soft limit is for programs that use select(2)."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:
+    """Return the step before HTTP in which TLS begins, and its certificates, where there are any; raises StartError."""
+    if not config.tls_cert and not config.tls_key:
+        return None, ()
+    from prefork import certificates  # noqa: PLC0415 - it makes a process larger by 16 MB
+    from prefork.worker import tls  # noqa: PLC0415
+
+    known = certificates.certificates(config.tls_cert, config.tls_key)
+    return tls.opener(certificates.context(known, config.tls_min)), known
 
 
 def worker_count(config: Config) -> int:

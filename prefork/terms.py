@@ -6,14 +6,16 @@ from prefork.http.messages import Limits
 from prefork.http.protocol import Respond
 from prefork.http.trust import trusting
 from prefork.worker.admitting import Capacity
+from prefork.worker.opening import Opener
 from prefork.worker.proxied import proxy_opener
 from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, timeouts
 
 
-def terms(config: Config, respond: Respond) -> Terms:
-    """Return what a worker of this configuration serves by."""
+def terms(config: Config, respond: Respond, tls: Opener | None = None) -> Terms:
+    """Return what a worker of this configuration serves by, the last step before HTTP being `tls`."""
     is_proxy = trusting(config.forwarded_allow_ips)
+    proxy = proxy_opener(trusting(config.proxy_allow_ips)) if config.proxy_protocol else None
     return Terms(
         respond=respond,
         limits=Limits(
@@ -37,7 +39,7 @@ def terms(config: Config, respond: Respond) -> Terms:
         shared=config.accept == "shared",
         opening_timeout=config.handshake_timeout,
         min_data_rate=config.min_data_rate,
-        openers=(proxy_opener(trusting(config.proxy_allow_ips)),) if config.proxy_protocol else (),
+        openers=tuple(filter(None, (proxy, tls))),
         forwarding=Forwarding(is_proxy),
         capacity=Capacity(
             config.max_connections, config.max_connections_per_client, config.when_full == "wait", is_proxy

@@ -133,6 +133,16 @@ def addresses() -> Kind:
     return Kind("at least one address", one.placeholder, accept, lift=lambda text: text.split(","), spell=spell)
 
 
+def paths(pattern: str) -> Kind:
+    """Accept a list, maybe empty, of paths that fit a pattern, or one; text separates them by commas. The value is a tuple."""
+    one = text("a path", "PATH", pattern)
+
+    def accept(raw: object) -> tuple[object, ...]:
+        return tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)
+
+    return Kind("paths", one.placeholder, accept, lift=lambda text: text.split(",") if text else [], spell=list)
+
+
 def networks() -> Kind:
     """Accept a list, maybe empty, of IP addresses, networks, `unix:` for unix sockets and `*` for all.
 

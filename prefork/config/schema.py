@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Struct
 
 from prefork.config.addresses import Address, Inet, Unix
-from prefork.config.kinds import addresses, boolean, choice, duration, mode, networks, size, text, whole_number
+from prefork.config.kinds import addresses, boolean, choice, duration, mode, networks, paths, size, text, whole_number
 from prefork.config.option import Group, Option, Reload
 
 __all__ = ["Address", "Config", "Hello", "Inet", "Unix"]
@@ -32,7 +32,8 @@ _timeout: Final = duration(0.001, 24 * 3600.0)
 _timeout_or_off: Final = duration(0, 24 * 3600.0)
 _log: Final = text('"-" or a path', "PATH", f"[^{_UNFIT}]+")
 _access_log: Final = text('"off", "-" or a path', "PATH", f"[^{_UNFIT}]+")
-_path: Final = text("a path", "PATH", f"[^{_UNFIT}]+")
+_PATH: Final = f"[^{_UNFIT}]+"
+_path: Final = text("a path", "PATH", _PATH)
 _control: Final = text('"auto", "off" or a path', "PATH", f"[^{_UNFIT}]+")
 _name: Final = text("up to 64 letters, digits, -, _ and .", "NAME", "[0-9A-Za-z_][0-9A-Za-z._-]{0,63}")
 _account: Final = text("a name", "NAME", rf"[^\s:/{_UNFIT}]+")
@@ -89,6 +90,17 @@ class Config(Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         _listening(Reload.WORKERS, networks(), "Believe X-Forwarded-* or Forwarded of these proxies."),
     ] = _THIS_MACHINE
+    tls_cert: Annotated[
+        tuple[str, ...],
+        _listening(Reload.WORKERS, paths(_PATH), "Speak TLS, with this certificate; more than one go by SNI."),
+    ] = ()
+    tls_key: Annotated[
+        tuple[str, ...],
+        _listening(Reload.WORKERS, paths(_PATH), "Its key, where it is not in the same file."),
+    ] = ()
+    tls_min: Annotated[
+        Literal["1.2", "1.3"], _listening(Reload.WORKERS, choice("1.2", "1.3"), "Oldest version of TLS.")
+    ] = "1.2"
     # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
     unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
 

@@ -1,7 +1,7 @@
 """Makes the connections of a worker: of sockets that it accepted, and of those that another worker hands over."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,7 @@ from prefork.worker.loop import Loop
 from prefork.worker.observing import Observing
 from prefork.worker.opening import Opener, Opening, Peer
 
+GIVEN_UP: Final = 0  # in place of a status: there was no request yet that could be answered
 MOST_REFUSED: Final = 256  # connections above the most that are told so; others are only closed
 
 
@@ -36,7 +37,7 @@ class Capacity(Struct, frozen=True):
 class Admission:
     """The connections of a worker, and those that are being opened yet.
 
-    Each enters its set by itself, and leaves it when it is closed. While `draining`, those that come are to end soon.
+    Each enters its set by itself, and leaves it when it is closed.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Admission:
     ) -> None:
         self.connections = Crowd()
         self.openings: set[Opening] = set()
-        self.draining = False
+        self._draining: Collection[bytes] = ()
         self._service = service
         self._observing = observing
         self._loop = loop
@@ -67,9 +68,16 @@ class Admission:
     def accept(self, sock: socket.socket, address: object) -> None:
         """Serve a client that the kernel has just connected from this address, once what comes before HTTP is done."""
         peer = Peer(peer_name(address))
-        steps = [step for opener in self._openers if (step := opener(peer))]
-        if steps:
-            Opening(sock, steps, self._loop, self.openings, opened=partial(self._admit, peer), gave_up=self._count)
+        if steps := [step for opener in self._openers for step in opener(peer)]:
+            Opening(
+                sock,
+                steps,
+                self._loop,
+                self.openings,
+                opened=partial(self._admit, peer),
+                refused=partial(self._refuse, peer),
+                gave_up=self._count,
+            )
         else:
             self._admit(peer, sock)
 
@@ -77,10 +85,18 @@ class Admission:
         """Go on where another worker left."""
         self._connect(moved.peer, sock).resume(moved)
 
+    def drain(self, schemes: Collection[bytes]) -> None:
+        """Let the connections of these schemes end soon, and those that come from now on."""
+        self._draining = schemes
+        for connection in self.connections:
+            if connection.peer.scheme in schemes:
+                connection.drain()
+
     def expire(self, timeout: float) -> None:
         """Close those that have been in opening for longer than this."""
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
             opening.close()
+            self._service.refused[GIVEN_UP, "waited too long for what comes before HTTP"] += 1
 
     def tell_full(self, log: Log) -> None:
         """Log when new connections begin to wait because it is full, and when they no longer do."""
@@ -95,14 +111,17 @@ class Admission:
 
     def _count(self, error: OSError) -> None:
         if error.errno is None and error.args:
-            self._service.refused[400, error.args[0]] += 1
+            self._service.refused[GIVEN_UP, error.args[0]] += 1
 
     def _admit(self, peer: Peer, sock: socket.socket) -> None:
         reason = self._reason_against(peer)
         if reason is None:
             self._connect(peer, sock)
             return
-        _response, answer = self._service.refuse(Rejection(503, reason))
+        self._refuse(peer, sock, Rejection(503, reason))
+
+    def _refuse(self, peer: Peer, sock: socket.socket, rejection: Rejection) -> None:
+        _response, answer = self._service.refuse(rejection)
         if self._room <= -MOST_REFUSED or self._beyond(peer) >= MOST_REFUSED:
             sock.close()
         else:
@@ -126,7 +145,7 @@ class Admission:
         observe = self._observing(peer) if self._observing else None
         connection = Connection(sock, peer, Protocol(self._service, observe), self._loop, self.connections)
         self._row[CONNECTIONS] = len(self.connections)
-        if self.draining:
+        if peer.scheme in self._draining:
             connection.drain()
         return connection
 

@@ -189,8 +189,11 @@ class Connection:
 
     @property
     def can_move(self) -> bool:
-        """Whether it can go on in another process: not when only the peer's close is waited for, nor with too much unsent."""
-        return not self._to_drop and len(self._unsent) <= LARGEST_PARCEL
+        """Whether it can go on in another process.
+
+        Not when only the peer's close is waited for, nor with too much unsent, nor with TLS, whose keys nobody gives out.
+        """
+        return not self._to_drop and len(self._unsent) <= LARGEST_PARCEL and self.peer.scheme == b"http"
 
     def leave(self) -> Moved:
         """Return what it takes to go on in another process."""

@@ -103,7 +103,7 @@ class Sharing:
 
     def on_writable(self, _events: int) -> None:
         """Move as many as one message carries; end with the last, or when all others are busy."""
-        idle = (each for each in self._connections if each.waiting_for is Waiting.REQUEST)
+        idle = (each for each in self._connections if each.waiting_for is Waiting.REQUEST and each.can_move)
         some = list(islice(idle, min(self._count - self._moved, MOST_AT_ONCE)))
         leaving = [(connection, parcel) for connection in some if (parcel := packed(connection))]
         try:

@@ -1,8 +1,8 @@
 """What comes before HTTP on some connections: the header of a proxy, a TLS handshake. No request has begun yet.
 
 It is a list of steps, each of which is tried whenever the socket is ready for it. A step returns the events that it waits
-for, or the socket with which the next one goes on when it is done; raising OSError it gives the connection up, with a
-reason in place of an errno where the peer is to blame.
+for, or the socket with which the next one goes on when it is done. Raising Rejection it has the peer told in HTTP; raising
+OSError it gives the connection up, with a reason in place of an errno where the peer is to blame.
 """
 
 import socket
@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from prefork.http.messages import Rejection
 from prefork.worker.loop import READABLE, Loop
 
 
@@ -22,17 +23,19 @@ class Peer(Struct, array_like=True):
 
 
 Step: TypeAlias = Callable[[socket.socket], socket.socket | int]
-# None for a peer that needs no such step. A step may complete what is known of the peer.
-Opener: TypeAlias = Callable[[Peer], Step | None]
+# The steps that this peer has to take, maybe none. They may complete what is known of it.
+Opener: TypeAlias = Callable[[Peer], list[Step]]
 
 
 class Opening:
-    """A connection that is being opened. Owns its socket until `opened` is called with it; `gave_up` is told why not.
+    """A connection that is being opened. Owns its socket until `opened` is called with it, or `refused`.
+
+    `gave_up` is told why it came to neither.
 
     Enters the set `openings` by itself and leaves it when it is done or closed.
     """
 
-    __slots__ = ("_gave_up", "_loop", "_opened", "_openings", "_socket", "_steps", "since")
+    __slots__ = ("_fd", "_gave_up", "_loop", "_opened", "_openings", "_refused", "_socket", "_steps", "since")
 
     def __init__(
         self,
@@ -42,16 +45,19 @@ class Opening:
         openings: "set[Opening]",
         *,
         opened: Callable[[socket.socket], object],
+        refused: Callable[[socket.socket, Rejection], object],
         gave_up: Callable[[OSError], object],
     ) -> None:
         self._socket = sock
+        self._fd = sock.fileno()  # a step may leave the socket without it, when it fails to make another one of it
         self._steps = steps
         self._loop = loop
         self._openings = openings
         self._opened = opened
+        self._refused = refused
         self._gave_up = gave_up
         self.since = loop.now
-        loop.watch(sock.fileno(), READABLE, self.on_ready)
+        loop.watch(self._fd, READABLE, self.on_ready)
         openings.add(self)
 
     def on_ready(self, _events: int) -> None:
@@ -59,21 +65,28 @@ class Opening:
         while self._steps:
             try:
                 result = self._steps[0](self._socket)
+            except Rejection as rejection:
+                self._leave()
+                self._refused(self._socket, rejection)
+                return
             except OSError as error:
                 self.close()
                 self._gave_up(error)
                 return
             if isinstance(result, int):
-                self._loop.change(self._socket.fileno(), result, self.on_ready)
+                self._loop.change(self._fd, result, self.on_ready)
                 return
             self._socket = result
             del self._steps[0]
-        self._loop.forget(self._socket.fileno())
-        self._openings.discard(self)
+        self._leave()
         self._opened(self._socket)
 
     def close(self) -> None:
         """Give it up."""
-        self._loop.forget_closed(self._socket.fileno())
+        self._loop.forget_closed(self._fd)
         self._socket.close()
+        self._openings.discard(self)
+
+    def _leave(self) -> None:
+        self._loop.forget(self._fd)
         self._openings.discard(self)

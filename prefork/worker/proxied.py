@@ -37,7 +37,7 @@ class HeaderStep:
 def proxy_opener(is_trusted: Callable[[bytes], bool]) -> Opener:
     """Return the opener that expects a header of trusted addresses, and of no others: they are clients themselves."""
 
-    def opener(peer: Peer) -> Step | None:
-        return HeaderStep(peer) if is_trusted(peer.address) else None
+    def opener(peer: Peer) -> list[Step]:
+        return [HeaderStep(peer)] if is_trusted(peer.address) else []
 
     return opener

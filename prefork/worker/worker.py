@@ -23,7 +23,7 @@ from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
-from prefork.worker.admitting import Admission, Capacity
+from prefork.worker.admitting import GIVEN_UP, Admission, Capacity
 from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
@@ -173,7 +173,10 @@ class Worker:
     def _tell_refused(self) -> None:
         """Log each reason for which requests were refused since the last tick, however many they were."""
         for (status, reason), count in self._service.refused.items():
-            self._log.info("requests refused", status=status, reason=reason, count=count)
+            if status == GIVEN_UP:
+                self._log.info("connections given up", reason=reason, count=count)
+            else:
+                self._log.info("requests refused", status=status, reason=reason, count=count)
         self._service.refused.clear()
 
     def _tell_lost(self, access_log: AccessLog) -> None:
@@ -245,11 +248,11 @@ class Worker:
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
-        self._admission.draining = for_good or self._departures is None
-        if self._admission.draining:
+        if for_good or self._departures is None:
             self._departures = None
-            for connection in self._connections:
-                connection.drain()
+            self._admission.drain((b"http", b"https"))
+        else:
+            self._admission.drain((b"https",))  # they can't move
         if for_good:
             Draining(self._connections, self._loop, timeout)
 

@@ -33,6 +33,7 @@ class Experiment(Struct, frozen=True):
     servers: Sequence[str]
     rounds: int
     seconds: int
+    tls: bool = False
 
 
 ALL: Final = tuple(server.name for server in SERVERS)
@@ -42,6 +43,8 @@ MASTERS: Final = ("prefork-hello", "gunicorn")
 EXPERIMENTS: Final = (
     Experiment("compare", "one worker under load: CPU time, requests a second, memory (the default)",
                lambda plan: report.comparison(plan, told(experiments.compare(plan))), ALL, 5, 2),
+    Experiment("tls", "one worker under load, speaking TLS beside nginx",
+               lambda plan: report.comparison(plan, told(experiments.compare(plan))), ("prefork-hello", "nginx"), 5, 2, tls=True),
     Experiment("startup", "from the command to the first answer, and memory of a master with 4 and 8 workers",
                lambda plan: report.startup(plan, told(experiments.startup(plan))), MASTERS, 10, 1),
     Experiment("idle", "CPU time of a master and 4 workers that nobody asks for anything",
@@ -109,7 +112,7 @@ def make_plan(arguments: argparse.Namespace, servers: Sequence[Server]) -> Plan:
     experiment: Experiment = arguments.experiment
     return Plan(
         servers=servers,
-        cases=[case for case in CASES if case.key in arguments.cases],
+        cases=[case for case in CASES if case.key in arguments.cases and case.tls == experiment.tls],
         rounds=arguments.rounds or (1 if arguments.quick else experiment.rounds),
         seconds=arguments.seconds or (1 if arguments.quick else experiment.seconds),
         cpus=sorted(os.sched_getaffinity(0)),

@@ -157,8 +157,8 @@ def attempt(measure: Callable[[], F]) -> F | Broken:
 
 def under_load(server: Server, place: Place, case: Case, seconds: int) -> Loaded:
     """Warm a fresh server up, load it, and read what that took."""
-    with running(server, workers=place.workers, cpus=place.server_cpus) as it:
-        check(it.port, case.batch)
+    with running(server, workers=place.workers, cpus=place.server_cpus, tls=case.tls) as it:
+        check(it.port, case.batch, tls=case.tls)
         load(it.port, case, seconds=WARM_UP_SECONDS, cpus=place.client_cpus)
         before = cpu_ns(it.pid)
         count = load(it.port, case, seconds=seconds, cpus=place.client_cpus)

@@ -25,6 +25,7 @@ class Case(Struct, frozen=True):
     connections: int
     batch: int = 1
     options: tuple[str, ...] = ()
+    tls: bool = False
 
 
 # fmt: off
@@ -35,6 +36,8 @@ CASES: Final = (
     Case("pipelined", "16 pipelined",            64, 16, ("-s", str(LUA / "pipelined.lua"))),
     Case("close",     "a connection a request",  64, options=("-H", "Connection: close")),
     Case("unique",    "heads that never repeat", 64, options=("-s", str(LUA / "unique.lua"))),
+    Case("tls",       "64 connections, TLS",     64, tls=True),
+    Case("handshake", "a TLS handshake a request", 64, options=("-H", "Connection: close"), tls=True),
 )
 # fmt: on
 
@@ -68,7 +71,7 @@ def load(port: int, case: Case, *, seconds: int, cpus: str) -> Count:
         NoFigureError: when wrk saw an error or a wrong answer, or no answer at all.
     """
     # What follows the dashes is for the script: a start for its counter, so that no run repeats an earlier one's heads.
-    target = [f"http://127.0.0.1:{port}/", "--", str(time.time_ns())]
+    target = [f"{'https' if case.tls else 'http'}://127.0.0.1:{port}/", "--", str(time.time_ns())]
     threads = min(cpus.count(",") + 1, case.connections)
     wrk = ["wrk", f"-t{threads}", f"-c{case.connections}", f"-d{seconds}s", *case.options, *target]
     try:

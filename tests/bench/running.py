@@ -7,6 +7,7 @@ left of its process group after that is killed.
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ WSGI: Final = Path(__file__).parent / "wsgi"  # where the servers start, so that
 BODY: Final = b"Hello, world!"
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST_REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+ANY_CERTIFICATE: Final = ssl._create_unverified_context()
 START_SECONDS: Final = 20
 STOP_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 5
@@ -39,23 +41,32 @@ class Running(Struct, frozen=True):
 
 
 @contextmanager
-def running(server: Server, *, workers: int, cpus: str) -> Iterator[Running]:
-    """Run a server on `cpus`, a list as taskset takes it, until the block ends.
+def running(server: Server, *, workers: int, cpus: str, tls: bool = False) -> Iterator[Running]:
+    """Run a server on `cpus`, a list as taskset takes it, until the block ends; it may have to speak TLS.
 
     Raises:
         NoFigureError: when it doesn't answer as it should within START_SECONDS.
     """
     with TemporaryDirectory(prefix="prefork-bench-") as folder:
-        site = Site(port=free_port(), workers=workers, folder=Path(folder))
+        site = Site(port=free_port(), workers=workers, folder=Path(folder), tls=tls)
+        if tls:
+            certify(site)
         log = site.folder / "log"
         command = ["taskset", "-c", cpus, *server.command(site)]
         begin = time.monotonic()
         process = start(command, log)
         try:
-            wait_for_answer(process, site.port, log)
+            wait_for_answer(process, site, log)
             yield Running(process.pid, site.port, time.monotonic() - begin)
         finally:
             end(process)
+
+
+def certify(site: Site) -> None:
+    """Give the site a certificate of the kind that is usual now, ECDSA on P-256."""
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
+    files = ["-keyout", str(site.key), "-out", str(site.certificate)]
+    subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -66,12 +77,12 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_for_answer(process: subprocess.Popen[bytes], site: Site, log: Path) -> None:
     """Ask until the server answers; one that can't be reached yet is asked again, a wrong answer is final."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with suppress(ConnectionError, TimeoutError):
-            return check(port)
+            return check(site.port, tls=site.tls)
         if has_ended(process):
             said = log.read_text(errors="replace").strip().rpartition("\n")[2]
             raise NoFigureError(f"it ended at its start: {said}")
@@ -79,7 +90,7 @@ def wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> N
     raise NoFigureError(f"no answer within {START_SECONDS} s")
 
 
-def check(port: int, requests: int = 1) -> None:
+def check(port: int, requests: int = 1, *, tls: bool = False) -> None:
     """Send so many requests at once on one connection, the last with `Connection: close`, and read the answers.
 
     Raises:
@@ -89,7 +100,8 @@ def check(port: int, requests: int = 1) -> None:
     received = b""
     # From another address: a port of the ephemeral range that nobody listens on yet may else be connected to itself.
     source = ("127.0.0.2", 0)
-    with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS, source_address=source) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS, source_address=source) as plain:
+        connection = ANY_CERTIFICATE.wrap_socket(plain) if tls else plain
         connection.sendall(REQUEST * (requests - 1) + LAST_REQUEST)
         with suppress(TimeoutError):
             while data := connection.recv(65536):

@@ -33,12 +33,18 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     server {{
-        listen 127.0.0.1:{port} backlog={backlog};
+        listen 127.0.0.1:{port} backlog={backlog}{tls};
         default_type text/plain;
         location / {{ return 200 'Hello, world!'; }}
     }}
 }}
 """
+
+
+NGINX_TLS: Final = """ ssl;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate {certificate};
+        ssl_certificate_key {key}"""
 
 
 class Site(Struct, frozen=True):
@@ -47,6 +53,15 @@ class Site(Struct, frozen=True):
     port: int
     workers: int
     folder: Path
+    tls: bool = False
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "certificate"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "key"
 
 
 def prefork(site: Site) -> list[str]:
@@ -67,6 +82,7 @@ def prefork_options(site: Site) -> list[str]:
         "off",
         "--keep-alive-requests",
         "1000000000",
+        *(["--tls-cert", str(site.certificate), "--tls-key", str(site.key)] if site.tls else []),
     ]
 
 
@@ -74,7 +90,13 @@ def nginx(site: Site) -> list[str]:
     """Write nginx's configuration and return its command."""
     config = site.folder / "nginx.conf"
     config.write_text(
-        NGINX_CONFIG.format(workers=site.workers, port=site.port, backlog=BACKLOG, keep_alive=KEEP_ALIVE_SECONDS)
+        NGINX_CONFIG.format(
+            workers=site.workers,
+            port=site.port,
+            backlog=BACKLOG,
+            keep_alive=KEEP_ALIVE_SECONDS,
+            tls=NGINX_TLS.format(certificate=site.certificate, key=site.key) if site.tls else "",
+        )
     )
     return [tools.program("nginx") or "nginx", "-p", str(site.folder), "-c", str(config), "-e", "stderr"]
 

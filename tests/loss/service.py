@@ -178,7 +178,7 @@ def serving(command: Command, workers: int, flags: Sequence[str]) -> Iterator[Se
 
 def wait_until_it_answers(process: subprocess.Popen[bytes], site: Site, log: Path) -> None:
     try:
-        running.wait_for_answer(process, site.port, log)
+        running.wait_for_answer(process, site, log)
     except NoFigureError as error:
         if "unknown option" in str(error):
             raise Unsupported(str(error).rpartition("error: ")[2]) from error

@@ -1,10 +1,12 @@
 """Steps before HTTP, over real sockets: they are tried as the socket gets ready, in their order, and may give up."""
 
+import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from prefork.http.messages import Rejection
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.opening import Opening, Step
 
@@ -18,11 +20,18 @@ class Server:
         self.socket.settimeout(0)
         self.openings: set[Opening] = set()
         self.opened: list[socket.socket] = []
+        self.refused: list[Rejection] = []
         self.errors: list[OSError] = []
 
     def open(self, *steps: Step) -> Opening:
         return Opening(
-            self.socket, list(steps), self.loop, self.openings, opened=self.opened.append, gave_up=self.errors.append
+            self.socket,
+            list(steps),
+            self.loop,
+            self.openings,
+            opened=self.opened.append,
+            refused=lambda _socket, rejection: self.refused.append(rejection),
+            gave_up=self.errors.append,
         )
 
     def turn(self) -> None:
@@ -83,6 +92,29 @@ def test_several_steps_are_done_at_once_where_the_bytes_are_there(server: Server
 def test_a_step_that_gives_up_closes_the_connection(server: Server, sent: bytes) -> None:
     server.open(expect(b"1"), expect(b"2"))
     server.client.send(sent)
+    server.turn()
+    assert is_gone(server)
+
+
+def test_a_step_can_have_the_client_told_why_it_is_refused(server: Server) -> None:
+    def refuse(_socket: socket.socket) -> int:
+        raise Rejection(400, "no")
+
+    server.open(refuse)
+    server.client.send(b"1")
+    server.turn()
+    assert [each.reason for each in server.refused] == ["no"]
+    assert server.socket.fileno() >= 0
+    assert [server.openings, server.opened, server.errors, server.loop._handlers] == [set(), [], [], {}]
+
+
+def test_a_step_may_fail_after_it_has_taken_the_socket_apart(server: Server) -> None:
+    def fail(sock: socket.socket) -> int:
+        os.close(sock.detach())
+        raise ConnectionResetError
+
+    server.open(fail)
+    server.client.send(b"1")
     server.turn()
     assert is_gone(server)
 
