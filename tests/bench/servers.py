@@ -82,6 +82,8 @@ def prefork_options(site: Site) -> list[str]:
         "off",
         "--keep-alive-requests",
         "1000000000",
+        "--max-connections-per-client",  # all come from here
+        "1000000",
         *(["--tls-cert", str(site.certificate), "--tls-key", str(site.key)] if site.tls else []),
     ]
 
