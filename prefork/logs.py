@@ -13,12 +13,10 @@ read loses lines, and the service doesn't wait for it.
 """
 
 import os
-import re
 import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import Final, Literal, Self
 
 Level = Literal["error", "warning", "info", "debug"]
@@ -179,44 +177,6 @@ class AccessLog:
         """Count what still waits among what is lost: nobody will write it."""
         self.lost += self._waiting.count(b"\n")
         self._waiting.clear()
-
-
-def combined(  # noqa: PLR0917 - in the order in which they stand in the line
-    address: bytes, when: float, request_line: bytes, status: int, length: int, referer: bytes, user_agent: bytes
-) -> bytes:
-    """Return a line of the combined format of Apache httpd (mod_log_config), in UTC.
-
-    `when` is in seconds since the epoch, `length` is the body's in bytes; what is empty or 0 is written as `-`.
-    """
-    return b'%b - - [%b] "%b" %d %b "%b" "%b"\n' % (
-        address or b"-",
-        _clf_time(int(when)),
-        _quotable(request_line),
-        status,
-        b"%d" % length if length else b"-",
-        _quotable(referer),
-        _quotable(user_agent),
-    )
-
-
-# As httpd's ap_escape_logitem does: a name for the common controls, \xhh for all else that isn't printable ASCII.
-UNQUOTABLE = re.compile(rb"[^ !#-\[\]-~]")
-ESCAPES: Final[Mapping[bytes, bytes]] = {bytes([byte]): b"\\x%02x" % byte for byte in range(256)} | {
-    b'"': rb"\"", b"\\": rb"\\", b"\b": rb"\b", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v",
-}  # fmt: skip
-
-
-def _quotable(text: bytes) -> bytes:
-    return UNQUOTABLE.sub(lambda found: ESCAPES[found[0]], text) or b"-"
-
-
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # in any locale
-
-
-@lru_cache(maxsize=2)  # a second is asked for many times, then never again
-def _clf_time(when: int) -> bytes:
-    year, month, day, hour, minute, second, *_ = time.gmtime(when)
-    return f"{day:02}/{MONTHS[month - 1]}/{year}:{hour:02}:{minute:02}:{second:02} +0000".encode()
 
 
 def _timestamp(now_ns: int) -> str:

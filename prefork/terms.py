@@ -40,6 +40,7 @@ def terms(config: Config, respond: Respond, tls: Opener | None = None) -> Terms:
         opening_timeout=config.handshake_timeout,
         min_data_rate=config.min_data_rate,
         openers=tuple(filter(None, (proxy, tls))),
+        access_log_format=config.access_log_format,
         forwarding=Forwarding(is_proxy),
         capacity=Capacity(
             config.max_connections, config.max_connections_per_client, config.when_full == "wait", is_proxy

@@ -33,6 +33,11 @@ _timeout_or_off: Final = duration(0, 24 * 3600.0)
 _log: Final = text('"-" or a path', "PATH", f"[^{_UNFIT}]+")
 _access_log: Final = text('"off", "-" or a path', "PATH", f"[^{_UNFIT}]+")
 _PATH: Final = f"[^{_UNFIT}]+"
+_access_log_format: Final = text(
+    '"common", "combined", "json", or directives such as %h, %>s and %{User-Agent}i',
+    "FORMAT",
+    rf"common|combined|json|(?=.*%)(?:[^%{_UNFIT}]|%[halutrmUqHPbBODX%]|%>?s|%\{{{_TCHARS}\}}i)+",
+)
 _path: Final = text("a path", "PATH", _PATH)
 _control: Final = text('"auto", "off" or a path', "PATH", f"[^{_UNFIT}]+")
 _name: Final = text("up to 64 letters, digits, -, _ and .", "NAME", "[0-9A-Za-z_][0-9A-Za-z._-]{0,63}")
@@ -182,5 +187,9 @@ class Config(Struct, frozen=True, kw_only=True):
         Literal["error", "warning", "info", "debug"], _logging(_levels, "Least severe of what is logged.")
     ] = "info"
     access_log: Annotated[str, _logging(_access_log, "Log requests here; - is standard output.")] = "off"
+
+    access_log_format: Annotated[
+        str, _logging(_access_log_format, "Its lines: common, combined, json, or directives of mod_log_config.")
+    ] = "combined"
 
     hello: Hello = Hello()

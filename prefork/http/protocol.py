@@ -26,7 +26,7 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 HIGH_WATER: Final = 64 * 1024  # bytes of answers, after which no other request is answered before they are sent
 
 Respond: TypeAlias = Callable[[Request], Response]
-Observe: TypeAlias = Callable[[bytes, Request | None, Response], None]
+Observe: TypeAlias = Callable[[bytes, Request | None, Response, int], None]
 
 
 class Waiting(Enum):
@@ -88,7 +88,8 @@ class Service:
 class Protocol:
     """The requests of one connection and their answers.
 
-    `observe` is told each head, its request (None where it was refused) and the answer; it is None where nobody looks.
+    `observe` is told each head, its request (None where it was refused), the answer and its size in bytes; it is None where
+    nobody looks.
     """
 
     __slots__ = (
@@ -171,6 +172,11 @@ class Protocol:
             return self._reject(Rejection(408, f"waited too long for {self.waiting_for.value}"))
         self._stop()
         return b""
+
+    @property
+    def unanswered(self) -> tuple[bytes, bool]:
+        """The head of a request that is not answered, as much as there is of it, and whether it is whole and valid."""
+        return (self._head, True) if self.waiting_for is BODY else (self._unread, False)
 
     def _receive(self, data: bytes) -> bytes:
         answers: list[bytes] = []
@@ -269,18 +275,19 @@ class Protocol:
         self._left -= 1
         if self._left == 1:
             self.drain()
+        answer = self._service.renderer.render(response, framing)
         if self._observe is not None:
-            self._observe(self._head, request, response)
+            self._observe(self._head, request, response, len(answer))
         if not framing.keep_alive:
             self._stop()
-        return self._service.renderer.render(response, framing)
+        return answer
 
     def _reject(self, rejection: Rejection) -> bytes:
         self._stop()
         head_only = self._head.startswith((b"HEAD ", b"\r\nHEAD "))  # RFC 9110 §9.3.2, whatever is wrong with it
         response, answer = self._service.refuse(rejection, head_only=head_only)
         if self._observe is not None:
-            self._observe(self._head, None, response)
+            self._observe(self._head, None, response, len(answer))
         return answer
 
     def _stop(self) -> None:

@@ -15,7 +15,7 @@ from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.crowd import Crowd
 from prefork.worker.loop import Loop
-from prefork.worker.observing import Observing
+from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening, Peer
 
 GIVEN_UP: Final = 0  # in place of a status: there was no request yet that could be answered
@@ -43,7 +43,7 @@ class Admission:
     def __init__(
         self,
         service: Service,
-        observing: Observing | None,
+        watch: Watch | None,
         loop: Loop,
         row: Row,
         capacity: Capacity,
@@ -54,7 +54,7 @@ class Admission:
         self.openings: set[Opening] = set()
         self._draining: Collection[bytes] = ()
         self._service = service
-        self._observing = observing
+        self._watch = watch
         self._loop = loop
         self._row = row
         self._openers = openers
@@ -142,8 +142,9 @@ class Admission:
         )
 
     def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
-        observe = self._observing(peer) if self._observing else None
-        connection = Connection(sock, peer, Protocol(self._service, observe), self._loop, self.connections)
+        observer = Observer(self._watch, peer) if self._watch else None
+        protocol = Protocol(self._service, observer.answered if observer else None)
+        connection = Connection(sock, peer, protocol, self._loop, self.connections, observer=observer)
         self._row[CONNECTIONS] = len(self.connections)
         if peer.scheme in self._draining:
             connection.drain()

@@ -11,9 +11,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from prefork.http.protocol import BODY, REQUEST, Parcel, Protocol, Waiting
+from prefork.http.protocol import BODY, HEAD, REQUEST, Parcel, Protocol, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
 from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.observing import Observer, Owed
 from prefork.worker.opening import Peer
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
@@ -30,13 +31,15 @@ class Writing(Enum):
 class Moved(Struct, frozen=True, omit_defaults=True):
     """A connection on its way to another process: since when it has waited, in seconds of CLOCK_MONOTONIC, and for what.
 
-    `unsent` is what is left of answers that the protocol has given out.
+    `unsent` is what is left of answers that the protocol has given out; `owed` and `began` are what its observer knows.
     """
 
     peer: Peer
     since: float
     parcel: Parcel
     unsent: bytes = b""
+    owed: tuple[Owed, ...] = ()
+    began: float = 0.0
 
 
 class Connection:
@@ -50,6 +53,7 @@ class Connection:
     __slots__ = (
         "_connections",
         "_loop",
+        "_observer",
         "_protocol",
         "_socket",
         "_to_drop",
@@ -62,13 +66,21 @@ class Connection:
     )
 
     def __init__(
-        self, sock: socket.socket, peer: Peer, protocol: Protocol, loop: Loop, connections: "set[Connection]"
+        self,
+        sock: socket.socket,
+        peer: Peer,
+        protocol: Protocol,
+        loop: Loop,
+        connections: "set[Connection]",
+        *,
+        observer: Observer | None = None,
     ) -> None:
         self._socket = sock
         self.peer = peer
         self._protocol = protocol
         self._loop = loop
         self._connections = connections
+        self._observer = observer
         self._unsent = b""
         self._to_drop = 0
         self._waited_for: Waiting = REQUEST
@@ -108,6 +120,8 @@ class Connection:
         except OSError:
             self.close()
             return
+        if self._observer is not None:
+            self._observer.sent(sent)
         self.since = self._loop.now
         self._waited_for = REQUEST
         if sent < len(answer):
@@ -126,6 +140,8 @@ class Connection:
         except OSError:
             self.close()
             return
+        if self._observer is not None:
+            self._observer.sent(sent)
         self.since = self._loop.now
         self.progress += sent
         self._unsent = self._unsent[sent:]
@@ -184,6 +200,8 @@ class Connection:
         self._waited_for = self._protocol.waiting_for
         self.since = moved.since
         self._unsent = moved.unsent
+        if self._observer is not None:
+            self._observer.resume(moved.owed, moved.began)
         if moved.unsent or self._protocol.behind:
             self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
 
@@ -197,7 +215,8 @@ class Connection:
 
     def leave(self) -> Moved:
         """Return what it takes to go on in another process."""
-        return Moved(self.peer, self.since, self._protocol.leave(), self._unsent)
+        owed, began = self._observer.leave() if self._observer is not None else ((), 0.0)
+        return Moved(self.peer, self.since, self._protocol.leave(), self._unsent, owed, began)
 
     def forget(self) -> None:
         """Let go of a connection that has gone to another process."""
@@ -210,6 +229,9 @@ class Connection:
         self._loop.forget_closed(self._socket.fileno())
         self._socket.close()
         self._connections.discard(self)
+        if self._observer is not None:
+            head, valid = self._protocol.unanswered
+            self._observer.ended(head, valid=valid)
 
     def _wait_on(self, received: int) -> None:
         """Let the timeout of a head run from its first byte, that of a body from its latest."""
@@ -221,6 +243,8 @@ class Connection:
             self.since = self._loop.now
             self.progress += received
         self._waited_for = waiting_for
+        if self._observer is not None:
+            self._observer.begin()
 
     def _answered(self) -> None:
         """Go on after all that was given out is sent: answer what waits in the next turn, or close after the last."""
@@ -228,14 +252,18 @@ class Connection:
             self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
         elif not self._protocol.keep_alive:
             self._finish()
+        elif self._observer is not None and self._protocol.waiting_for in (HEAD, BODY):
+            self._observer.begin()
 
     def _send_last(self, answer: bytes) -> None:
         try:
-            self._socket.send(answer)
+            sent = self._socket.send(answer)
         except OSError:
             self.close()
-        else:
-            self._linger()
+            return
+        if self._observer is not None:
+            self._observer.sent(sent)
+        self._linger()
 
     def _finish(self) -> None:
         """Close after the last answer.

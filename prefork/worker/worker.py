@@ -28,10 +28,11 @@ from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.draining import Draining
+from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 from prefork.worker.noting import noting
-from prefork.worker.observing import observer
+from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
 from prefork.worker.wearing import Wear, Wearing
 
@@ -62,6 +63,7 @@ class Terms(Struct, frozen=True):
     opening_timeout: float = 10.0
     min_data_rate: float = 0.0
     capacity: Capacity = Capacity()
+    access_log_format: str = "combined"
     forwarding: Forwarding = Forwarding(NOBODY)
 
 
@@ -95,9 +97,8 @@ class Worker:
         self._arrivals: list[Arrivals] = []
         self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
-        observing = observer(self._access_log, terms.forwarding, show_heads=terms.show_heads)
         self._admission = Admission(
-            self._service, observing, self._loop, self._row, terms.capacity, openers=terms.openers
+            self._service, self._watch(), self._loop, self._row, terms.capacity, openers=terms.openers
         )
         self._connections = self._admission.connections
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
@@ -119,8 +120,17 @@ class Worker:
             self._departures.close()
         self._tell_refused()
         if self._access_log is not None:
+            self._access_log.flush()
             self._access_log.give_up()
             self._tell_lost(self._access_log)
+
+    def _watch(self) -> Watch | None:
+        """Return what watches the connections, None where nobody looks."""
+        terms = self._terms
+        if self._access_log is None and not terms.show_heads:
+            return None
+        lines = Lines(terms.access_log_format)
+        return Watch(self._access_log, lines, terms.forwarding, self._loop, show_heads=terms.show_heads)
 
     def _say(self, message: Message) -> None:
         with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
@@ -264,7 +274,8 @@ class Worker:
         if (self._connections or openings) and self._loop.now >= self._leaves_at:
             count = len(self._connections) + len(openings)
             self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
-            self._connections.clear()
+            for connection in list(self._connections):
+                connection.close()
             openings.clear()
             self._arrivals.clear()
         # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.

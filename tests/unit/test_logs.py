@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.logs import ACCESS_BYTES, LINE_BYTES, STDERR, AccessLog, Log, LogFiles, combined
+from prefork.logs import ACCESS_BYTES, LINE_BYTES, STDERR, AccessLog, Log, LogFiles
 
 
 @pytest.fixture(autouse=True)
@@ -287,27 +287,3 @@ def test_an_access_log_on_a_full_disk_stays_bounded() -> None:
     os.close(full)
     assert access.lost == 1
     assert len(access._waiting) == ACCESS_BYTES
-
-
-def test_a_combined_line_is_as_apache_writes_it() -> None:
-    line = combined(b"192.0.2.7", 971186136.9, b"GET /a?b HTTP/1.1", 200, 2326, b"http://x/", b"curl/8")
-    expected = b'192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 2326 "http://x/" "curl/8"\n'
-    assert line == expected
-
-
-def test_what_is_missing_is_a_dash() -> None:
-    assert combined(b"", 0, b"", 304, 0, b"", b"") == b'- - - [01/Jan/1970:00:00:00 +0000] "-" 304 - "-" "-"\n'
-
-
-def test_what_a_client_sends_is_escaped_as_apache_does() -> None:
-    line = combined(b"::1", 0, b'a"b\\c', 400, 1, b"\r\n\t\v\b", b"\x00\x1b\x7f\xff")
-    assert line.endswith(rb'"a\"b\\c" 400 1 "\r\n\t\v\b" "\x00\x1b\x7f\xff"' + b"\n")
-
-
-@given(request_line=st.binary(), referer=st.binary(), user_agent=st.binary())
-def test_any_bytes_make_one_line_with_three_quoted_fields(
-    request_line: bytes, referer: bytes, user_agent: bytes
-) -> None:
-    line = combined(b"::1", 0, request_line, 400, 1, referer, user_agent)
-    quoted = rb'"(?:[ !#-\[\]-~]|\\["\\bnrtv]|\\x[0-9a-f]{2})+"'
-    assert re.fullmatch(rb"::1 - - \[[^]]+\] %b 400 1 %b %b\n" % (quoted, quoted, quoted), line)

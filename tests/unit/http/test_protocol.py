@@ -54,7 +54,7 @@ class Conversation:
         self.asked.append((request.method, request.target))
         return Response(200, (), body_for(request.method, request.target))
 
-    def _observe(self, head: bytes, request: Request | None, response: Response) -> None:
+    def _observe(self, head: bytes, request: Request | None, response: Response, _size: int) -> None:
         self.observed.append((head, request, response.status))
 
 

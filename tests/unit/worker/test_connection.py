@@ -38,7 +38,7 @@ class Server:
         self.service = Service(lambda _request: response, Limits())
         self.answered: list[Request | None] = []
         self.connections: set[Connection] = set()
-        protocol = Protocol(self.service, lambda _head, request, _response: self.answered.append(request))
+        protocol = Protocol(self.service, lambda _head, request, _response, _size: self.answered.append(request))
         self.connection = Connection(self.socket, PEER, protocol, self.loop, self.connections)
 
     def turn(self, count: int = 1) -> None:

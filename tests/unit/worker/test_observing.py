@@ -1,4 +1,4 @@
-"""What is told of a request: to the access log, and at log level debug to whoever looks."""
+"""When a line is written, and what it says of what was sent; at log level debug each head is shown."""
 
 import os
 from collections.abc import Iterator
@@ -9,99 +9,148 @@ from prefork.http.forwarded import Forwarding
 from prefork.http.messages import FRAMINGS, KEEP, Request, Response
 from prefork.http.trust import trusting
 from prefork.logs import AccessLog
-from prefork.worker.observing import line, observer, show
+from prefork.worker.lines import Lines
+from prefork.worker.loop import Loop
+from prefork.worker.observing import Observer, Watch, show
 from prefork.worker.opening import Peer
 
 Stderr = pytest.CaptureFixture[str]
 
-HEAD = b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: curl/8\r\n\r\n"
-REQUEST = Request(b"GET", b"/a", 1, b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: http://b/\r\nUser-Agent: curl/8\r\n\r\n")
+HEAD = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+REQUEST = Request(b"GET", b"/a", 1, HEAD)
 HELLO = Response(200, (), b"Hello")
-FORWARDING = Forwarding(trusting(["127.0.0.1"]))
+SIZE = 105  # of the answer in bytes
 
 
-def after_time(line: bytes) -> tuple[bytes, bytes]:
-    """Return what comes before and after the time of a line in the combined format."""
-    before, _, rest = line.partition(b"[")
-    return before, rest.partition(b"] ")[2]
+class Log:
+    """A watch whose access log is a pipe, and an observer of one connection."""
+
+    def __init__(
+        self, pattern: str = '%h "%r" %s %B %O %X', peer: bytes = b"127.0.0.1", *, show_heads: bool = False
+    ) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        self.access = AccessLog(writer)
+        self.loop = Loop()
+        forwarding = Forwarding(trusting(["127.0.0.1"]))
+        self.watch = Watch(self.access, Lines(pattern), forwarding, self.loop, show_heads=show_heads)
+        self.observer = Observer(self.watch, Peer(peer))
+
+    def answer(self, head: bytes = HEAD, request: Request | None = REQUEST, response: Response = HELLO) -> None:
+        self.observer.answered(head, request, response, SIZE)
+
+    def lines(self) -> list[str]:
+        self.access.flush()
+        try:
+            return os.read(self._reader, 65536).decode().splitlines()
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self.access.fd)
+        self.loop.close()
 
 
-def test_where_nobody_looks_there_is_no_observer() -> None:
-    assert observer(None, FORWARDING, show_heads=False) is None
+@pytest.fixture
+def log() -> Iterator[Log]:
+    log = Log()
+    yield log
+    log.close()
 
 
-def test_a_request_is_a_line_in_the_combined_format() -> None:
-    assert after_time(line(b"127.0.0.1", HEAD, REQUEST, HELLO)) == (
-        b"127.0.0.1 - - ",
-        b'"GET /a HTTP/1.1" 200 5 "http://b/" "curl/8"\n',
-    )
+def test_a_line_is_written_when_all_of_the_answer_is_sent(log: Log) -> None:
+    log.answer()
+    log.observer.sent(100)
+    assert log.lines() == []
+    log.observer.sent(5)
+    assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 5 105 +']
 
 
-def test_the_answer_to_head_has_no_length() -> None:
-    request = Request(b"HEAD", b"/", 1, b"", FRAMINGS[KEEP, True])
-    head = b"\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
-    assert after_time(line(b"::1", head, request, HELLO))[1] == b'"HEAD / HTTP/1.1" 200 - "-" "-"\n'
+def test_answers_that_are_sent_together_are_told_in_their_order(log: Log) -> None:
+    for status in (200, 404, 500):
+        log.answer(response=Response(status, (), b"Hello"))
+    log.observer.sent(2 * SIZE + 1)
+    assert [each.split()[4] for each in log.lines()] == ["200", "404"]
+    log.observer.sent(SIZE - 1 + 25)  # with an interim answer behind it
+    assert [each.split()[4] for each in log.lines()] == ["500"]
+    assert not log.observer.owed
 
 
-def test_of_a_refused_request_only_its_first_line_is_told_made_harmless() -> None:
-    head = b'\x16\x03"\x1b[2J'
-    assert after_time(line(b"unix:", head, None, Response(400, (), b"no\n"))) == (
-        b"unix: - - ",
-        b'"\\x16\\x03\\"\\x1b[2J" 400 3 "-" "-"\n',
-    )
+@pytest.mark.parametrize(("sent", "told"), [(0, "0 0 X"), (99, "0 99 X"), (100, "0 100 X"), (103, "3 103 X")])
+def test_an_answer_that_is_cut_is_told_with_what_was_sent(log: Log, sent: int, told: str) -> None:
+    log.answer()
+    log.observer.sent(sent)
+    log.observer.ended(b"", valid=False)
+    assert log.lines() == [f'127.0.0.1 "GET /a HTTP/1.1" 200 {told}']
+
+
+def test_a_request_that_is_never_answered_is_told_with_499(log: Log) -> None:
+    log.observer.ended(b"GET /half HT", valid=False)
+    log.observer.ended(HEAD, valid=True)
+    log.observer.ended(b"", valid=False)
+    assert log.lines() == ['127.0.0.1 "GET /half HT" 499 0 0 X', '127.0.0.1 "GET /a HTTP/1.1" 499 0 0 X']
+
+
+def test_the_answer_to_head_has_no_body(log: Log) -> None:
+    log.answer(b"HEAD / HTTP/1.1\r\n\r\n", Request(b"HEAD", b"/", 1, b"", FRAMINGS[KEEP, True]))
+    log.observer.sent(SIZE)
+    assert log.lines() == ['127.0.0.1 "HEAD / HTTP/1.1" 200 0 105 +']
+
+
+def test_the_time_runs_from_the_first_byte_of_a_request_to_the_last_of_its_answer() -> None:
+    log = Log("%D")
+    for pause in (3, 2):  # seconds that seem to pass before the rest comes, the second time after another answer
+        log.loop.now -= pause
+        log.observer.begin()
+        log.loop.now += 1
+        log.observer.begin()
+        log.answer()
+        log.observer.sent(SIZE)
+        log.loop.now += pause - 1
+    first, second = map(int, log.lines())
+    log.close()
+    assert 3e6 <= first < 4e6
+    assert 2e6 <= second < 3e6
+
+
+def test_what_is_owed_moves_to_another_process(log: Log) -> None:
+    heir = Log()
+    log.answer()
+    log.observer.sent(103)
+    heir.observer.resume(*log.observer.leave())
+    heir.observer.sent(2)
+    assert heir.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 5 105 +']
+    heir.close()
+
+
+def test_where_only_heads_are_shown_nothing_is_kept(capfd: Stderr) -> None:
+    loop = Loop()
+    watch = Watch(None, Lines("combined"), Forwarding(trusting([])), loop, show_heads=True)
+    observer = Observer(watch, Peer(b"::1"))
+    observer.answered(HEAD, REQUEST, HELLO, SIZE)
+    observer.ended(b"GET", valid=False)
+    assert not observer.owed
+    assert "GET /a HTTP/1.1" in capfd.readouterr().err
+    loop.close()
+
+
+@pytest.mark.parametrize(("peer", "logged"), [(b"127.0.0.1", "192.0.2.1"), (b"192.0.2.9", "192.0.2.9")])
+def test_the_client_is_logged_that_a_trusted_proxy_tells_of(peer: bytes, logged: str) -> None:
+    log = Log("%h", peer)
+    head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+    for request in (Request(b"GET", b"/", 1, head), None):
+        log.answer(head, request)
+        log.observer.sent(SIZE)
+    assert log.lines() == [logged, peer.decode()]  # a refused head is not believed
+    log.close()
 
 
 def test_a_head_is_shown_under_a_rule(capfd: Stderr) -> None:
     show(HEAD)
-    shown = "-" * 40 + "\nGET /a HTTP/1.1\nHost: a\nReferer: http://b/\nUser-Agent: curl/8\n"
-    assert capfd.readouterr().err == shown
+    assert capfd.readouterr().err == "-" * 40 + "\nGET /a HTTP/1.1\nHost: a\n"
 
 
 def test_what_could_drive_a_terminal_is_shown_as_question_marks(capfd: Stderr) -> None:
     show(b"GET /\x1b[2J\x07\xff HTTP/1.1\r\nX: a\tb\r\n\r\n")
     assert capfd.readouterr().err.splitlines()[1:] == ["GET /?[2J?? HTTP/1.1", "X: a\tb"]
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        os.close(end)
-
-
-@pytest.mark.parametrize("show_heads", [False, True])
-@pytest.mark.parametrize("logged", [False, True])
-def test_an_observer_shows_and_logs_as_was_asked(
-    pipe: tuple[int, int], capfd: Stderr, *, show_heads: bool, logged: bool
-) -> None:
-    access_log = AccessLog(pipe[1]) if logged else None
-    observing = observer(access_log, FORWARDING, show_heads=show_heads)
-    if observing is None:
-        assert not show_heads
-        assert not logged
-        return
-    observing(Peer(b"127.0.0.1"))(HEAD, REQUEST, HELLO)
-    assert bool(capfd.readouterr().err) is show_heads
-    if access_log is not None:
-        access_log.flush()
-        assert os.read(pipe[0], 4096).startswith(b"127.0.0.1 - - [")
-
-
-@pytest.mark.parametrize(
-    ("peer", "told", "logged"),
-    [
-        (b"127.0.0.1", Request(b"GET", b"/", 1, b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"), b"192.0.2.1"),
-        (b"192.0.2.9", Request(b"GET", b"/", 1, b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"), b"192.0.2.9"),
-        (b"127.0.0.1", None, b"127.0.0.1"),
-    ],
-)
-def test_the_client_is_logged_that_a_trusted_proxy_tells_of(
-    pipe: tuple[int, int], peer: bytes, told: Request | None, logged: bytes
-) -> None:
-    access_log = AccessLog(pipe[1])
-    observing = observer(access_log, FORWARDING, show_heads=False)
-    assert observing is not None
-    observing(Peer(peer))(HEAD, told, HELLO)
-    access_log.flush()
-    assert os.read(pipe[0], 4096).startswith(logged + b" - - [")
