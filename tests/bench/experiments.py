@@ -5,8 +5,10 @@ disturbs the machine for a while disturbs all alike. Every reading is of a serve
 is not known here.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -159,10 +161,13 @@ def under_load(server: Server, place: Place, case: Case, seconds: int) -> Loaded
     """Warm a fresh server up, load it, and read what that took."""
     with running(server, workers=place.workers, cpus=place.server_cpus, tls=case.tls) as it:
         check(it.port, case.batch, tls=case.tls)
-        load(it.port, case, seconds=WARM_UP_SECONDS, cpus=place.client_cpus)
-        before = cpu_ns(it.pid)
-        count = load(it.port, case, seconds=seconds, cpus=place.client_cpus)
-        used = spent_ns(before, cpu_ns(it.pid))
+        with ExitStack() as idle:
+            for _ in range(case.idle):
+                idle.enter_context(socket.create_connection(("127.0.0.1", it.port)))
+            load(it.port, case, seconds=WARM_UP_SECONDS, cpus=place.client_cpus)
+            before = cpu_ns(it.pid)
+            count = load(it.port, case, seconds=seconds, cpus=place.client_cpus)
+            used = spent_ns(before, cpu_ns(it.pid))
         cpu_us = used / 1e3 / count.requests
         rate = count.requests_per_second
         return Loaded(cpu_us, rate, cores=cpu_us * rate / 1e6, pss_bytes=pss_bytes(it.pid))

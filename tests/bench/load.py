@@ -18,7 +18,10 @@ GRACE_SECONDS: Final = 10  # what wrk may take beyond its duration, to connect a
 
 
 class Case(Struct, frozen=True):
-    """One kind of load: `key` chooses it, `batch` is how many requests come at once, `options` are wrk's."""
+    """One kind of load: `key` chooses it, `batch` is how many requests come at once, `options` are wrk's.
+
+    So many further connections as `idle` are open meanwhile.
+    """
 
     key: str
     title: str
@@ -26,6 +29,7 @@ class Case(Struct, frozen=True):
     batch: int = 1
     options: tuple[str, ...] = ()
     tls: bool = False
+    idle: int = 0
 
 
 # fmt: off
@@ -33,6 +37,7 @@ CASES: Final = (
     Case("1",         "1 connection",            1),
     Case("64",        "64 connections",          64),
     Case("1000",      "1,000 connections",       1000),
+    Case("crowd",     "100 among 10,000 connections", 100, idle=9900),
     Case("pipelined", "16 pipelined",            64, 16, ("-s", str(LUA / "pipelined.lua"))),
     Case("close",     "a connection a request",  64, options=("-H", "Connection: close")),
     Case("unique",    "heads that never repeat", 64, options=("-s", str(LUA / "unique.lua"))),

@@ -22,7 +22,7 @@ daemon off;
 pid nginx.pid;
 error_log stderr;
 worker_processes {workers};
-events {{ worker_connections 8192; }}
+events {{ worker_connections 16384; }}
 http {{
     access_log off;
     keepalive_requests 1000000000;
@@ -82,6 +82,8 @@ def prefork_options(site: Site) -> list[str]:
         "off",
         "--keep-alive-requests",
         "1000000000",
+        "--max-connections",
+        "20000",
         "--max-connections-per-client",  # all come from here
         "1000000",
         *(["--tls-cert", str(site.certificate), "--tls-key", str(site.key)] if site.tls else []),

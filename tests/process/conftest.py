@@ -1,5 +1,6 @@
 """The fixtures of the process tests."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def installed(tmp_path: Path) -> Installation:
     """Return a copy of the package, for services that are started with its `environ`."""
     return Installation(tmp_path)
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Allow the test, and what it starts, as many descriptors as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -4,8 +4,7 @@ A peer that closes makes its socket readable for ever. A server that doesn't clo
 socket stays in CLOSE_WAIT, and a level-triggered loop never sleeps again.
 """
 
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -48,15 +47,6 @@ def half_close_and_wait_for_the_answer(client: Client) -> None:
     assert client.answer().status == 200
     assert client.until_closed() == b""
     client.close()
-
-
-@pytest.fixture
-def many_descriptors() -> Iterator[None]:
-    """Allow the test, and what it starts, as many descriptors as may be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.slow
