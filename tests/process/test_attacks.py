@@ -13,8 +13,8 @@ from tests.process import proc, tcp
 from tests.process.clients import GET, HALF_A_HEAD, Client, Load
 from tests.process.hello import Hello
 from tests.process.starting import Start
-from tests.process.test_disconnecting import SPINNING
 from tests.process.tcp import State
+from tests.process.test_disconnecting import SPINNING
 from tests.process.waiting import LIMIT, until
 
 KIB: Final = 1024
