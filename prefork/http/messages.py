@@ -38,6 +38,13 @@ class Limits(Struct, frozen=True):
     pipelined: int = 100
 
 
+class Peer(Struct, array_like=True):
+    """Who is at the other end: its IP address, or `unix:`; and by which scheme it came."""
+
+    address: bytes
+    scheme: bytes = b"http"
+
+
 class Framing(Struct, frozen=True, eq=False):
     """How an answer ends: whether its body is sent, whether the connection goes on, and the field that says so.
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from prefork.http.messages import Rejection
+from prefork.http.messages import Peer, Rejection
 from prefork.http.protocol import Protocol, Service
 from prefork.http.trust import NOBODY
 from prefork.ipc.scoreboard import CONNECTIONS, Row
@@ -16,7 +16,7 @@ from prefork.worker.connection import Connection, Moved
 from prefork.worker.crowd import Crowd
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
-from prefork.worker.opening import Opener, Opening, Peer
+from prefork.worker.opening import Opener, Opening
 
 GIVEN_UP: Final = 0  # in place of a status: there was no request yet that could be answered
 MOST_REFUSED: Final = 256  # connections above the most that are told so; others are only closed

@@ -11,11 +11,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from prefork.http.messages import Peer
 from prefork.http.protocol import BODY, HEAD, REQUEST, Parcel, Protocol, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 from prefork.worker.observing import Observer, Owed
-from prefork.worker.opening import Peer
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
 MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer

@@ -4,8 +4,8 @@ import socket
 from collections import defaultdict
 from typing import Final
 
+from prefork.http.messages import Peer
 from prefork.worker.connection import Connection
-from prefork.worker.opening import Peer
 
 NETWORK_BYTES: Final = 8  # of an IPv6 address: who has one address has all of the same 64 bits (RFC 4291 §2.5.1)
 

@@ -15,11 +15,10 @@ from typing import Final
 from msgspec import Struct
 
 from prefork.http.forwarded import Forwarding
-from prefork.http.messages import Request, Response
+from prefork.http.messages import Peer, Request, Response
 from prefork.logs import STDERR, AccessLog
 from prefork.worker.lines import Lines, Sent
 from prefork.worker.loop import Loop
-from prefork.worker.opening import Peer
 
 UNPRINTABLE: Final = re.compile(rb"[^\t\r\n -~]")
 CLIENT_CLOSED: Final = 499  # nginx's, for what no status can be sent for

@@ -9,18 +9,8 @@ import socket
 from collections.abc import Callable
 from typing import TypeAlias
 
-from msgspec import Struct
-
-from prefork.http.messages import Rejection
+from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, Loop
-
-
-class Peer(Struct, array_like=True):
-    """Who is at the other end: its IP address, or `unix:`; and by which scheme it came."""
-
-    address: bytes
-    scheme: bytes = b"http"
-
 
 Step: TypeAlias = Callable[[socket.socket], socket.socket | int]
 # The steps that this peer has to take, maybe none. They may complete what is known of it.

@@ -3,9 +3,10 @@
 import socket
 from collections.abc import Callable
 
+from prefork.http.messages import Peer
 from prefork.http.proxy import LONGEST_V2, parse
 from prefork.worker.loop import READABLE
-from prefork.worker.opening import Opener, Peer, Step
+from prefork.worker.opening import Opener, Step
 
 
 class HeaderStep:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from prefork.http.messages import Rejection
+from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, WRITABLE
-from prefork.worker.opening import Opener, Peer, Step
+from prefork.worker.opening import Opener, Step
 
 HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello's record (RFC 8446 §5.1)
 PLAIN: Final = Rejection(400, "plain HTTP to a port that speaks TLS: use https://")

@@ -12,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
 
-from prefork.http.messages import Limits, Request, Response
+from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.protocol import Protocol, Service, Waiting
 from prefork.worker.connection import MOST_DROPPED, Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
-from prefork.worker.opening import Peer
 
 PEER = Peer(b"127.0.0.1")
 

@@ -6,12 +6,11 @@ from contextlib import closing
 
 import pytest
 
-from prefork.http.messages import Limits, Response
+from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol, Service
 from prefork.worker.connection import Connection
 from prefork.worker.crowd import Crowd, client_of
 from prefork.worker.loop import Loop
-from prefork.worker.opening import Peer
 
 SERVICE = Service(lambda _request: Response(200), Limits())
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.http.messages import Limits, Response
+from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol, Service, Waiting
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LONGEST_TICK, Timeouts, expired, tick_of
 from prefork.worker.loop import Loop
-from prefork.worker.opening import Peer
 
 PEER = Peer(b"127.0.0.1")
 

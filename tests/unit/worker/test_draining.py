@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefork.http.messages import Limits, Response
+from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol, Service
 from prefork.worker.connection import Connection
 from prefork.worker.draining import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
 from prefork.worker.loop import Loop
-from prefork.worker.opening import Peer
 
 PEER = Peer(b"127.0.0.1")
 

@@ -6,14 +6,13 @@ from contextlib import suppress
 
 import pytest
 
-from prefork.http.messages import Limits, Response
+from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol, Service
 from prefork.ipc.handover import LARGEST_PARCEL, Handover, handover_pair
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.loop import Loop
 from prefork.worker.moving import Arrivals, Departures
-from prefork.worker.opening import Peer
 
 PEER = Peer(b"127.0.0.1")
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.http.forwarded import Forwarding
-from prefork.http.messages import FRAMINGS, KEEP, Request, Response
+from prefork.http.messages import FRAMINGS, KEEP, Peer, Request, Response
 from prefork.http.trust import trusting
 from prefork.logs import AccessLog
 from prefork.worker.lines import Lines
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch, show
-from prefork.worker.opening import Peer
 
 Stderr = pytest.CaptureFixture[str]
 
