@@ -4,7 +4,7 @@ Which request a worker hangs on is told by noting each before it is answered, wh
 looks its answer up can't hang, and is spared that.
 """
 
-from prefork.http.protocol import Respond
+from prefork.http.service import Respond
 
 
 def instant(respond: Respond) -> Respond:

@@ -1,17 +1,21 @@
-"""Finds the end of a request's body; says nothing about what is in it.
+"""Finds the end of a request's body, and passes its content on; says nothing about what is in it.
 
 A body is fed with bytes and takes those that are its own. Its whole state is a few plain values, so that a
 connection can be handed to another process in the middle of one.
 """
 
 import re
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from prefork.http.content import drop
 from prefork.http.grammar import TOKEN, VALUE
 from prefork.http.messages import Rejection
+
+Sink: TypeAlias = Callable[[bytes], object]
 
 CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;%b)?" % VALUE).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
@@ -29,11 +33,13 @@ class FixedBody(Struct, tag=True):
         if self.missing > self.limit:
             raise Rejection(413, "request body too large")
 
-    def feed(self, data: bytes) -> bytes | None:
+    def feed(self, data: bytes, sink: Sink = drop) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it."""
         if len(data) < self.missing:
             self.missing -= len(data)
+            sink(data)
             return None
+        sink(data[: self.missing])
         rest = data[self.missing :]
         self.missing = 0
         return rest
@@ -61,7 +67,7 @@ class ChunkedBody(Struct, tag=True):
     unread: bytes = b""
     trailers: int = 0
 
-    def feed(self, data: bytes) -> bytes | None:
+    def feed(self, data: bytes, sink: Sink = drop) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it.
 
         Raises:
@@ -70,6 +76,7 @@ class ChunkedBody(Struct, tag=True):
         data = self.unread + data
         while True:
             if self.part is Part.DATA:
+                sink(data[: self.missing])
                 if len(data) <= self.missing:
                     self.missing -= len(data)
                     self.unread = b""

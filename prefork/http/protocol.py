@@ -1,112 +1,102 @@
 """One connection's HTTP/1.1, fed with bytes and drained of bytes; no socket, no clock.
 
-`receive` answers all whole requests in what was read, in their order, so that a pipelined batch is one send. When the
-answers are many, the rest of the requests wait, and it is `behind`. Between two requests nothing is kept but the bytes
-that were read too many. After a refused request the connection only drops what comes: nothing after a rejected byte is
-ever parsed.
+`receive` answers all whole requests in what was read, in their order, so that a pipelined batch is one send. Whenever there
+is more to be given out, once the client has taken what was, it is `behind`: the requests after many answers, or the rest of
+one that the application gives piece by piece. Between two requests nothing is kept but the bytes that were read too many.
+After a refused request the connection only drops what comes: nothing after a rejected byte is ever parsed.
 
 The shell around it owns the socket and the time: it writes what is returned, closes when `keep_alive` has become
 False, and asks `waiting_for` which timeout runs. `peer_is_done` tells of a peer that said that it sends nothing more.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final
+from typing import Protocol as Interface
 
 from msgspec import Struct
 
-from prefork.http.body import ChunkedBody, FixedBody
+from prefork.http.answers import Answer, File, Pending, Stream, Truncated, Whole
+from prefork.http.body import ChunkedBody, FixedBody, Sink
+from prefork.http.content import Content, drop
 from prefork.http.faults import cannot_become_head, fault
-from prefork.http.head import HeadParser, Heads, excess
-from prefork.http.messages import CLOSE, FRAMINGS, Limits, Rejection, Request, Response
-from prefork.http.response import CONTINUE, Renderer, rejected
+from prefork.http.head import HeadParser, excess
+from prefork.http.messages import (
+    CLOSE,
+    FRAMINGS,
+    WITHOUT_CONTENT,
+    Framing,
+    Limits,
+    Peer,
+    Rejection,
+    Request,
+    Response,
+)  # fmt: skip
+from prefork.http.outgoing import Outgoing
+from prefork.http.response import CONTINUE
+from prefork.http.service import Service
+from prefork.http.waiting import APPLICATION, BODY, HEAD, LAST, NOTHING, REQUEST
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 HIGH_WATER: Final = 64 * 1024  # bytes of answers, after which no other request is answered before they are sent
 
-Respond: TypeAlias = Callable[[Request], Response]
-Observe: TypeAlias = Callable[[bytes, Request | None, Response, int], None]
 
+class Observer(Interface):
+    """Who wants to know what is answered. Sizes are in bytes, `body` being what of them is content."""
 
-class Waiting(Enum):
-    """What a connection waits for from its peer; each has its timeout."""
+    def answered(self, head: bytes, request: Request | None, status: int, *, size: int, body: int, more: bool) -> None:
+        """Note the answer to a request with this head, None where it was refused; `more` of it may come."""
 
-    REQUEST = "a request"
-    LAST = "a last request"
-    HEAD = "the rest of a head"
-    BODY = "the rest of a body"
-    NOTHING = "nothing"
+    def grew(self, *, size: int, body: int) -> None:
+        """Note that the latest answer goes on."""
 
-
-# Looking them up in the enum would cost 0.03 µs each.
-REQUEST: Final = Waiting.REQUEST
-LAST: Final = Waiting.LAST
-HEAD: Final = Waiting.HEAD
-BODY: Final = Waiting.BODY
-NOTHING: Final = Waiting.NOTHING
+    def ended(self) -> None:
+        """Note that the latest answer, of which more might come, is whole."""
 
 
 class Parcel(Struct, frozen=True, omit_defaults=True):
     """All that a protocol is between two reads: what it takes to go on elsewhere.
 
-    `unread` is the beginning of a head; `head` that of the request whose `body` is being received. After the last answer
-    nothing is received any more, and `peer_is_done` is all that is left to know. `answered` counts requests.
+    `unread` is the beginning of a head; `head` that of the request whose `body` is being received, and `content` what has come
+    of it. After the last answer nothing is received any more, and `peer_is_done` is all that is left to know. `answered`
+    counts requests.
     """
 
     unread: bytes = b""
     head: bytes = b""
     body: FixedBody | ChunkedBody | None = None
+    content: bytes = b""
     keep_alive: bool = True
     peer_is_done: bool = False
     answered: int = 0
 
 
-class Service:
-    """What the connections of a worker share: the application, the limits, what is remembered and counted.
-
-    `refused` counts by status and reason.
-    """
-
-    __slots__ = ("heads", "limits", "refused", "renderer", "requests", "respond")
-
-    def __init__(self, respond: Respond, limits: Limits) -> None:
-        self.respond = respond
-        self.limits = limits
-        self.heads = Heads(limits)
-        self.renderer = Renderer()
-        self.requests = 0
-        self.refused: Counter[tuple[int, str]] = Counter()
-
-    def refuse(self, rejection: Rejection, *, head_only: bool = False) -> tuple[Response, bytes]:
-        """Count what is refused, and return the answer to it, also in bytes; the connection ends with it."""
-        self.refused[rejection.status, rejection.reason] += 1
-        response = rejected(rejection)
-        return response, self.renderer.render(response, FRAMINGS[CLOSE, head_only])
-
-
 class Protocol:
     """The requests of one connection and their answers.
 
-    `observe` is told each head, its request (None where it was refused), the answer and its size in bytes; it is None where
-    nobody looks.
+    `observer` is None where nobody looks. While the application is at work elsewhere, `pending` is what it will be done with:
+    then `receive(b"")` goes on. With `cut` the connection has to end in such a way that the peer can't take what it got for
+    all.
     """
 
     __slots__ = (
-        "_body", "_draining", "_head", "_left", "_observe", "_request", "_service", "_unread",
-        "behind", "keep_alive", "peer_is_done", "waiting_for",
+        "_body", "_content", "_draining", "_head", "_left", "_observer", "_outgoing", "_peer", "_request", "_service",
+        "_unread", "behind", "cut", "keep_alive", "peer_is_done", "pending", "waiting_for",
     )  # fmt: skip
 
-    def __init__(self, service: Service, observe: Observe | None = None) -> None:
+    def __init__(self, service: Service, peer: Peer, observer: Observer | None = None) -> None:
         self._service = service
-        self._observe = observe
+        self._peer = peer
+        self._observer = observer
         self._unread = b""
         self._head = b""
         self._request: Request | None = None
         self._body: FixedBody | ChunkedBody | None = None
+        self._content: Content | None = None
+        self._outgoing: Outgoing | None = None
         self._left = service.limits.requests  # to be answered, of which the last ends the connection
         self._draining = self._left == 1
+        self.pending: Pending | None = None
         self.behind = False
+        self.cut = False
         self.keep_alive = True
         self.peer_is_done = False
         self.waiting_for = LAST if self._draining else REQUEST
@@ -114,32 +104,50 @@ class Protocol:
     def receive(self, data: bytes) -> bytes:
         """Take what was read and return what is to be written, empty when no request is whole yet.
 
-        While it is `behind`, nothing is to be read, and `receive(b"")` answers some more once the others are sent.
+        While it is `behind`, nothing is to be read, and `receive(b"")` gives some more once the rest is sent.
         """
         # Written out for one whole request that is remembered or plain, as nearly all are: it saves 0.15 µs of calls.
-        if self.waiting_for is REQUEST and self._observe is None:
+        if self.waiting_for is REQUEST and self._observer is None:
             service = self._service
             request = service.heads.remembered.get(data)
             if request is None and data.endswith(END_OF_HEAD):
                 request = service.heads.get_plain(data)
             if request is not None:
+                answer = service.respond(request, self._peer, None)
+                rendered = service.renderer.rendered[request.framing].get(answer)
+                self.peer_is_done = not request.framing.keep_alive
+                if rendered is None or self.peer_is_done:
+                    self._head = data
+                    return self._give(answer, request)
                 service.requests += 1
                 self._left -= 1
                 if self._left == 1:
                     self.drain()
-                response = service.respond(request)
-                framing = request.framing
-                if not framing.keep_alive:
-                    self._stop()
-                    self.peer_is_done = True
-                return service.renderer.rendered[framing].get(response) or service.renderer.render(response, framing)
+                return rendered
         return self._receive(data)
+
+    @property
+    def file(self) -> File | None:
+        """What is to be sent of a file, once all that was returned is, before anything else; None where nothing is."""
+        file = self._outgoing.file if self._outgoing is not None else None
+        return file if file is not None and file.left else None
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether an answer has begun of which not all is given out."""
+        return self._outgoing is not None
+
+    @property
+    def can_move(self) -> bool:
+        """Whether it can go on elsewhere: not while the application is giving an answer, or with much of a request's content."""
+        return self.waiting_for is not APPLICATION and (self._content is None or self._content.kept() is not None)
 
     def leave(self) -> Parcel:
         """Return what it takes to go on elsewhere. The bytes that were read and not answered are in it."""
         head = self._head if self._body is not None else b""
+        content = (self._content.kept() if self._content is not None else None) or b""
         answered = self._service.limits.requests - self._left
-        return Parcel(self._unread, head, self._body, self.keep_alive, self.peer_is_done, answered)
+        return Parcel(self._unread, head, self._body, content, self.keep_alive, self.peer_is_done, answered)
 
     def resume(self, parcel: Parcel) -> None:
         """Go on where another left; for a protocol that has not received anything yet."""
@@ -155,6 +163,7 @@ class Protocol:
             size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
             self._request = HeadParser(Limits(size, size, size, size)).parse(parcel.head)
             self._body = parcel.body
+            self._keep_content()(parcel.content)
             self.waiting_for = BODY
         elif parcel.unread:
             self.waiting_for = HEAD
@@ -167,30 +176,50 @@ class Protocol:
             self.waiting_for = LAST
 
     def expire(self) -> bytes:
-        """Give up waiting and return what the peer is told: 408 in the middle of a request, else nothing."""
+        """Give up waiting and return what the peer is told: 408 or 503 where it waits for an answer, else nothing."""
+        if self.waiting_for is APPLICATION and self._outgoing is None:
+            return self._reject(Rejection(503, "waited too long for the application"))
         if self.waiting_for in (HEAD, BODY):
             return self._reject(Rejection(408, f"waited too long for {self.waiting_for.value}"))
         self._stop()
         return b""
 
+    def abandon(self) -> None:
+        """Let the application know that nothing more is wanted of it."""
+        for each in (self._outgoing, self._content):
+            if each is not None:
+                each.close()
+        if self.pending is not None:
+            self.pending.abandon()
+        self._outgoing = self._content = self.pending = None
+
     @property
     def unanswered(self) -> tuple[bytes, bool]:
         """The head of a request that is not answered, as much as there is of it, and whether it is whole and valid."""
-        return (self._head, True) if self.waiting_for is BODY else (self._unread, False)
+        has_begun = self.waiting_for is BODY or (self.waiting_for is APPLICATION and self._outgoing is None)
+        return (self._head, True) if has_begun else (self._unread, False)
 
     def _receive(self, data: bytes) -> bytes:
+        if self.waiting_for is APPLICATION:
+            return self._go_on()
         answers: list[bytes] = []
         if self.behind:
             data, self._unread, self.behind = self._unread + data, b"", False
         try:
             if self.waiting_for is REQUEST and 0 < data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD):
                 return self._receive_head(data)  # a short cut for what is nearly always read
-            while data and self.waiting_for is not NOTHING and not self.behind:
+            while data and self._is_taking:
                 take = self._take_body if self.waiting_for is BODY else self._take_heads
                 data = take(data, answers)
+            if data and self.keep_alive:
+                self._unread = data
         except Rejection as rejection:
             answers.append(self._reject(rejection))
         return b"".join(answers)
+
+    @property
+    def _is_taking(self) -> bool:
+        return not self.behind and self.waiting_for is not NOTHING and self.waiting_for is not APPLICATION
 
     def _receive_head(self, head: bytes) -> bytes:
         """Answer one whole head that came alone, or ask for its body."""
@@ -198,13 +227,13 @@ class Protocol:
         request = self._service.heads.get(head)
         if request.body_length == 0:
             self.peer_is_done = not request.framing.keep_alive
-            return self._answer(request)
+            return self._answer(request, None)
         answers: list[bytes] = []
         self._begin_body(request, b"", answers)
         return b"".join(answers)
 
     def _take_heads(self, data: bytes, answers: list[bytes]) -> bytes:
-        """Answer the requests in `data` up to the first with a body; return the bytes that follow its head."""
+        """Answer the requests in `data` up to the first with a body, or one that is not answered at once; return the rest."""
         room, depth = HIGH_WATER - sum(map(len, answers)), self._service.limits.pipelined
         find_from = max(0, len(self._unread) - len(END_OF_HEAD))
         data = self._unread + data
@@ -217,11 +246,14 @@ class Protocol:
             request = remembered.get(head) or get(head)
             if request.body_length != 0:
                 return self._begin_body(request, data[start:], answers)
-            answer = self._answer(request)
+            self.peer_is_done = start == len(data) and not request.framing.keep_alive
+            self._unread = b""
+            answer = self._answer(request, None)
             answers.append(answer)
             room -= len(answer)
+            if self.waiting_for is APPLICATION:
+                return data[start:]
             if not self.keep_alive:
-                self.peer_is_done = start == len(data) and not request.framing.keep_alive
                 return b""
         if start < len(data) and (room <= 0 or len(answers) >= depth):
             self.behind = True
@@ -241,12 +273,19 @@ class Protocol:
         self._unread = unread
         self.waiting_for = HEAD if unread else LAST if self._draining else REQUEST
 
+    def _keep_content(self) -> Sink:
+        """Return what takes the content of the request that has begun."""
+        new_content = self._service.new_content
+        self._content = new_content() if new_content is not None else None
+        return self._content.write if self._content is not None else drop
+
     def _begin_body(self, request: Request, rest: bytes, answers: list[bytes]) -> bytes:
         limits, length = self._service.limits, request.body_length
         if length is None:
             self._body = ChunkedBody(limits.body, limits.chunk_extensions)
         else:
             self._body = FixedBody(length, limits.body)
+        self._keep_content()
         self._unread = b""
         self._request = request
         self.waiting_for = BODY
@@ -255,42 +294,123 @@ class Protocol:
         return rest
 
     def _take_body(self, data: bytes, answers: list[bytes]) -> bytes:
-        """Drop what belongs to the body, and answer at its end; return the bytes that follow it."""
+        """Keep what belongs to the body, and answer at its end; return the bytes that follow it."""
         assert self._body is not None
         assert self._request is not None
-        rest = self._body.feed(data)
+        rest = self._body.feed(data, self._content.write if self._content is not None else drop)
         if rest is None:
             return b""
         request, self._request, self._body = self._request, None, None
-        self.waiting_for = REQUEST
-        answers.append(self._answer(request))
+        content, self._content = self._content, None
+        self.waiting_for = LAST if self._draining else REQUEST
+        answers.append(self._answer(request, content))
         return rest
 
-    def _answer(self, request: Request) -> bytes:
+    def _answer(self, request: Request, content: Content | None) -> bytes:
+        return self._give(self._service.respond(request, self._peer, content), request)
+
+    def _give(self, answer: Answer, request: Request) -> bytes:
+        """Return an answer, or the beginning of one."""
+        if isinstance(answer, Pending):
+            self._request = request
+            self.pending = answer
+            self.waiting_for = APPLICATION
+            return b""
+        framing = FRAMINGS[CLOSE, request.framing.head_only] if self._draining else request.framing
         self._service.requests += 1
-        response = self._service.respond(request)
-        framing = request.framing
-        if self._draining:
-            framing = FRAMINGS[CLOSE, framing.head_only]
         self._left -= 1
         if self._left == 1:
             self.drain()
-        answer = self._service.renderer.render(response, framing)
-        if self._observe is not None:
-            self._observe(self._head, request, response, len(answer))
+        if isinstance(answer, Stream):
+            if not framing.head_only and answer.head.status not in WITHOUT_CONTENT:
+                return self._begin(answer, request, framing)
+            answer.close()
+            answer = Whole(answer.head)
+        return self._give_whole(answer, request, framing)
+
+    def _give_whole(self, answer: Response | Whole, request: Request, framing: Framing) -> bytes:
+        renderer = self._service.renderer
+        given = renderer.whole(answer, framing) if isinstance(answer, Whole) else renderer.render(answer, framing)
+        if self._observer is not None:
+            status = answer.head.status if isinstance(answer, Whole) else answer.status
+            body = 0 if framing.head_only else len(answer.body)
+            self._observer.answered(self._head, request, status, size=len(given), body=body, more=False)
         if not framing.keep_alive:
             self._stop()
-        return answer
+        return given
+
+    def _begin(self, stream: Stream, request: Request, framing: Framing) -> bytes:
+        """Return the head of a streamed answer, and the first piece where it is there."""
+        outgoing = self._outgoing = Outgoing(stream, request, framing)
+        self.waiting_for = APPLICATION
+        head = outgoing.head(self._service.renderer)
+        if self._observer is not None:
+            size = len(head) + outgoing.content
+            self._observer.answered(
+                self._head, request, stream.head.status, size=size, body=outgoing.content, more=True
+            )
+        if outgoing.file is not None:
+            self.behind = True
+            return head
+        return head + self._pull(outgoing)
+
+    def _go_on(self) -> bytes:
+        """Return what comes next of what the application gives."""
+        pending, self.pending = self.pending, None
+        if self._outgoing is not None:
+            return self._pull(self._outgoing, pending)
+        assert pending is not None
+        assert self._request is not None
+        self._rest()
+        return self._give(pending.answer(), self._request)
+
+    def _pull(self, outgoing: Outgoing, pending: Pending | None = None) -> bytes:
+        """Return the next piece, from what was at work on it if anything was."""
+        self.behind = False
+        before = outgoing.content
+        try:
+            piece = outgoing.pull() if pending is None else outgoing.framed(pending.piece())
+        except Truncated:
+            self.cut = True
+            self._stop()
+            return b""
+        if isinstance(piece, Pending):
+            self.pending = piece
+            return b""
+        if self._observer is not None:
+            self._observer.grew(size=len(piece), body=outgoing.content - before)
+        if outgoing.over:
+            self._end(outgoing)
+        else:
+            self.behind = True
+        return piece
+
+    def _end(self, outgoing: Outgoing) -> None:
+        outgoing.close()
+        self._outgoing = None
+        if self._observer is not None:
+            self._observer.ended()
+        if outgoing.framing.keep_alive:
+            self._rest()
+        else:
+            self._stop()
+
+    def _rest(self) -> None:
+        """Wait for the next request, or go on with those that have come meanwhile."""
+        self.waiting_for = HEAD if self._unread else LAST if self._draining else REQUEST
+        self.behind = bool(self._unread)
 
     def _reject(self, rejection: Rejection) -> bytes:
         self._stop()
         head_only = self._head.startswith((b"HEAD ", b"\r\nHEAD "))  # RFC 9110 §9.3.2, whatever is wrong with it
         response, answer = self._service.refuse(rejection, head_only=head_only)
-        if self._observe is not None:
-            self._observe(self._head, None, response, len(answer))
+        if self._observer is not None:
+            body = 0 if head_only else len(response.body)
+            self._observer.answered(self._head, None, response.status, size=len(answer), body=body, more=False)
         return answer
 
     def _stop(self) -> None:
+        self.abandon()
         self.waiting_for = NOTHING
         self.keep_alive = False
         self._unread = b""

@@ -7,8 +7,9 @@ connection goes on; in between, its bytes are looked up.
 from http import HTTPStatus
 from typing import Final
 
+from prefork.http.answers import Head, Whole
 from prefork.http.grammar import METHODS
-from prefork.http.messages import FRAMINGS, Fields, Framing, Rejection, Response
+from prefork.http.messages import FRAMINGS, WITHOUT_CONTENT, Fields, Framing, Rejection, Response
 
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
 
@@ -37,14 +38,16 @@ class Renderer:
 
     def __init__(self) -> None:
         self._date = b""
+        self._tails = {each: each.connection + b"\r\n" for each in FRAMINGS.values()}
         # A table a framing: looking up a pair would cost making it (0.05 µs of some 6 a request).
-        self.rendered: dict[Framing, dict[Response, bytes]] = {each: {} for each in FRAMINGS.values()}
+        self.rendered: dict[Framing, dict[object, bytes]] = {each: {} for each in FRAMINGS.values()}
 
     def set_date(self, date: bytes) -> None:
         """Take the IMF-fixdate of this second (RFC 9110 §5.6.7); what was rendered before is forgotten."""
         self._date = b"Date: " + date + b"\r\n"
         for table in self.rendered.values():
             table.clear()
+        self._tails = {each: b"%b%b\r\n" % (self._date, each.connection) for each in self.rendered}
 
     def head(self, response: Response, framing: Framing) -> bytes:
         """Return the response's head, up to and including its empty line."""
@@ -63,3 +66,18 @@ class Renderer:
             rendered = self.head(response, framing) + (b"" if framing.head_only else response.body)
             table[response] = rendered
         return rendered
+
+    def tail(self, head: Head, framing: Framing) -> bytes:
+        """Return the end of an answer's head: when it was given, and how its connection goes on."""
+        return framing.connection + b"\r\n" if head.dated else self._tails[framing]
+
+    def whole(self, answer: Whole, framing: Framing) -> bytes:
+        """Return an answer in bytes that is made for one request; its length is told where the application didn't."""
+        head, body = answer.head, answer.body
+        if head.status in WITHOUT_CONTENT:
+            body = b""
+        if head.length is not None or framing.head_only or head.status in WITHOUT_LENGTH:
+            length = b""
+        else:
+            length = b"Content-Length: %d\r\n" % len(body)
+        return b"%b%b%b%b" % (head.block, length, self.tail(head, framing), b"" if framing.head_only else body)

@@ -8,7 +8,8 @@ from typing import Final
 from msgspec import Struct
 
 from prefork.http.messages import Peer, Rejection
-from prefork.http.protocol import Protocol, Service
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.ipc.scoreboard import CONNECTIONS, Row
 from prefork.logs import Log
@@ -142,7 +143,7 @@ class Admission:
 
     def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
         observer = Observer(self._watch, peer) if self._watch else None
-        protocol = Protocol(self._service, observer.answered if observer else None)
+        protocol = Protocol(self._service, peer, observer)
         connection = Connection(sock, peer, protocol, self._loop, self.connections, observer=observer)
         self._row[CONNECTIONS] = len(self.connections)
         if peer.scheme in self._draining:

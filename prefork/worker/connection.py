@@ -12,10 +12,12 @@ from typing import Final
 from msgspec import Struct
 
 from prefork.http.messages import Peer
-from prefork.http.protocol import BODY, HEAD, REQUEST, Parcel, Protocol, Waiting
+from prefork.http.protocol import HIGH_WATER, Parcel, Protocol
+from prefork.http.waiting import APPLICATION, BODY, HEAD, REQUEST, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
-from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.loop import READABLE, WRITABLE, Handler, Loop
 from prefork.worker.observing import Observer, Owed
+from prefork.worker.sending import reset, send_file
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
 MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer
@@ -51,19 +53,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_connections",
-        "_loop",
-        "_observer",
-        "_protocol",
-        "_socket",
-        "_to_drop",
-        "_unsent",
-        "_waited_for",
-        "begun",
-        "peer",
-        "progress",
-        "since",
-    )
+        "_connections", "_events", "_loop", "_observer", "_protocol", "_socket", "_to_drop", "_unsent", "_waited_for",
+        "begun", "peer", "progress", "since",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -81,11 +73,12 @@ class Connection:
         self._loop = loop
         self._connections = connections
         self._observer = observer
-        self._unsent = b""
+        self._unsent: bytes | memoryview = b""
         self._to_drop = 0
         self._waited_for: Waiting = REQUEST
         self.since = self.begun = loop.now
         self.progress = 0
+        self._events = READABLE
         loop.watch(sock.fileno(), READABLE, self.on_readable)
         connections.add(self)
 
@@ -94,7 +87,9 @@ class Connection:
         """What runs out first, if nothing happens."""
         if self._to_drop:
             return Writing.LINGERING
-        return Writing.ANSWER if self._unsent else self._protocol.waiting_for
+        waiting_for = self._protocol.waiting_for
+        is_taken = self._unsent or (waiting_for is APPLICATION and self._protocol.pending is None)
+        return Writing.ANSWER if is_taken else waiting_for
 
     def on_readable(self, _events: int) -> None:
         """Read once, and answer what has become whole."""
@@ -126,29 +121,26 @@ class Connection:
         self._waited_for = REQUEST
         if sent < len(answer):
             self.begun, self.progress = self.since, sent
-            self._unsent = answer[sent:]
-            self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
+            self._unsent = memoryview(answer)[sent:]
+            self._watch(WRITABLE, self.on_writable)
         elif self._protocol.waiting_for is not REQUEST:
             self._answered()
 
     def on_writable(self, _events: int) -> None:
         """Send on; nothing is read until all is sent, so a peer that doesn't read can't make answers pile up."""
-        try:
-            sent = self._socket.send(self._unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.close()
-            return
-        if self._observer is not None:
-            self._observer.sent(sent)
-        self.since = self._loop.now
-        self.progress += sent
-        self._unsent = self._unsent[sent:]
-        if not self._unsent and self._protocol.behind:
-            self._unsent = self._protocol.receive(b"")
         if not self._unsent:
-            self._loop.change(self._socket.fileno(), READABLE, self.on_readable)
+            self._give()
+        elif self._send(self._unsent):
+            self._answered()
+
+    def on_hangup(self, _events: int) -> None:
+        """Close: the peer is gone, while the application is at work for it."""
+        self.close()
+
+    def go_on(self) -> None:
+        """Go on when the application has done what was pending."""
+        if self in self._connections:
+            self._waited_for = REQUEST
             self._answered()
 
     def on_lingering(self, _events: int) -> None:
@@ -203,20 +195,23 @@ class Connection:
         if self._observer is not None:
             self._observer.resume(moved.owed, moved.began)
         if moved.unsent or self._protocol.behind:
-            self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
+            self._watch(WRITABLE, self.on_writable)
 
     @property
     def can_move(self) -> bool:
         """Whether it can go on in another process.
 
-        Not when only the peer's close is waited for, nor with too much unsent, nor with TLS, whose keys nobody gives out.
+        Not when only the peer's close is waited for, nor with too much unsent, nor with TLS, whose keys nobody gives out, nor
+        while the application is giving an answer.
         """
-        return not self._to_drop and len(self._unsent) <= LARGEST_PARCEL and self.peer.scheme == b"http"
+        if self._to_drop or len(self._unsent) > LARGEST_PARCEL or self.peer.scheme != b"http":
+            return False
+        return self._protocol.can_move
 
     def leave(self) -> Moved:
         """Return what it takes to go on in another process."""
         owed, began = self._observer.leave() if self._observer is not None else ((), 0.0)
-        return Moved(self.peer, self.since, self._protocol.leave(), self._unsent, owed, began)
+        return Moved(self.peer, self.since, self._protocol.leave(), bytes(self._unsent), owed, began)
 
     def forget(self) -> None:
         """Let go of a connection that has gone to another process."""
@@ -226,12 +221,17 @@ class Connection:
 
     def close(self) -> None:
         """Close at once. The socket has no copy elsewhere, so the kernel takes it out of the epoll set."""
+        protocol = self._protocol
         self._loop.forget_closed(self._socket.fileno())
-        self._socket.close()
+        if protocol.cut or protocol.is_streaming:
+            reset(self._socket)
+        else:
+            self._socket.close()
         self._connections.discard(self)
         if self._observer is not None:
-            head, valid = self._protocol.unanswered
-            self._observer.ended(head, valid=valid)
+            head, valid = protocol.unanswered
+            self._observer.closed(head, valid=valid)
+        protocol.abandon()
 
     def _wait_on(self, received: int) -> None:
         """Let the timeout of a head run from its first byte, that of a body from its latest."""
@@ -245,15 +245,99 @@ class Connection:
         self._waited_for = waiting_for
         if self._observer is not None:
             self._observer.begin()
+        if waiting_for is APPLICATION:
+            self._wait_for_application()
+
+    def _wait_for_application(self) -> None:
+        """Read nothing until it has done what is pending; the kernel tells in any case of a peer that has reset."""
+        pending = self._protocol.pending
+        assert pending is not None
+        pending.on_done = self.go_on
+        self.since = self._loop.now
+        self._watch(0, self.on_hangup)
 
     def _answered(self) -> None:
-        """Go on after all that was given out is sent: answer what waits in the next turn, or close after the last."""
-        if self._protocol.behind:
-            self._loop.change(self._socket.fileno(), WRITABLE, self.on_writable)
-        elif not self._protocol.keep_alive:
+        """Go on after all that was given out is sent."""
+        if self._protocol.waiting_for is APPLICATION and (self._protocol.behind or self._protocol.pending):
+            self._give()
+        else:
+            self._settle()
+
+    def _give(self) -> None:
+        """Send what comes next: some more pipelined answers, or a turn's share of one that the application is giving."""
+        share = HIGH_WATER
+        while share > 0 and (sent := self._give_piece()):
+            share -= sent
+            if not self._protocol.behind or self._protocol.waiting_for is not APPLICATION:
+                break
+        if sent is not None:
+            self._settle()
+
+    def _give_piece(self) -> int | None:
+        """Return how many bytes are sent of the next piece, None when the peer has to take more first, or is gone."""
+        file = self._protocol.file
+        if file is None:
+            piece = self._protocol.receive(b"")
+            return len(piece) if not piece or self._send(piece) else None
+        try:
+            sent = send_file(self._socket, file, encrypted=self.peer.scheme == b"https")
+        except BlockingIOError:
+            self._watch(WRITABLE, self.on_writable)
+            return None
+        except OSError:
+            sent = 0
+        if not sent:
+            self.close()
+            return None
+        self._sent(sent)
+        return sent
+
+    def _send(self, data: bytes | memoryview) -> bool:
+        """Send this and tell whether all is taken; the rest waits for the peer, if it isn't gone."""
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.close()
+            return False
+        if not self._unsent:
+            self.begun, self.progress = self._loop.now, 0
+        self._sent(sent)
+        self._unsent = memoryview(data)[sent:]
+        if self._unsent:
+            self._watch(WRITABLE, self.on_writable)
+        return not self._unsent
+
+    def _sent(self, count: int) -> None:
+        if count:
+            self.since = self._loop.now
+            self.progress += count
+        if self._observer is not None:
+            self._observer.sent(count)
+
+    def _settle(self) -> None:
+        """Wait for what comes next, or close after the last answer."""
+        protocol = self._protocol
+        if protocol.behind:
+            self._watch(WRITABLE, self.on_writable)
+        elif protocol.cut:
+            self.close()
+        elif not protocol.keep_alive:
             self._finish()
-        elif self._observer is not None and self._protocol.waiting_for in (HEAD, BODY):
-            self._observer.begin()
+        elif protocol.waiting_for is APPLICATION:
+            self._wait_for_application()
+        else:
+            self._watch(READABLE, self.on_readable)
+            if self._observer is not None and protocol.waiting_for in (HEAD, BODY):
+                self._observer.begin()
+
+    def _watch(self, events: int, handler: Handler) -> None:
+        if events == self._events:
+            self._loop.hand_to(self._socket.fileno(), handler)
+        else:
+            self._events = events
+            self._loop.change(self._socket.fileno(), events, handler)
 
     def _send_last(self, answer: bytes) -> None:
         try:
@@ -284,4 +368,4 @@ class Connection:
             return
         self.since = self._loop.now
         self._to_drop = MOST_DROPPED
-        self._loop.change(self._socket.fileno(), READABLE, self.on_lingering)
+        self._watch(READABLE, self.on_lingering)

@@ -7,7 +7,7 @@ them are looked at, for 0.05 µs each.
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
-from prefork.http.protocol import Waiting
+from prefork.http.waiting import Waiting
 from prefork.worker.connection import Connection, Writing
 
 Timeouts: TypeAlias = Mapping[Waiting | Writing, float]

@@ -41,6 +41,10 @@ class Loop:
         self._epoll.modify(fd, events)
         self._handlers[fd] = handler
 
+    def hand_to(self, fd: int, handler: Handler) -> None:
+        """Have a watched descriptor call another handler for the same events."""
+        self._handlers[fd] = handler
+
     def forget(self, fd: int) -> None:
         """Stop watching, before the descriptor is closed: a copy of it elsewhere would keep it in the epoll set."""
         del self._handlers[fd]

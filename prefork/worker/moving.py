@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import msgpack
 
-from prefork.http.protocol import Waiting
+from prefork.http.waiting import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved, Writing

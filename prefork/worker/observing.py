@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from prefork.http.forwarded import Forwarding
-from prefork.http.messages import Peer, Request, Response
+from prefork.http.messages import Peer, Request
 from prefork.logs import STDERR, AccessLog
 from prefork.worker.lines import Lines, Sent
 from prefork.worker.loop import Loop
@@ -27,7 +27,7 @@ CLIENT_CLOSED: Final = 499  # nginx's, for what no status can be sent for
 class Owed(Struct):
     """An answer on its way: `size` bytes with `body` ones at their end, of which `left` are still to be sent.
 
-    It began at a moment of CLOCK_MONOTONIC. `valid` tells of a head that was not refused.
+    It began at a moment of CLOCK_MONOTONIC. `valid` tells of a head that was not refused, `more` of an answer that goes on.
     """
 
     head: bytes
@@ -37,6 +37,7 @@ class Owed(Struct):
     size: int
     left: int
     began: float
+    more: bool = False
 
 
 class Watch:
@@ -56,7 +57,7 @@ class Watch:
         assert self.access_log is not None
         known = self.lines.known(owed.head, valid=owed.valid)
         client = self.forwarding.client(peer.address, peer.scheme, known.told).address
-        left, complete = owed.left, not owed.left and owed.status != CLIENT_CLOSED
+        left, complete = owed.left, not owed.left and not owed.more and owed.status != CLIENT_CLOSED
         sent = Sent(owed.status, max(0, owed.body - left), owed.size - left, monotonic() - owed.began, complete)
         self.access_log.add(self.lines.line(known.template, client, sent, time.time()))
 
@@ -76,26 +77,39 @@ class Observer:
         """Note that some of a request has come."""
         self.began = self.began or self._watch.loop.now
 
-    def answered(self, head: bytes, request: Request | None, response: Response, size: int) -> None:
-        """Note that so many bytes are to be sent in answer to a head; without a request it was refused."""
+    def answered(self, head: bytes, request: Request | None, status: int, *, size: int, body: int, more: bool) -> None:
+        """Note that so many bytes are to be sent in answer to a head, if no more; without a request it was refused."""
         if self._watch.show_heads:
             show(head)
         if self._watch.access_log is None:
             return
-        body = 0 if request and request.framing.head_only else len(response.body)
         began, self.began = self.began or self._watch.loop.now, 0.0
-        self.owed.append(Owed(head, request is not None, response.status, body, size, size, began))
+        self.owed.append(Owed(head, request is not None, status, body, size, size, began, more))
+
+    def grew(self, *, size: int, body: int) -> None:
+        """Note that so many more bytes are to be sent of the latest answer."""
+        if self.owed:
+            latest = self.owed[-1]
+            latest.size += size
+            latest.left += size
+            latest.body += body
+
+    def ended(self) -> None:
+        """Note that no more is to be sent of the latest answer than was said."""
+        if self.owed:
+            self.owed[-1].more = False
+            self.sent(0)
 
     def sent(self, count: int) -> None:
         """Note how many bytes the kernel has taken; of a 100 (Continue), which comes last, nobody is told."""
         owed = self.owed
-        while count and owed:
+        while owed:
             first = owed[0]
-            if count < first.left:
-                first.left -= count
+            taken = min(count, first.left)
+            first.left -= taken
+            count -= taken
+            if first.left or first.more:
                 return
-            count -= first.left
-            first.left = 0
             self._watch.tell(self._peer, owed.popleft())
 
     def leave(self) -> tuple[tuple[Owed, ...], float]:
@@ -108,7 +122,7 @@ class Observer:
             self.owed.extend(owed)
         self.began = began
 
-    def ended(self, head: bytes, *, valid: bool) -> None:
+    def closed(self, head: bytes, *, valid: bool) -> None:
         """Tell of what is owed yet, and of a request that is not answered, where there is one, by its head so far."""
         for each in self.owed:
             self._watch.tell(self._peer, each)

@@ -5,6 +5,7 @@ master that was killed. Leaving is the same in each case: listen no more, finish
 """
 
 import faulthandler
+import math
 import signal
 import socket
 import time
@@ -15,8 +16,9 @@ from msgspec import Struct
 
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
-from prefork.http.protocol import Respond, Service, Waiting
+from prefork.http.service import Respond, Service
 from prefork.http.trust import NOBODY
+from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
@@ -67,13 +69,16 @@ class Terms(Struct, frozen=True):
     forwarding: Forwarding = Forwarding(NOBODY)
 
 
-def timeouts(*, keep_alive: float, header: float, body: float, write: float) -> Timeouts:
+def timeouts(
+    *, keep_alive: float, header: float, body: float, write: float, application: float = math.inf
+) -> Timeouts:
     """Return the timeout in seconds of each thing that a connection can wait for."""
     return {
         Waiting.REQUEST: keep_alive,
         Waiting.LAST: keep_alive,
         Waiting.HEAD: header,
         Waiting.BODY: body,
+        Waiting.APPLICATION: application,
         Waiting.NOTHING: write,
         Writing.ANSWER: write,
         Writing.LINGERING: LINGERING_TIMEOUT,

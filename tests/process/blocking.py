@@ -10,15 +10,16 @@ from unittest.mock import patch
 
 from prefork import run
 from prefork.cli import prefork_hello
-from prefork.http.messages import Request, Response
-from prefork.http.protocol import Respond
+from prefork.http.content import Content
+from prefork.http.messages import Peer, Request, Response
+from prefork.http.service import Respond
 
 
 def application(**_configured: object) -> Respond:
     return respond
 
 
-def respond(request: Request) -> Response:
+def respond(request: Request, _peer: Peer, _content: Content | None) -> Response:
     if request.target.startswith(b"/sleep"):
         time.sleep(3600)
     if request.target.startswith(b"/compute"):

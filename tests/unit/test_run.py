@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from prefork.config.schema import Config, Hello, Inet
-from prefork.http.messages import Limits, Request, Response
-from prefork.http.protocol import Waiting
+from prefork.http.content import Content
+from prefork.http.messages import Limits, Peer, Request, Response
+from prefork.http.waiting import Waiting
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
 from prefork.master.listeners import Listeners
@@ -17,7 +18,7 @@ from prefork.terms import terms
 from prefork.worker.connection import Writing
 
 
-def respond(_request: Request) -> Response:
+def respond(_request: Request, _peer: Peer, _content: Content | None) -> Response:
     return Response(200)
 
 

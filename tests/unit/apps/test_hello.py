@@ -1,11 +1,15 @@
 """The hello answers everybody alike."""
 
 from prefork.apps.hello import hello
-from prefork.http.messages import Request
+from prefork.http.messages import Peer, Request, Response
+
+PEER = Peer(b"127.0.0.1")
 
 
 def test_the_answer_is_what_was_configured_in_utf_8() -> None:
-    response = hello(body="Grüße", content_type="text/html; charset=utf-8", status=404)(Request(b"GET", b"/", 1, b""))
+    respond = hello(body="Grüße", content_type="text/html; charset=utf-8", status=404)
+    response = respond(Request(b"GET", b"/", 1, b""), PEER, None)
+    assert isinstance(response, Response)
     assert response.status == 404
     assert response.fields == ((b"Content-Type", b"text/html; charset=utf-8"),)
     assert response.body == "Grüße".encode()
@@ -13,4 +17,5 @@ def test_the_answer_is_what_was_configured_in_utf_8() -> None:
 
 def test_every_request_gets_the_same_object_so_that_it_is_rendered_once() -> None:
     respond = hello(body="Hello, world!", content_type="text/plain", status=200)
-    assert respond(Request(b"GET", b"/", 1, b"")) is respond(Request(b"POST", b"/else", 0, b""))
+    first, second = Request(b"GET", b"/", 1, b""), Request(b"POST", b"/else", 0, b"")
+    assert respond(first, PEER, None) is respond(second, Peer(b"::1"), None)

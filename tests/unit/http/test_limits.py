@@ -3,8 +3,10 @@
 import pytest
 
 from prefork.http.body import ChunkedBody
-from prefork.http.messages import Limits, Rejection, Response
-from prefork.http.protocol import Protocol, Service, Waiting
+from prefork.http.messages import Limits, Peer, Rejection, Response
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
+from prefork.http.waiting import Waiting
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
@@ -12,7 +14,7 @@ HELLO = Response(200, (), b"Hello")
 
 
 def protocol(limits: Limits) -> Protocol:
-    return Protocol(Service(lambda _request: HELLO, limits))
+    return Protocol(Service(lambda _request, _peer, _content: HELLO, limits), Peer(b"127.0.0.1"))
 
 
 def head_with_field(length: int, *, plain: bool) -> bytes:
@@ -77,7 +79,7 @@ def test_a_connection_that_moves_to_where_fewer_are_allowed_ends_with_its_next_a
 
 
 def test_what_is_refused_is_counted_by_status_and_reason() -> None:
-    service = Service(lambda _request: HELLO, Limits(field=100))
+    service = Service(lambda _request, _peer, _content: HELLO, Limits(field=100))
     for request in (b"x\r\n\r\n", head_with_field(101, plain=True), b"y\r\n\r\n", GET):
-        Protocol(service).receive(request)
+        Protocol(service, Peer(b"127.0.0.1")).receive(request)
     assert service.refused == {(400, "malformed request line"): 2, (431, "field line too long"): 1}

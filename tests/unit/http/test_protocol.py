@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
 
-from prefork.http.messages import FRAMINGS, KEEP, Limits, Request, Response
-from prefork.http.protocol import HIGH_WATER, Parcel, Protocol, Service, Waiting
+from prefork.http.content import Content
+from prefork.http.messages import FRAMINGS, KEEP, Limits, Peer, Request, Response
+from prefork.http.protocol import HIGH_WATER, Parcel, Protocol
 from prefork.http.response import CONTINUE
+from prefork.http.service import Service
+from prefork.http.waiting import Waiting
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LARGE = GET.replace(b" / ", b" /large ")
@@ -41,7 +44,7 @@ class Conversation:
     def renew(self, *, observed: bool = False) -> None:
         """Begin another connection to the same service."""
         self.asked.clear()
-        self.protocol = Protocol(self.service, self._observe if observed else None)
+        self.protocol = Protocol(self.service, Peer(b"127.0.0.1"), self if observed else None)
 
     def say(self, *pieces: bytes) -> bytes:
         """Send the pieces one after the other, and return all answers together."""
@@ -50,12 +53,16 @@ class Conversation:
     def state(self) -> tuple[bool, bool, Waiting]:
         return self.protocol.keep_alive, self.protocol.peer_is_done, self.protocol.waiting_for
 
-    def _respond(self, request: Request) -> Response:
+    def _respond(self, request: Request, _peer: Peer, _content: Content | None) -> Response:
         self.asked.append((request.method, request.target))
         return Response(200, (), body_for(request.method, request.target))
 
-    def _observe(self, head: bytes, request: Request | None, response: Response, _size: int) -> None:
-        self.observed.append((head, request, response.status))
+    def answered(self, head: bytes, request: Request | None, status: int, **_sizes: int) -> None:
+        self.observed.append((head, request, status))
+
+    def grew(self, **_sizes: int) -> None: ...
+
+    def ended(self) -> None: ...
 
 
 def moved(protocol: Protocol, to: Conversation) -> None:

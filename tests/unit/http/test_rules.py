@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from prefork.http.faults import FAULTS, Fault, fault
 from prefork.http.head import FIELD_LINES, PLAIN_HEAD, REQUEST_LINE, HeadParser, Heads
-from prefork.http.messages import Limits, Response
-from prefork.http.protocol import Protocol, Service, Waiting
+from prefork.http.messages import Limits, Peer, Response
+from prefork.http.protocol import Protocol
 from prefork.http.response import CONTINUE
+from prefork.http.service import Service
+from prefork.http.waiting import Waiting
 from tests.corpus import CASES, Case, get, post
 from tests.unit.http.heads import outcome, told
 
@@ -27,9 +29,9 @@ LINES = [
 
 def answers(pieces: Iterable[bytes], limits: Limits | None = None) -> tuple[list[int], Protocol, bytes]:
     """Return the statuses of the answers to a new connection, with what is left of it, and their bytes."""
-    service = Service(lambda _request: Response(200, (), b"x"), limits or Limits())
+    service = Service(lambda _request, _peer, _content: Response(200, (), b"x"), limits or Limits())
     service.renderer.set_date(b"Sun, 06 Nov 1994 08:49:37 GMT")
-    protocol = Protocol(service)
+    protocol = Protocol(service, Peer(b"127.0.0.1"))
     said = b"".join(map(protocol.receive, pieces))
     return [int(status) for status in STATUS.findall(said)], protocol, said
 

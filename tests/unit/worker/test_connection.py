@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from prefork.http.messages import Limits, Peer, Request, Response
-from prefork.http.protocol import Protocol, Service, Waiting
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
+from prefork.http.waiting import Waiting
 from prefork.worker.connection import MOST_DROPPED, Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 
@@ -25,6 +27,20 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 LARGE = b"x" * 1_000_000
 
 
+class Answers:
+    """Notes what is answered."""
+
+    def __init__(self, answered: list[Request | None]) -> None:
+        self._answered = answered
+
+    def answered(self, head: bytes, request: Request | None, status: int, **_sizes: int) -> None:
+        self._answered.append(request)
+
+    def grew(self, **_sizes: int) -> None: ...
+
+    def ended(self) -> None: ...
+
+
 class Server:
     """A loop with one connection, and the client at its other end."""
 
@@ -34,10 +50,10 @@ class Server:
         self.socket.settimeout(0)
         self.client.settimeout(5)
         response = Response(200, (), body)
-        self.service = Service(lambda _request: response, Limits())
+        self.service = Service(lambda _request, _peer, _content: response, Limits())
         self.answered: list[Request | None] = []
         self.connections: set[Connection] = set()
-        protocol = Protocol(self.service, lambda _head, request, _response, _size: self.answered.append(request))
+        protocol = Protocol(self.service, PEER, Answers(self.answered))
         self.connection = Connection(self.socket, PEER, protocol, self.loop, self.connections)
 
     def turn(self, count: int = 1) -> None:
@@ -75,7 +91,9 @@ class Server:
         copy.settimeout(0)
         self.connection.forget()
         self.socket = copy
-        self.connection = Connection(copy, PEER, Protocol(self.service), self.loop, self.connections)
+        self.connection = Connection(
+            copy, PEER, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections
+        )
         self.connection.resume(msgpack.decode(moved, type=Moved))
 
     def waits_for(self) -> Waiting | Writing:

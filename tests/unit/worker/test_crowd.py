@@ -7,12 +7,13 @@ from contextlib import closing
 import pytest
 
 from prefork.http.messages import Limits, Peer, Response
-from prefork.http.protocol import Protocol, Service
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
 from prefork.worker.connection import Connection
 from prefork.worker.crowd import Crowd, client_of
 from prefork.worker.loop import Loop
 
-SERVICE = Service(lambda _request: Response(200), Limits())
+SERVICE = Service(lambda _request, _peer, _content: Response(200), Limits())
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def loop() -> Iterator[Loop]:
 def connect(loop: Loop, crowd: Crowd, address: bytes) -> Connection:
     ours, theirs = socket.socketpair()
     theirs.close()
-    return Connection(ours, Peer(address), Protocol(SERVICE), loop, crowd)
+    return Connection(ours, Peer(address), Protocol(SERVICE, Peer(b"127.0.0.1")), loop, crowd)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.http.messages import Limits, Peer, Response
-from prefork.http.protocol import Protocol, Service, Waiting
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
+from prefork.http.waiting import Waiting
 from prefork.worker.connection import Connection, Writing
 from prefork.worker.deadlines import LONGEST_TICK, Timeouts, expired, tick_of
 from prefork.worker.loop import Loop
@@ -31,14 +33,14 @@ Connect = Callable[[bytes], Connection]
 def connect() -> Iterator[Connect]:
     """Make a connection that has received something, and waits since 100."""
     loop = Loop()
-    service = Service(lambda _request: Response(200), Limits())
+    service = Service(lambda _request, _peer, _content: Response(200), Limits())
     sockets: list[socket.socket] = []
 
     def connect(sent: bytes) -> Connection:
         ours, theirs = socket.socketpair()
         sockets.extend((ours, theirs))
         ours.settimeout(0)
-        connection = Connection(ours, PEER, Protocol(service), loop, set())
+        connection = Connection(ours, PEER, Protocol(service, Peer(b"127.0.0.1")), loop, set())
         theirs.send(sent)
         connection.on_readable(0)
         connection.since = 100.0

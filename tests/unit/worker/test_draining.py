@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.http.messages import Limits, Peer, Response
-from prefork.http.protocol import Protocol, Service
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
 from prefork.worker.connection import Connection
 from prefork.worker.draining import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
 from prefork.worker.loop import Loop
@@ -23,13 +24,13 @@ class Office:
         self.loop = Loop()
         self.connections: set[Connection] = set()
         self.clients: list[socket.socket] = []
-        self._service = Service(lambda _request: Response(200), Limits())
+        self._service = Service(lambda _request, _peer, _content: Response(200), Limits())
 
     def connect(self) -> socket.socket:
         client, ours = socket.socketpair()
         client.settimeout(0)
         ours.settimeout(0)
-        Connection(ours, PEER, Protocol(self._service), self.loop, self.connections)
+        Connection(ours, PEER, Protocol(self._service, Peer(b"127.0.0.1")), self.loop, self.connections)
         self.clients.append(client)
         return client
 

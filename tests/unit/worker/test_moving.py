@@ -7,7 +7,8 @@ from contextlib import suppress
 import pytest
 
 from prefork.http.messages import Limits, Peer, Response
-from prefork.http.protocol import Protocol, Service
+from prefork.http.protocol import Protocol
+from prefork.http.service import Service
 from prefork.ipc.handover import LARGEST_PARCEL, Handover, handover_pair
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
@@ -25,12 +26,12 @@ class Side:
 
     def __init__(self, body: bytes = b"") -> None:
         self.loop = Loop()
-        self.service = Service(lambda _request: Response(200, (), body), Limits())
+        self.service = Service(lambda _request, _peer, _content: Response(200, (), body), Limits())
         self.connections: set[Connection] = set()
 
     def connect(self, sock: socket.socket) -> Connection:
         sock.settimeout(0)
-        return Connection(sock, PEER, Protocol(self.service), self.loop, self.connections)
+        return Connection(sock, PEER, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
         self.connect(sock).resume(moved)

@@ -2,13 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from time import monotonic_ns
 
 import pytest
 
 from prefork.apps.instant import instant
-from prefork.http.messages import Request, Response
-from prefork.ipc.scoreboard import LONGEST_NOTE, Row, Scoreboard
+from prefork.http.answers import Answer
+from prefork.http.content import Content
+from prefork.http.messages import Peer, Request, Response
+from prefork.ipc.scoreboard import HEARTBEAT, LONGEST_NOTE, Row, Scoreboard
 from prefork.worker.noting import noting
+
+PEER = Peer(b"127.0.0.1")
+REQUEST = Request(b"GET", b"/", 1, b"")
 
 
 @pytest.fixture
@@ -21,26 +27,24 @@ def row() -> Iterator[Row]:
 @pytest.mark.parametrize(
     ("target", "noted"), [(b"/a?b", "GET /a?b"), (b"/" + b"x" * 200, "GET /" + "x" * (LONGEST_NOTE - 5))]
 )
-def test_a_request_is_noted_as_long_as_it_is_answered(row: Row, target: bytes, noted: str) -> None:
+def test_a_request_is_noted_before_it_is_answered(row: Row, target: bytes, noted: str) -> None:
     seen: list[str] = []
 
-    def respond(_request: Request) -> Response:
+    def respond(_request: Request, _peer: Peer, _content: Content | None) -> Answer:
         seen.append(row.noted)
         return Response(204)
 
-    assert noting(respond, row)(Request(b"GET", target, 1, b"")).status == 204
-    assert (seen, row.noted) == ([noted], "")
+    asked = noting(respond, row)
+    for request in (REQUEST, *[Request(b"GET", target, 1, b"")] * 2):
+        asked(request, PEER, None)
+    assert seen == ["GET /", noted, noted]
 
 
-def test_the_note_ends_with_an_application_that_fails(row: Row) -> None:
-    def respond(_request: Request) -> Response:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        noting(respond, row)(Request(b"GET", b"/", 1, b""))
-    assert row.noted == ""
+def test_the_heart_beats_while_requests_are_answered(row: Row) -> None:
+    noting(lambda _request, _peer, _content: Response(204), row)(REQUEST, PEER, None)
+    assert 0 <= monotonic_ns() - row[HEARTBEAT] < 5e9
 
 
 def test_an_application_that_never_waits_costs_nothing_more(row: Row) -> None:
-    respond = instant(lambda _request: Response(200))
+    respond = instant(lambda _request, _peer, _content: Response(200))
     assert noting(respond, row) is respond

@@ -36,7 +36,8 @@ class Log:
         self.observer = Observer(self.watch, Peer(peer))
 
     def answer(self, head: bytes = HEAD, request: Request | None = REQUEST, response: Response = HELLO) -> None:
-        self.observer.answered(head, request, response, SIZE)
+        body = 0 if request and request.framing.head_only else len(response.body)
+        self.observer.answered(head, request, response.status, size=SIZE, body=body, more=False)
 
     def lines(self) -> list[str]:
         self.access.flush()
@@ -80,15 +81,35 @@ def test_answers_that_are_sent_together_are_told_in_their_order(log: Log) -> Non
 def test_an_answer_that_is_cut_is_told_with_what_was_sent(log: Log, sent: int, told: str) -> None:
     log.answer()
     log.observer.sent(sent)
-    log.observer.ended(b"", valid=False)
+    log.observer.closed(b"", valid=False)
     assert log.lines() == [f'127.0.0.1 "GET /a HTTP/1.1" 200 {told}']
 
 
 def test_a_request_that_is_never_answered_is_told_with_499(log: Log) -> None:
-    log.observer.ended(b"GET /half HT", valid=False)
-    log.observer.ended(HEAD, valid=True)
-    log.observer.ended(b"", valid=False)
+    log.observer.closed(b"GET /half HT", valid=False)
+    log.observer.closed(HEAD, valid=True)
+    log.observer.closed(b"", valid=False)
     assert log.lines() == ['127.0.0.1 "GET /half HT" 499 0 0 X', '127.0.0.1 "GET /a HTTP/1.1" 499 0 0 X']
+
+
+def test_a_streamed_answer_is_told_when_it_is_whole_and_all_of_it_is_taken(log: Log) -> None:
+    log.observer.answered(HEAD, REQUEST, 200, size=100, body=0, more=True)
+    log.observer.sent(100)
+    log.observer.grew(size=15, body=10)
+    log.observer.sent(15)
+    assert log.lines() == []
+    log.observer.grew(size=5, body=0)
+    log.observer.ended()
+    assert log.lines() == []
+    log.observer.sent(5)
+    assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 10 120 +']
+
+
+def test_a_streamed_answer_that_goes_on_no_more_is_not_complete(log: Log) -> None:
+    log.observer.answered(HEAD, REQUEST, 200, size=110, body=10, more=True)
+    log.observer.sent(110)
+    log.observer.closed(b"", valid=False)
+    assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 10 110 X']
 
 
 def test_the_answer_to_head_has_no_body(log: Log) -> None:
@@ -127,8 +148,8 @@ def test_where_only_heads_are_shown_nothing_is_kept(capfd: Stderr) -> None:
     loop = Loop()
     watch = Watch(None, Lines("combined"), Forwarding(trusting([])), loop, show_heads=True)
     observer = Observer(watch, Peer(b"::1"))
-    observer.answered(HEAD, REQUEST, HELLO, SIZE)
-    observer.ended(b"GET", valid=False)
+    observer.answered(HEAD, REQUEST, 200, size=SIZE, body=5, more=False)
+    observer.closed(b"GET", valid=False)
     assert not observer.owed
     assert "GET /a HTTP/1.1" in capfd.readouterr().err
     loop.close()

@@ -1,0 +1,97 @@
+"""What an application answers with, where that is not a Response which it gives again and again.
+
+A Whole has its content at hand. A Stream gives it piece by piece, each when the client has taken the ones before, so that
+a slow client costs no memory. Another thread may still be at work on either, or on a piece: that is a Pending.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from prefork.http.messages import Response
+
+
+class Head(Struct, frozen=True, eq=False, gc=False):
+    """The status line and the fields of an answer in bytes, `block`, made once for many answers.
+
+    The only field in it that frames the answer is Content-Length, where its content's `length` in bytes is known. With `dated` there is a Date.
+    """
+
+    status: int
+    block: bytes
+    length: int | None = None
+    dated: bool = False
+
+
+class Whole(Struct, frozen=True, eq=False, gc=False):
+    """An answer with all of its content, of as many bytes as its head says if it says so."""
+
+    head: Head
+    body: bytes = b""
+
+
+class File(Struct, eq=False):
+    """What is still to be sent of an open file, in bytes. The descriptor belongs to whoever opened it."""
+
+    fd: int
+    offset: int
+    left: int
+
+
+class Pending:
+    """What another thread is at work on; `on_done` is called in the thread of the loop when `result` is there.
+
+    `abandon` tells that nobody waits for it any more.
+    """
+
+    __slots__ = ("abandoned", "on_done", "result")
+
+    def __init__(self) -> None:
+        self.on_done: Callable[[], object] = bool
+        self.result: Whole | Stream | bytes | Truncated | None = None
+        self.abandoned = False
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    def answer(self) -> "Whole | Stream":
+        """Return the result, which is a new answer."""
+        assert isinstance(self.result, Whole | Stream)
+        return self.result
+
+    def piece(self) -> bytes | None:
+        """Return the result, which is the next piece of a stream, None at its end; raises Truncated."""
+        if isinstance(self.result, Truncated):
+            raise self.result
+        assert self.result is None or isinstance(self.result, bytes)
+        return self.result
+
+
+class Stream:
+    """An answer whose content is still to come, from `pull`, or out of a `file` with the length that the head says.
+
+    `pull` returns the next piece, never an empty one, and None at the end, when there were as many bytes as the head says; it
+    raises Truncated where there can't be. `close` is called once, at the end or before it.
+    """
+
+    __slots__ = ("close", "file", "head", "pull")
+
+    def __init__(
+        self,
+        head: Head,
+        pull: Callable[[], bytes | Pending | None],
+        close: Callable[[], object],
+        file: File | None = None,
+    ) -> None:
+        self.head = head
+        self.pull = pull
+        self.close = close
+        self.file = file
+
+
+class Truncated(Exception):  # noqa: N818 - it is the end of an answer
+    """The rest of an answer can't come. The connection is cut, as what was sent must not look whole."""
+
+
+Answer: TypeAlias = Response | Whole | Stream | Pending

@@ -1,0 +1,40 @@
+"""What the connections of a worker share."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeAlias
+
+from prefork.http.answers import Answer
+from prefork.http.content import Content
+from prefork.http.head import Heads
+from prefork.http.messages import CLOSE, FRAMINGS, Limits, Peer, Rejection, Request, Response
+from prefork.http.response import Renderer, rejected
+
+# What answers a request: of whom, and with which content, where there is some that anybody reads.
+Respond: TypeAlias = Callable[[Request, Peer, Content | None], Answer]
+NewContent: TypeAlias = Callable[[], Content]
+
+
+class Service:
+    """What the connections of a worker share: the application, the limits, what is remembered and counted.
+
+    `new_content` makes what keeps the content of a request for the application; None where nobody reads it. `refused` counts
+    by status and reason.
+    """
+
+    __slots__ = ("heads", "limits", "new_content", "refused", "renderer", "requests", "respond")
+
+    def __init__(self, respond: Respond, limits: Limits, new_content: NewContent | None = None) -> None:
+        self.respond = respond
+        self.new_content = new_content
+        self.limits = limits
+        self.heads = Heads(limits)
+        self.renderer = Renderer()
+        self.requests = 0
+        self.refused: Counter[tuple[int, str]] = Counter()
+
+    def refuse(self, rejection: Rejection, *, head_only: bool = False) -> tuple[Response, bytes]:
+        """Count what is refused, and return the answer to it, also in bytes; the connection ends with it."""
+        self.refused[rejection.status, rejection.reason] += 1
+        response = rejected(rejection)
+        return response, self.renderer.render(response, FRAMINGS[CLOSE, head_only])

@@ -1,0 +1,34 @@
+"""Sends parts of files, which the kernel does by itself unless they are to be encrypted; and cuts off what is not whole."""
+
+import os
+import socket
+import struct
+from typing import Final
+
+from prefork.http.answers import File
+
+MOST_AT_ONCE: Final = 512 * 1024  # bytes; bounds for how long one client makes the others wait
+MOST_ENCRYPTED: Final = 64 * 1024  # bytes
+
+
+def send_file(sock: socket.socket, file: File, *, encrypted: bool) -> int:
+    """Send some of a file and return how many bytes; 0 where it is shorter than was said.
+
+    Raises:
+        BlockingIOError: the peer has to take more first.
+        OSError: the peer is gone, or the file can't be read.
+    """
+    if encrypted:
+        piece = os.pread(file.fd, min(file.left, MOST_ENCRYPTED), file.offset)
+        sent = sock.send(piece) if piece else 0
+    else:
+        sent = os.sendfile(sock.fileno(), file.fd, file.offset, min(file.left, MOST_AT_ONCE))
+    file.offset += sent
+    file.left -= sent
+    return sent
+
+
+def reset(sock: socket.socket) -> None:
+    """Close so that the peer learns that there would have been more, whatever it got: by a RST, without the goodbye of TLS."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(sock.detach())
