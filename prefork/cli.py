@@ -12,7 +12,7 @@ import click
 
 from prefork.commands.controlling import control_commands
 from prefork.commands.options import CONTEXT, version_option
-from prefork.commands.serving import hello_command
+from prefork.commands.serving import hello_command, run_command
 from prefork.commands.step import Step
 from prefork.config.errors import USAGE, ConfigError
 from prefork.config.literals import bare
@@ -65,7 +65,7 @@ def _problem(error: click.ClickException) -> str:
 def _prefork_command() -> click.Command:
     return click.Group(
         "prefork",
-        commands=[hello_command(), *control_commands()],
+        commands=[run_command(), hello_command(), *control_commands()],
         params=[version_option()],
         context_settings=CONTEXT,
         no_args_is_help=False,

@@ -22,7 +22,8 @@ class KeyedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write all options, in columns that are alike in every section."""
-        for title, parameters in groupby(self.get_params(ctx), _title):
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        for title, parameters in groupby(options, _title):
             records = filter(None, (parameter.get_help_record(ctx) for parameter in parameters))
             with formatter.section(title):
                 formatter.write_dl([(f"{spelling:{_COLUMN}}", doc) for spelling, doc in records], col_max=_COLUMN)

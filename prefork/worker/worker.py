@@ -17,7 +17,7 @@ from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.protocol import Respond, Service, Waiting
 from prefork.http.trust import NOBODY
-from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
+from prefork.ipc.channel import Adopt, Failed, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
@@ -235,7 +235,7 @@ class Worker:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
                 self._files.adopt(fds)
-            case ((Ready() | RecycleMe()), _):
+            case ((Ready() | Failed() | RecycleMe()), _):
                 raise AssertionError("only workers say that")
 
     def _hand_over_to(self, heirs: list[Handover]) -> None:
