@@ -14,7 +14,8 @@ from time import monotonic
 from msgspec.structs import replace
 from setproctitle import setproctitle
 
-from prefork.apps.hello import hello
+from prefork.apps.interface import Load, ThisWorker
+from prefork.boot import boot
 from prefork.config.keys import KEYS
 from prefork.config.load import Loaded
 from prefork.config.option import Reload
@@ -30,7 +31,7 @@ from prefork.master.cpus import allowed_cpus
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks, Kept
-from prefork.master.identity import Identity, look_up
+from prefork.master.identity import look_up
 from prefork.master.listeners import Listener, Listeners, SocketOptions, backlog_warning, open_listeners
 from prefork.master.master import Master
 from prefork.master.pidfile import PidFile
@@ -42,12 +43,11 @@ from prefork.systemd import Notifier, drop_variables
 from prefork.terms import terms
 from prefork.version import VERSION
 from prefork.worker.opening import Opener
-from prefork.worker.privileges import become
 from prefork.worker.worker import Worker
 
 
-def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
-    """Serve until told to stop, and return the exit status.
+def serve(name: str, load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
+    """Serve what `load` loads until told to stop, and return the exit status.
 
     Raises:
         StartError: the service can't start; where it was to be a daemon, the command says so and not the daemon.
@@ -58,7 +58,7 @@ def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
             "a daemon has no standard error; set log to a file to keep its log"
         )
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
-    program = Program(name, loaded, reread, pid_file, verdict=detach() if loaded.config.daemon else None)
+    program = Program(name, load, loaded, reread, pid_file, verdict=detach() if loaded.config.daemon else None)
     try:
         return program.run()
     except StartError as error:
@@ -66,7 +66,7 @@ def serve(name: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
         raise
 
 
-def resume(name: str, former: State, reread: Callable[[], Loaded]) -> int:
+def resume(name: str, load: Load, former: State, reread: Callable[[], Loaded]) -> int:
     """Go on with the service of this process, which was another program until now, and return the exit status.
 
     The configuration is read no sooner than for a reload, which any mistake in it merely fails.
@@ -74,7 +74,7 @@ def resume(name: str, former: State, reread: Callable[[], Loaded]) -> int:
     claim(former)
     kept = former.kept
     pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None
-    return Program(name, Loaded(former.config, {}, kept.path), reread, pid_file).resume(former)
+    return Program(name, load, Loaded(former.config, {}, kept.path), reread, pid_file).resume(former)
 
 
 class Program:
@@ -83,6 +83,7 @@ class Program:
     def __init__(
         self,
         name: str,
+        load: Load,
         loaded: Loaded,
         reread: Callable[[], Loaded],
         pid_file: PidFile | None,
@@ -90,6 +91,7 @@ class Program:
         verdict: Verdict | None = None,
     ) -> None:
         self._name = service_name(loaded.config.name) if loaded.config.name else name
+        self._load = load
         self._loaded = loaded
         self._reread = reread
         self._verdict = verdict
@@ -201,10 +203,12 @@ class Program:
         """Be a worker."""
         setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
         log = Log(f"worker-{seat.slot}", config.log_level)
-        if self._identity is not None:
-            change_identity(self._identity, log)
-        respond = hello(body=config.hello.body, content_type=config.hello.content_type, status=config.hello.status)
-        Worker(seat, terms(config, respond, tls), log, files).run()
+        this = ThisWorker(seat.slot, seat.generation, os.getpid(), log)
+        application = boot(config, self._load, self._identity, this, seat.channel)
+        try:
+            Worker(seat, terms(config, application.respond, tls), log, files).run()
+        finally:
+            application.worker_exit()
 
     def _renew(self, previous: Generation, number: int) -> Generation:
         config = self._reread().config
@@ -248,15 +252,6 @@ class Program:
             self._log.warning(warning)
         if os.geteuid() == 0 and self._identity is None:
             self._log.warning("workers run as root; set user to let them run as somebody else")
-
-
-def change_identity(identity: Identity, log: Log) -> None:
-    """Become the workers' user, or end with status 77 and say why."""
-    try:
-        become(identity.uid, identity.gid, identity.name)
-    except (OSError, RuntimeError) as error:
-        log.error("worker can't become its user", user=identity.name, reason=error)
-        raise SystemExit(os.EX_NOPERM) from None
 
 
 def raise_descriptor_limit() -> None:

@@ -1,6 +1,10 @@
 """The hello: one answer to every request."""
 
+from collections.abc import Mapping
+
 from prefork.apps.instant import instant
+from prefork.apps.interface import Application, ThisWorker
+from prefork.config.schema import Config
 from prefork.http.messages import Response
 from prefork.http.service import Respond
 
@@ -9,3 +13,9 @@ def hello(*, body: str, content_type: str, status: int) -> Respond:
     """Return the application that gives this answer, whatever is asked."""
     response = Response(status, ((b"Content-Type", content_type.encode()),), body.encode())
     return instant(lambda _request, _peer, _content: response)
+
+
+def load_hello(config: Config, _variables: Mapping[str, str], _worker: ThisWorker) -> Application:
+    """Return the hello that is configured."""
+    answer = config.hello
+    return Application(hello(body=answer.body, content_type=answer.content_type, status=answer.status))

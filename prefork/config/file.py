@@ -77,11 +77,11 @@ def _key(names: Names, raw: object, place: str) -> Key:
     label = ".".join(map(bare, names))
     if label in _TABLES:
         raise ConfigError(place, label, f"expected a table, got {shown(raw)}")
-    raise ConfigError(place, label, "unknown key", _hint(names))
+    raise ConfigError(place, label, "unknown key", _hint(names, raw))
 
 
-def _hint(names: Names) -> str:
-    meant = closest(names[-1])
+def _hint(names: Names, raw: object) -> str:
+    meant = None if isinstance(raw, dict) else closest(names[-1])
     if meant is None:
         tables = difflib.get_close_matches(names[0], _TABLES - {names[0]}, n=1)
         return f"did you mean [{tables[0]}]?" if tables else ""

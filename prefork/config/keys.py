@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from prefork.config.option import Option
+from prefork.config.option import OWNERS, Option
 from prefork.config.schema import Config
 
 PREFIX: Final = "PREFORK_"
@@ -28,6 +28,11 @@ class Key(Struct, frozen=True):
     def leaf(self) -> str:
         """Its name inside of that table; no two keys share one."""
         return self.name.rpartition(".")[2]
+
+    @property
+    def owner(self) -> str | None:
+        """The command that alone has it, None where both have."""
+        return OWNERS.get(self.option.group)
 
     @property
     def flag(self) -> str:
@@ -56,6 +61,11 @@ def _option(hint: Any) -> Option:  # Any: what Annotated[…] makes has no publi
 
 KEYS: Final[Mapping[str, Key]] = {key.name: key for key in _keys(Config)}
 _LEAVES: Final[Mapping[str, Key]] = {key.leaf: key for key in KEYS.values()}
+
+
+def keys_of(command: str) -> Mapping[str, Key]:
+    """Return the keys that a command has, by their dotted names."""
+    return {name: key for name, key in KEYS.items() if key.owner in (None, command)}
 
 
 def closest(word: str) -> Key | None:

@@ -38,11 +38,13 @@ class Loaded(Struct, frozen=True):
     path: str | None
 
 
-def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Loaded:
+def load(
+    path: str | None, environ: Mapping[str, str], flags: Mapping[str, object], keys: Mapping[str, Key] = KEYS
+) -> Loaded:
     """Return the effective configuration.
 
     No file is read unless `path` or PREFORK_CONFIG names one. `flags` are those that were given, by their keys' dotted
-    names, each a string, a bool or a sequence of strings.
+    names, each a string, a bool or a sequence of strings. None but `keys` may be given.
 
     Raises:
         ConfigError: for the first mistake found, with the exit status that it deserves.
@@ -50,8 +52,10 @@ def load(path: str | None, environ: Mapping[str, str], flags: Mapping[str, objec
     path = environ.get(PATH_VARIABLE) if path is None else path
     settings = [*(read_file(path) if path is not None else ()), *_from_environment(environ), *_from_flags(flags)]
     config = Config()
-    origins = dict.fromkeys(KEYS, "default")
+    origins = dict.fromkeys(keys, "default")
     for setting in settings:
+        if setting.key.name not in keys:
+            raise ConfigError(setting.place, setting.label, f"belongs to {setting.key.owner}, not to this command")
         config = _with(config, setting.key, setting.value())
         origins[setting.key.name] = setting.place
     return Loaded(config, origins, path)

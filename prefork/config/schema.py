@@ -46,6 +46,18 @@ _body: Final = text("text of at most 65536 characters", "TEXT", r"[^\ud800-\udff
 _media_type: Final = text('a media type such as "text/plain"', "TYPE", f"{_TCHARS}/{_TCHARS}(?:{_PARAMETER})*")
 _levels: Final = choice("error", "warning", "info", "debug")
 
+_NAME: Final = r"[^\W\d]\w*"
+_NAMES: Final = rf"{_NAME}(?:\.{_NAME})*"
+_app: Final = text(
+    'MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app"',
+    "MODULE:CALLABLE",
+    rf"(?!.*\.py(?::|$)){_NAMES}(?::{_NAMES}(?:\(\))?)?",
+)
+_module: Final = text('a module such as "shop.hooks"', "MODULE", rf"(?!.*\.py$){_NAMES}")
+_url_prefix: Final = text('a path such as "/shop", without a slash at its end', "PATH", rf"(?:/[^/?#\s{_UNFIT}]+)+")
+
+_application = partial(Option, Group.APPLICATION, Reload.WORKERS)
+_development = partial(Option, Group.DEVELOPMENT, Reload.RESTART)
 _listening = partial(Option, Group.LISTENING)
 _processes = partial(Option, Group.PROCESSES)
 _lifecycle = partial(Option, Group.LIFECYCLE, Reload.LIVE)
@@ -67,6 +79,34 @@ class Hello(Struct, frozen=True, kw_only=True):
 
 class Config(Struct, frozen=True, kw_only=True):
     """All that can be configured, validated."""
+
+    app: Annotated[str | None, _application(_app, "The WSGI application; MODULE alone is MODULE:application.")] = None
+    chdir: Annotated[str | None, _application(_path, "Run it in this folder, the first that is searched for it.")] = (
+        None
+    )
+    pythonpath: Annotated[
+        tuple[str, ...], _application(paths(_PATH), "Search these folders for modules too; may be repeated.")
+    ] = ()
+    env_file: Annotated[
+        str | None, _application(_path, "Variables for it, as KEY=VALUE; the environment has precedence.")
+    ] = None
+    url_prefix: Annotated[str | None, _application(_url_prefix, "Where it is mounted, its SCRIPT_NAME.")] = None
+    threads: Annotated[int, _application(whole_number(1, 1024), "Threads of a worker that run it.")] = 1
+    max_queued_requests: Annotated[
+        int, _application(whole_number(0, 10**6), "Most requests of a worker that wait for it; others get 503.")
+    ] = 100
+    request_timeout: Annotated[
+        float, _application(_timeout_or_off, "It must answer within this; 0: whenever it likes.")
+    ] = 0.0
+    body_buffer: Annotated[int, _application(size(0, _TIB), "A larger request body is kept in a temporary file.")] = (
+        64 * _KIB
+    )
+    hooks: Annotated[str | None, _application(_module, "Call the functions of this module in each worker.")] = None
+
+    reload: Annotated[bool, _development(boolean(), "Reload when a file of the application changes.")] = False
+    reload_dir: Annotated[
+        tuple[str, ...], _development(paths(_PATH), "Watch these folders for that; by default chdir.")
+    ] = ()
 
     bind: Annotated[
         tuple[Address, ...],

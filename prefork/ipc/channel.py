@@ -11,13 +11,24 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct, msgpack
 
-LARGEST_MESSAGE: Final = 4096  # bytes
+LARGEST_MESSAGE: Final = 16 * 1024  # bytes
 MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD, unix(7)
 ROOM_FOR_DESCRIPTORS: Final = socket.CMSG_LEN(MOST_DESCRIPTORS * array("i").itemsize)
 
 
 class Ready(Struct, frozen=True, tag=True):
     """From the worker: it serves."""
+
+
+class Failed(Struct, frozen=True, tag=True):
+    """From the worker: it will never be ready, and neither would another; `reason` is one line, `traceback` more of them.
+
+    `status` is the exit status of a service that can't start by that.
+    """
+
+    reason: str
+    status: int
+    traceback: tuple[str, ...] = ()
 
 
 class RecycleMe(Struct, frozen=True, tag=True):
@@ -55,10 +66,10 @@ class Reopen(Struct, frozen=True, tag=True):
     """From the master: the log files were opened afresh; their descriptors come along."""
 
 
-Message: TypeAlias = Ready | RecycleMe | Retire | Adopt | Share | Listen | Reopen
+Message: TypeAlias = Ready | Failed | RecycleMe | Retire | Adopt | Share | Listen | Reopen
 
 _encoder: Final = msgpack.Encoder()
-_decoder: Final = msgpack.Decoder(Ready | RecycleMe | Retire | Adopt | Share | Listen | Reopen)
+_decoder: Final = msgpack.Decoder(Ready | Failed | RecycleMe | Retire | Adopt | Share | Listen | Reopen)
 
 
 class Channel:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from time import monotonic_ns
 
-from prefork.ipc.channel import Adopt, Channel, Listen, Message, Retire
+from prefork.ipc.channel import Adopt, Channel, Failed, Listen, Message, Retire
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.logs import Log
@@ -20,13 +20,17 @@ from prefork.master.stacks import Stacks, stacks_pipe
 
 
 class Crew:
-    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended."""
+    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended.
+
+    What it said about why it can't be ready is kept until then.
+    """
 
     def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
         self.processes: dict[int, Process] = {}
         self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
-        self.on_exit: Callable[[int, str], None] = lambda _key, _reason: None
+        self.on_exit: Callable[[int, str, Failed | None], None] = lambda _key, _reason, _failed: None
+        self._failed: dict[int, Failed] = {}
         self._poller = poller
         self._log = log
         self._oom_kills = OomKills()
@@ -111,8 +115,17 @@ class Crew:
         received = channel.receive()
         if received is None:
             self._poller.forget(channel.fileno())  # its exit will tell
+        elif isinstance(received[0], Failed):
+            self._failed[key] = received[0]
         else:
             self.on_message(key, received[0])
+
+    def _read_last_words(self, key: int, channel: Channel) -> None:
+        """Take what it said before it ended and was not read yet, as far as that still matters."""
+        with suppress(BlockingIOError):
+            while received := channel.receive():
+                if isinstance(received[0], Failed):
+                    self._failed[key] = received[0]
 
     def _read_stacks(self, process: Process) -> None:
         lines = process.stacks.read()
@@ -124,6 +137,7 @@ class Crew:
     def _reap(self, key: int) -> None:
         process = self.processes.pop(key)
         self._read_stacks(process)
+        self._read_last_words(key, process.channel)
         held = process.row[CONNECTIONS]
         self.scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno(), process.stacks.fd):
@@ -132,7 +146,7 @@ class Crew:
         if killed:
             reason += ", out of memory" if self._oom_kills.new() else ""
             reason += f", with {held} connections" if held else ""
-        self.on_exit(key, reason)
+        self.on_exit(key, reason, self._failed.pop(key, None))
 
     def _leave_behind(self) -> None:
         self._poller.close()

@@ -63,12 +63,16 @@ class Ending(Enum):
     GRACEFUL = "graceful"
     FAST = "fast"
     CRASH_LOOP = "crash loop"
+    UNLOADABLE = "can't be loaded"
+
+
+GIVEN_UP: Final = (Ending.CRASH_LOOP, Ending.UNLOADABLE)
 
 
 class Fleet(Struct, frozen=True):
     """All places by their keys. `fallback` is what was wanted before a reload that is still under way.
 
-    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been. `ends_at` is when it begins to end, after a shutdown_delay.
+    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been. When it is given up, `reason` says why, and `status` is the exit status of what can't be loaded. `ends_at` is when it begins to end, after a shutdown_delay.
     """
 
     wanted: Wanted
@@ -81,6 +85,7 @@ class Fleet(Struct, frozen=True):
     ending: Ending | None = None
     ends_at: float | None = None
     reason: str = ""
+    status: int = 0
 
     @property
     def stopping(self) -> bool:
@@ -109,10 +114,14 @@ class WorkerReady(Struct, frozen=True):
 
 
 class WorkerExited(Struct, frozen=True):
-    """The worker is dead and reaped; `reason` says how it died."""
+    """The worker is dead and reaped; `reason` says how it died.
+
+    A `status` other than 0 tells that it is no use to try again before something was changed; it is for a start that fails.
+    """
 
     key: int
     reason: str
+    status: int = 0
 
 
 class DeadlinePassed(Struct, frozen=True):

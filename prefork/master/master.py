@@ -5,7 +5,6 @@ anything but its poller. Who wants to know what becomes of the fleet is an obser
 """
 
 import gc
-import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
@@ -13,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from prefork.config.addresses import Address
 from prefork.config.errors import ConfigError
-from prefork.ipc.channel import Channel, Message, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.channel import Channel, Failed, Message, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.scoreboard import Row, Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
@@ -24,7 +23,7 @@ from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks
 from prefork.master.generations import Generations
 from prefork.master.heartbeats import Heartbeats
-from prefork.master.outcomes import News, UpgradeFailed
+from prefork.master.outcomes import News, UpgradeFailed, start_error
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
 from prefork.master.reports import Reports
@@ -77,7 +76,7 @@ class Master:
         """Serve until told to stop.
 
         Raises:
-            StartError: 70 when no worker ever got ready.
+            StartError: 70 when no worker ever got ready, 65 or so when none ever can.
         """
         gc.collect()
         gc.freeze()  # what is there now stays shared with the workers: no collection touches it
@@ -92,9 +91,8 @@ class Master:
         finally:
             self._generations.close_listeners()
             self._poller.ignore_signals()
-        if self._fleet.ending is f.Ending.CRASH_LOOP:
-            failures, reason = self._fleet.failures, self._fleet.reason
-            raise StartError(os.EX_SOFTWARE, f"gave up: {failures} workers in a row failed: {reason}")
+        if error := start_error(self._fleet):
+            raise error
 
     def next_deadline(self) -> float | None:
         """Return when the next place is overdue, or a check."""
@@ -315,9 +313,11 @@ class Master:
 
     # What the workers do
 
-    def _on_exit(self, key: int, reason: str) -> None:
+    def _on_exit(self, key: int, reason: str, failed: Failed | None) -> None:
         self._log.info("worker exited", **self._names(key), reason=reason)
-        self._happen(f.WorkerExited(key, reason))
+        if failed is not None:
+            self._reports.failed(self._names(key), failed)
+        self._happen(f.WorkerExited(key, failed.reason, failed.status) if failed else f.WorkerExited(key, reason))
 
     def _on_message(self, key: int, message: Message) -> None:
         match message:

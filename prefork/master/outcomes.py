@@ -5,13 +5,15 @@ the next one, since the present one may have read the configuration too early. T
 last that was asked for.
 """
 
+import os
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from prefork.ipc.control import Answer, Dump, Reload, Request, Status, Stop, Upgrade, Workers
-from prefork.master.fleet import Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn
+from prefork.master.errors import StartError
+from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn
 from prefork.master.supervisor import settled
 from prefork.version import VERSION
 
@@ -92,8 +94,17 @@ def failed(request: Reload | Upgrade, kept: int, reason: str) -> Answer:
 
 def stopping(fleet: Fleet) -> Answer:
     """Return the answer that a service which ends has for all who want it to live."""
-    end = f"the service gave up: {fleet.reason}" if fleet.ending is Ending.CRASH_LOOP else "the service is stopping"
+    end = f"the service gave up: {fleet.reason}" if fleet.ending in GIVEN_UP else "the service is stopping"
     return Answer(end, FAILED)
+
+
+def start_error(fleet: Fleet) -> StartError | None:
+    """Return how the program fails when its fleet was given up at start."""
+    if fleet.ending is Ending.UNLOADABLE:
+        return StartError(fleet.status, fleet.reason)
+    if fleet.ending is Ending.CRASH_LOOP:
+        return StartError(os.EX_SOFTWARE, f"gave up: {fleet.failures} workers in a row failed: {fleet.reason}")
+    return None
 
 
 def _settled(asked: int, wanted: int) -> Answer:

@@ -1,7 +1,9 @@
 """Tells people, and systemd, what has become of the service."""
 
+from collections.abc import Mapping
 from time import monotonic
 
+from prefork.ipc.channel import Failed
 from prefork.logs import Log
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.systemd import Notifier
@@ -17,6 +19,7 @@ class Reports:
         self._notifier = notifier
         self._began = monotonic()
         self._former = former
+        self._last_failed: Failed | None = None
 
     def ready(self, wanted: Wanted) -> None:
         self._log.info("ready", workers=wanted.workers, seconds=self._elapsed())
@@ -45,6 +48,14 @@ class Reports:
         """Tell that the program stays what it is. The service manager was not told to wait."""
         self._log.error("upgrade failed", kept=kept, reason=reason)
         self._notifier.status(f"serving with generation {kept}; the last upgrade failed: {reason}")
+
+    def failed(self, names: Mapping[str, object], failed: Failed) -> None:
+        """Tell why a worker can't get ready; once of all that fail alike, as those of a generation do."""
+        if failed != self._last_failed:
+            self._last_failed = failed
+            self._log.error("worker can't get ready", **names, reason=failed.reason)
+            for line in failed.traceback:
+                self._log.error("traceback", line=line)
 
     def stopping(self, ending: Ending) -> None:
         self._log.info("stopping", how=ending.value)

@@ -11,6 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from prefork.master.fleet import (
+    GIVEN_UP,
     Action,
     DeadlinePassed,
     DelayPassed,
@@ -107,17 +108,20 @@ def judge(fleet: Fleet, place: Place, event: PlaceEvent) -> tuple[Fleet, Actions
         case WorkerReady() if place.phase is Phase.STARTING:
             return replace(fleet, proven=True, failures=0), ()
         case WorkerExited() | SpawnFailed() if place.phase in (Phase.EMPTY, Phase.STARTING, Phase.LATE):
-            return fail(fleet, place, event.reason)
+            return fail(fleet, place, event)
         case _:
             return fleet, ()
 
 
-def fail(fleet: Fleet, place: Place, reason: str) -> tuple[Fleet, Actions]:
+def fail(fleet: Fleet, place: Place, event: WorkerExited | SpawnFailed) -> tuple[Fleet, Actions]:
     """Go back to what was wanted before a reload, or give up at start, when workers can't get ready."""
+    reason = event.reason
     kept = fleet.fallback
     if kept is not None:  # then all that are not ready are of the newest generation
         failed = ReloadFailed(place.generation, kept.generation, reason)
         return replace(fleet, wanted=kept, fallback=None), (failed,)
+    if isinstance(event, WorkerExited) and event.status and not fleet.proven:
+        return stop(replace(fleet, reason=reason, status=event.status), Ending.UNLOADABLE)
     failures = fleet.failures + 1
     if fleet.proven or failures < fleet.wanted.max_spawn_failures:
         return replace(fleet, failures=failures), ()
@@ -133,7 +137,7 @@ def stop(fleet: Fleet, ending: Ending) -> tuple[Fleet, Actions]:
         actions: Actions = tuple(Retire(key, (), for_good=True) for key in leaving)  # their heirs leave too
     else:
         actions = tuple(Kill(key, ending.value) for key in leaving)
-    return replace(fleet, ending=fleet.ending if fleet.ending is Ending.CRASH_LOOP else ending, fallback=None), actions
+    return replace(fleet, ending=fleet.ending if fleet.ending in GIVEN_UP else ending, fallback=None), actions
 
 
 def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from prefork.master.fleet import (
     DUMP_TIME,
+    GIVEN_UP,
     HEALTHY_AFTER,
     KILL_MARGIN,
     LONGEST_BACKOFF,
@@ -89,7 +90,7 @@ def spawn(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Pl
 
 
 def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    if fleet.ending in (Ending.FAST, Ending.CRASH_LOOP):
+    if fleet.ending in (Ending.FAST, *GIVEN_UP):
         return replace(place, deadline=None), (Kill(place.key, fleet.ending.value),)
     deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
     ending = fleet.ending is not None

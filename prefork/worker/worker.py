@@ -19,7 +19,7 @@ from prefork.http.messages import Limits
 from prefork.http.service import Respond, Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
+from prefork.ipc.channel import Adopt, Failed, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
@@ -69,9 +69,7 @@ class Terms(Struct, frozen=True):
     forwarding: Forwarding = Forwarding(NOBODY)
 
 
-def timeouts(
-    *, keep_alive: float, header: float, body: float, write: float, application: float = math.inf
-) -> Timeouts:
+def timeouts(*, keep_alive: float, header: float, body: float, write: float, application: float = math.inf) -> Timeouts:
     """Return the timeout in seconds of each thing that a connection can wait for."""
     return {
         Waiting.REQUEST: keep_alive,
@@ -240,7 +238,7 @@ class Worker:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
                 self._files.adopt(fds)
-            case ((Ready() | RecycleMe()), _):
+            case ((Ready() | Failed() | RecycleMe()), _):
                 raise AssertionError("only workers say that")
 
     def _hand_over_to(self, heirs: list[Handover]) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from unittest.mock import patch
 
-from prefork import run
+from prefork.apps import hello
 from prefork.cli import prefork_hello
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Request, Response
@@ -29,5 +29,5 @@ def respond(request: Request, _peer: Peer, _content: Content | None) -> Response
 
 if __name__ == "__main__":
     del sys.argv[0]
-    with patch.object(run, "hello", application):
+    with patch.object(hello, "hello", application):
         prefork_hello()

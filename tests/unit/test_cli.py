@@ -12,9 +12,11 @@ from typing import NoReturn
 import pytest
 
 from prefork import cli, run
+from prefork.apps.interface import Load
 from prefork.config.errors import ConfigError
-from prefork.config.keys import KEYS
+from prefork.config.keys import keys_of
 from prefork.config.load import Loaded
+from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config, Inet
 from prefork.master.errors import StartError
 from prefork.version import VERSION
@@ -36,7 +38,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     """Record what is to be served instead of serving it."""
     calls: Served = []
 
-    def serve(program: str, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
+    def serve(program: str, _load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
         calls.append((program, loaded, reread))
         return 0
 
@@ -130,6 +132,9 @@ def test_a_start_that_fails_gets_one_line(
         (cli.prefork_hello, ["-w", ""], 64, 'prefork-hello: error: --workers: expected a whole number from 1 to 1024 or "auto", got ""'),
         (cli.prefork_hello, ["-c", "nope.toml"], 66, "prefork-hello: error: nope.toml: cannot be read: no such file or directory"),
         (cli.prefork, [], 64, "prefork: error: missing command"),
+        (cli.prefork, ["run"], 64, "prefork: error: no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"),
+        (cli.prefork, ["run", "a:b", "--app", "c:d"], 64, "prefork: error: --app: the application is given twice, as a:b too"),
+        (cli.prefork, ["run", "a.py"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a.py"'),
         (cli.prefork, ["helo"], 64, r"prefork: error: no such command 'helo'"),
         (cli.prefork, ["hello", "-w", "0"], 64, 'prefork: error: --workers: expected a whole number from 1 to 1024 or "auto", got 0'),
     ],
@@ -155,11 +160,41 @@ def test_the_help_tells_of_every_key_in_80_columns() -> None:
     assert (printed.returncode, printed.stderr) == (0, "")
     assert max(map(len, printed.stdout.split("\n"))) <= 80
     words = " ".join(printed.stdout.split())
-    for key in KEYS.values():
+    for key in keys_of(HELLO).values():
         assert key.flag in words
         assert key.option.doc in words
     titles = re.findall(r"^(\w.*):$", printed.stdout, flags=re.MULTILINE)
-    assert titles == [*dict.fromkeys(key.option.group.value for key in KEYS.values()), "Other"]
+    assert titles == [*dict.fromkeys(key.option.group.value for key in keys_of(HELLO).values()), "Other"]
+
+
+def test_the_help_of_run_tells_of_its_keys_in_80_columns_and_of_no_other() -> None:
+    command = [sys.executable, "-m", "prefork", "run", "-h"]
+    printed = subprocess.run(
+        command, cwd=ROOT, env={"COLUMNS": "80"}, capture_output=True, text=True, check=True
+    ).stdout
+    assert max(map(len, printed.split("\n"))) <= 80
+    words = " ".join(printed.split())
+    for key in keys_of(RUN).values():
+        assert key.flag in words
+        assert key.option.doc in words
+    assert "--body " not in printed
+    assert re.findall(r"^(\w.*):$", printed, flags=re.MULTILINE)[:2] == ["Application", "Development"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "app", "name"),
+    [
+        (["shop.wsgi:app", "-w", "2"], "shop.wsgi:app", "prefork-shop"),
+        (["--app", "wsgi:make()"], "wsgi:make()", "prefork-wsgi"),
+        (["shop"], "shop", "prefork-shop"),
+    ],
+)
+def test_the_application_gives_the_service_its_name(
+    served: Served, monkeypatch: pytest.MonkeyPatch, arguments: list[str], app: str, name: str
+) -> None:
+    assert status_of(cli.prefork, ["run", *arguments], monkeypatch) == 0
+    ((program, loaded, _),) = served
+    assert (program, loaded.config.app) == (name, app)
 
 
 def test_the_version_names_what_it_runs_on() -> None:

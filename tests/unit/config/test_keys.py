@@ -2,7 +2,8 @@
 
 import pytest
 
-from prefork.config.keys import KEYS, Key, closest
+from prefork.config.keys import KEYS, Key, closest, keys_of
+from prefork.config.option import HELLO, RUN
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,14 @@ from prefork.config.keys import KEYS, Key, closest
 def test_a_key_has_three_spellings(name: str, table: str, leaf: str, flag: str, variable: str) -> None:
     key = KEYS[name]
     assert (key.table, key.leaf, key.flag, key.variable) == (table, leaf, flag, variable)
+
+
+def test_each_command_has_the_common_keys_and_its_own() -> None:
+    hello, run = keys_of(HELLO), keys_of(RUN)
+    assert set(hello) | set(run) == set(KEYS)
+    assert {"hello.body", "hello.status"} <= set(hello) - set(run)
+    assert {"app", "threads", "reload"} <= set(run) - set(hello)
+    assert "workers" in set(hello) & set(run)
 
 
 @pytest.mark.parametrize("spelling", ["leaf", "flag", "variable"])

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.config.errors import ConfigError
-from prefork.config.keys import KEYS
+from prefork.config.keys import KEYS, keys_of
 from prefork.config.load import load
+from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config, Inet, Unix
 
 
@@ -105,6 +106,26 @@ def test_prefork_bind_beats_port(order: int) -> None:
 def test_a_mistake_in_the_environment_gets_one_line(variable: str, text: str, line: str) -> None:
     error = complaint({variable: text}, {})
     assert (str(error), error.status) == (line, 78)
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "environ", "flags", "line"),
+    [
+        (HELLO, 'app = "a:b"', {}, {}, "x.toml:1: app: belongs to prefork run, not to this command"),
+        (HELLO, "", {"PREFORK_APP": "a:b"}, {}, "PREFORK_APP: belongs to prefork run, not to this command"),
+        (RUN, "", {}, {"hello.body": "x"}, "--body: belongs to prefork-hello, not to this command"),
+        (RUN, "[hello]\nstatus=1", {}, {}, "x.toml:2: hello.status: belongs to prefork-hello, not to this command"),
+    ],
+)
+def test_a_key_of_another_command_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, command: str, file: str, environ: dict[str, str],
+    flags: dict[str, object], line: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("x.toml").write_text(file)
+    with pytest.raises(ConfigError) as error:
+        load("x.toml", environ, flags, keys_of(command))
+    assert str(error.value) == line
 
 
 @pytest.mark.parametrize(

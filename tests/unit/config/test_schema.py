@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from prefork.config.keys import KEYS
+from prefork.config.keys import KEYS, keys_of
+from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Address, Config, Hello, Inet, Unix
 
-SAMPLE = Path(__file__).parents[3] / "config" / "hello.toml"
+SAMPLES = Path(__file__).parents[3] / "config"
 
 
 def test_the_defaults_are_those_that_are_promised() -> None:
@@ -86,24 +87,48 @@ def test_what_is_no_account_is_refused(name: object) -> None:
         KEYS["user"].option.kind.parse(name)
 
 
-def test_the_sample_file_shows_every_key_with_its_default() -> None:
-    text = SAMPLE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("file", "command"), [("hello.toml", HELLO), ("app.toml", RUN)])
+def test_the_sample_file_shows_every_key_of_its_command_with_its_default(file: str, command: str) -> None:
+    text = (SAMPLES / file).read_text(encoding="utf-8")
     everything = tomllib.loads(re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE))
     shown = {
         **{name: raw for name, raw in everything.items() if name != "hello"},
-        **{f"hello.{name}": raw for name, raw in everything["hello"].items()},
+        **{f"hello.{name}": raw for name, raw in everything.get("hello", {}).items()},
     }
-    assert set(shown) == set(KEYS)
+    assert set(shown) == set(keys_of(command))
     chosen = tomllib.loads(text)
     for name, raw in shown.items():
         default = KEYS[name].default
         assert name in chosen or default in (None, (), KEYS[name].option.kind.parse(raw)), name
 
 
-def test_the_sample_file_chooses_little() -> None:
-    assert tomllib.loads(SAMPLE.read_text(encoding="utf-8")) == {
+def test_the_sample_files_choose_little() -> None:
+    assert tomllib.loads((SAMPLES / "app.toml").read_text(encoding="utf-8")) == {}
+    assert tomllib.loads((SAMPLES / "hello.toml").read_text(encoding="utf-8")) == {
         "bind": ["0.0.0.0:8080"],
         "backlog": 10240,
         "workers": 4,
         "hello": {},
     }
+
+
+@pytest.mark.parametrize(
+    "target", ["app", "shop.wsgi", "shop.wsgi:app", "shop:create_app()", "a:b.c", "a.b:C.d()", "_x:_y", "läden:app"]
+)
+def test_an_application_is_named_by_its_module_and_what_it_is_there(target: str) -> None:
+    assert KEYS["app"].option.kind.parse(target) == target
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "shop.py", "wsgi.py:app", "shop/wsgi:app", "a:", ":a", "a:b(1)", "a:b()()", "a b:c", ".a:b", "a..b:c", 7],
+)
+def test_what_names_no_application_is_refused(target: object) -> None:
+    with pytest.raises(ValueError, match="MODULE:CALLABLE"):
+        KEYS["app"].option.kind.parse(target)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "shop", "/shop/", "//shop", "/a?b", "/a b"])
+def test_what_is_no_prefix_of_a_path_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match="a path such as"):
+        KEYS["url_prefix"].option.kind.parse(prefix)

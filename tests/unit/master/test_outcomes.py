@@ -20,7 +20,7 @@ from prefork.master.fleet import (
     WorkerExited,
     WorkerReady,
 )
-from prefork.master.outcomes import UpgradeFailed, Waiting, outcome, resumed, waiting
+from prefork.master.outcomes import UpgradeFailed, Waiting, outcome, resumed, start_error, waiting
 from prefork.master.supervisor import decide
 from prefork.version import VERSION
 
@@ -117,6 +117,23 @@ def test_who_waits_for_workers_is_told_that_the_service_stops(request_: Request,
 def test_a_service_that_gives_up_says_why() -> None:
     fleet = Fleet(Wanted(workers=2), ending=Ending.CRASH_LOOP, reason="exit status 3")
     assert outcome(Waiting(Reload(), 1), fleet, ()) == Answer("the service gave up: exit status 3", 1)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "problem"),
+    [
+        (Ending.CRASH_LOOP, 70, "gave up: 3 workers in a row failed: exit status 3"),
+        (Ending.UNLOADABLE, 65, "exit status 3"),
+    ],
+)
+def test_a_start_that_was_given_up_is_an_error(ending: Ending, status: int, problem: str) -> None:
+    error = start_error(Fleet(Wanted(workers=2), failures=3, ending=ending, reason="exit status 3", status=65))
+    assert error is not None
+    assert (error.status, error.problem) == (status, problem)
+
+
+def test_an_end_that_was_asked_for_is_none() -> None:
+    assert start_error(Fleet(Wanted(workers=2), ending=Ending.GRACEFUL)) is None
 
 
 def test_no_reload_before_the_other_program_is_there_completes_an_upgrade() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prefork.ipc.channel import Failed
 from prefork.logs import Log
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.master.reports import Reports
@@ -73,3 +74,16 @@ def test_the_end_is_told_when_it_begins_and_when_it_is_reached(
     reports.stopped()
     assert logged(capfd) == ["info stopping how=graceful", "info stopped"]
     assert told(service_manager, 1) == ["STOPPING=1"]
+
+
+def test_workers_that_fail_alike_are_told_of_once_with_the_traceback(reports: Reports, capfd: Stderr) -> None:
+    failed = Failed("wsgi:app: ValueError: boom (wsgi.py:3)", 65, ('  File "wsgi.py", line 3', "ValueError: boom"))
+    for slot in (0, 1):
+        reports.failed({"slot": slot}, failed)
+    assert logged(capfd) == [
+        'error worker can\'t get ready slot=0 reason="wsgi:app: ValueError: boom (wsgi.py:3)"',
+        r'error traceback line="  File \"wsgi.py\", line 3"',
+        'error traceback line="ValueError: boom"',
+    ]
+    reports.failed({"slot": 2}, Failed("x.env:1: expected KEY=VALUE", 78))
+    assert logged(capfd) == ['error worker can\'t get ready slot=2 reason="x.env:1: expected KEY=VALUE"']

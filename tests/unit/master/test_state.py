@@ -77,6 +77,7 @@ fleets = st.builds(
     ending=st.none() | st.sampled_from(Ending),
     ends_at=st.none() | moments,
     reason=words,
+    status=counts,
 )
 
 
@@ -104,7 +105,7 @@ def test_a_fleet_comes_out_as_it_went_in(fleet: Fleet) -> None:
 
 def test_every_field_of_a_fleet_is_among_the_examples() -> None:
     built = {"wanted", "places", "next_key", "fallback", "proven", "failures"}
-    assert set(Fleet.__struct_fields__) == built | {"announced", "ending", "ends_at", "reason"}
+    assert set(Fleet.__struct_fields__) == built | {"announced", "ending", "ends_at", "reason", "status"}
 
 
 def test_a_configuration_comes_out_as_it_went_in() -> None:

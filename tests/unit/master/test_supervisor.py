@@ -18,6 +18,7 @@ from prefork.master.fleet import (
     Kill,
     Phase,
     Place,
+    ReloadFailed,
     ResizeAsked,
     Respawn,
     Retire,
@@ -94,6 +95,32 @@ def test_so_many_failures_in_a_row_at_start_end_the_service(most: int, workers: 
     assert world.killed == set(world.alive)
     world.obey()
     assert world.done[-1] == Finish(Ending.CRASH_LOOP, f"exit status {most - 1}")
+
+
+def test_what_is_no_use_to_try_again_ends_the_start_at_once() -> None:
+    world = World(Wanted(3, max_spawn_failures=3))
+    world.exit(1, reason="wsgi:app: no such module", status=65)
+    assert world.killed == {0, 2}
+    world.obey()
+    assert world.done[-1] == Finish(Ending.UNLOADABLE, "wsgi:app: no such module")
+    assert world.fleet.status == 65
+
+
+def test_once_a_worker_was_ready_what_is_no_use_is_tried_again() -> None:
+    world = World(Wanted(2))
+    world.get_ready(0)
+    world.exit(1, reason="wsgi:app: no such module", status=65)
+    assert world.fleet.ending is None
+    world.pass_time(0)
+    assert len(world.alive) == 2
+
+
+def test_a_reload_to_what_is_no_use_keeps_the_old() -> None:
+    world = serving(2)
+    reloading(world)
+    world.exit(*world.booting, reason="wsgi:app: no such module", status=65)
+    assert ReloadFailed(2, 1, "wsgi:app: no such module") in world.done
+    assert (world.fleet.ending, world.fleet.wanted.generation) == (None, 1)
 
 
 def test_forks_that_are_refused_at_start_end_the_service_with_the_reason() -> None:

@@ -79,14 +79,14 @@ class World:
             self.fresh.remove(key)
             self.happen(RecycleAsked(key))
 
-    def exit(self, *keys: int, reason: str = "exit status 1") -> None:
+    def exit(self, *keys: int, reason: str = "exit status 1", status: int = 0) -> None:
         for key in keys:
             del self.alive[key]
             self.booting.discard(key)
             self.fresh.discard(key)
             self.killed.discard(key)
             self.told_to_leave.discard(key)
-            self.happen(WorkerExited(key, reason))
+            self.happen(WorkerExited(key, reason, status))
 
     def obey(self) -> None:
         """Let those exit that were told to, one way or the other."""

@@ -1,0 +1,68 @@
+"""Says what is wrong with an application that raised: in one line, and by its own traceback.
+
+The frames of the import system and of this package are left out of a traceback: what is left is the application's, and
+that of the libraries which it called.
+"""
+
+import importlib
+import os
+import traceback
+from collections.abc import Iterator
+from typing import Final
+
+_HEADER: Final = "Traceback (most recent call last):"
+_LONGEST_MESSAGE: Final = 300  # characters
+_NOT_ITS_OWN: Final = (
+    "<frozen importlib",
+    os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep,
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,
+)
+
+
+def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames of the application, the outermost first."""
+    return _own(traceback.extract_tb(error.__traceback__))
+
+
+def own_traceback(error: BaseException) -> tuple[str, ...]:
+    """Return the traceback of the application, a line each, with what caused it."""
+    told = traceback.TracebackException.from_exception(error)
+    for each in _chain(told):
+        each.stack = traceback.StackSummary.from_list(_own(each.stack))
+    lines = (line for part in told.format() for line in part.rstrip("\n").split("\n"))
+    return tuple(line for line in lines if line != _HEADER)
+
+
+def summary(error: BaseException, folder: str) -> str:
+    """Return the exception in one line, with the last place in the application, which is in `folder`."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    words = " ".join(message.split())[:_LONGEST_MESSAGE]
+    return ": ".join(filter(None, (_name(type(error)), words))) + place(error, folder)
+
+
+def place(error: BaseException, folder: str) -> str:
+    """Return where it was, ` (wsgi.py:3)`: what a library raised is best looked for where the application called it."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return _spelled(error.filename, error.lineno, folder)
+    frames = own_frames(error)
+    here = [each for each in frames if each.filename.startswith(folder) and "site-packages" not in each.filename]
+    return _spelled((here or frames)[-1].filename, (here or frames)[-1].lineno, folder) if frames else ""
+
+
+def _own(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    return [frame for frame in frames if not frame.filename.startswith(_NOT_ITS_OWN)]
+
+
+def _chain(told: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    yield told
+    for each in (told.__cause__, told.__context__, *(told.exceptions or ())):
+        if each is not None:
+            yield from _chain(each)
+
+
+def _name(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _spelled(path: str, line: int | None, folder: str) -> str:
+    return f" ({path.removeprefix(folder + os.sep)}:{line})"

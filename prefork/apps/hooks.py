@@ -1,0 +1,57 @@
+"""The user's functions that are called in a worker's life, from the module that `hooks` names.
+
+    post_fork(worker)         it is its user, in its folder; the application is not imported yet
+    post_worker_init(worker)  the application is loaded; requests come next
+    pre_stop(worker)          it was told to leave; what has begun is still being served
+    worker_exit(worker)       it ends
+
+`worker` has slot, generation, pid and log. Those that aren't there are not missed, other functions are left alone. Before
+the worker is ready an exception fails its start, later it is only logged.
+"""
+
+import os
+from typing import Final, Literal, TypeAlias
+
+from prefork.apps.blame import own_traceback, summary
+from prefork.apps.interface import LoadError, ThisWorker
+from prefork.apps.loading import failure, import_module
+
+Early: TypeAlias = Literal["post_fork", "post_worker_init"]
+Late: TypeAlias = Literal["pre_stop", "worker_exit"]
+
+NAMES: Final = ("post_fork", "post_worker_init", "pre_stop", "worker_exit")
+
+
+class Hooks:
+    """The functions of one worker; there are none without a module."""
+
+    def __init__(self, module_name: str | None, worker: ThisWorker) -> None:
+        """Import the module; raises LoadError."""
+        self._name = module_name
+        self._worker = worker
+        module = import_module(module_name, module_name) if module_name else None
+        self._functions = {name: getattr(module, name, None) for name in NAMES}
+        for name, function in self._functions.items():
+            if function is not None and not callable(function):
+                raise LoadError(os.EX_DATAERR, f"{module_name}.{name}: expected a function, got {function!r:.60}")
+
+    def prepare(self, name: Early) -> None:
+        """Call the function of this name, if there is one; raises LoadError for what it raises."""
+        function = self._functions[name]
+        if function is not None:
+            try:
+                function(self._worker)
+            except BaseException as error:  # noqa: BLE001 - whatever the hook raises is told as its own
+                raise failure(f"{self._name}.{name}", error) from None
+
+    def tell(self, name: Late) -> None:
+        """Call the function of this name, if there is one, and log what it raises."""
+        function = self._functions[name]
+        if function is not None:
+            try:
+                function(self._worker)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the hook's
+                log = self._worker.log
+                log.error("hook failed", hook=f"{self._name}.{name}", reason=summary(error, os.getcwd()))
+                for line in own_traceback(error):
+                    log.error("traceback", line=line)

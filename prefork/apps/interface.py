@@ -1,0 +1,48 @@
+"""What a worker has to know of the application that it serves, and the application of the worker."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from prefork.config.schema import Config
+from prefork.http.service import Respond
+from prefork.logs import Log
+
+
+class ThisWorker(Struct, frozen=True):
+    """The worker that an application runs in: its slot counts from 0, its generation rises with each reload."""
+
+    slot: int
+    generation: int
+    pid: int
+    log: Log
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+class Application(Struct, frozen=True):
+    """A loaded application: what answers requests, what is called when the worker is to leave, and what when it ends."""
+
+    respond: Respond
+    pre_stop: Callable[[], None] = nothing
+    worker_exit: Callable[[], None] = nothing
+
+
+class LoadError(Exception):
+    """A reason why the application can't be served, in one line, and the lines of its own traceback.
+
+    `status` is the exit status of a service that ends by it.
+    """
+
+    def __init__(self, status: int, problem: str, traceback: tuple[str, ...] = ()) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.problem = problem
+        self.traceback = traceback
+
+
+# Called in the worker, as its user, with the variables of env_file; raises LoadError.
+Load: TypeAlias = Callable[[Config, Mapping[str, str], ThisWorker], Application]

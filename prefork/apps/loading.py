@@ -1,0 +1,156 @@
+"""Finds and imports the user's application, in the worker that will run it: the master never does.
+
+Everything that can be wrong with it has a message of its own, because "it doesn't start" is all that its author knows.
+"""
+
+import difflib
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, Final
+
+from prefork.apps.blame import own_frames, own_traceback, place, summary
+from prefork.apps.interface import LoadError
+
+DEFAULT_NAME: Final = "application"  # what frameworks call it, and other servers look for
+USUAL_NAMES: Final = ("app", DEFAULT_NAME, "create_app", "make_app")
+WSGI_ARGUMENTS: Final = 2  # PEP 3333: environ, start_response
+NO_FOLDER: Final = os.EX_NOINPUT
+NOT_LOADED: Final = os.EX_DATAERR
+
+
+def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Make this process a place for the application: its folder, the folders of its modules, its variables.
+
+    Raises:
+        LoadError: 66 for a folder that isn't there.
+    """
+    for name, text in variables.items():
+        os.environ.setdefault(name, text)
+    try:
+        os.chdir(chdir or ".")
+        folder = os.getcwd()
+    except OSError as error:
+        raise LoadError(NO_FOLDER, f"chdir: {chdir or 'the current folder'}: {str(error.strerror).lower()}") from None
+    sys.path[:0] = dict.fromkeys((folder, *map(os.path.abspath, pythonpath)))
+    importlib.invalidate_caches()  # the master may have looked into these folders before a file came there
+
+
+def load(target: str) -> Callable[..., Any]:  # Any: whatever the application is
+    """Return the callable that MODULE:CALLABLE or MODULE:FACTORY() names.
+
+    Raises:
+        LoadError: 65; the message begins with the target.
+    """
+    module_name, _, names = target.partition(":")
+    names = names or DEFAULT_NAME
+    found = _attribute(target, import_module(target, module_name), names.removesuffix("()"))
+    if names.endswith("()"):
+        found = _made(target, found, names)
+    return _checked(target, found, names)
+
+
+def import_module(target: str, name: str) -> ModuleType:
+    """Import a module that `target` asks for; raises LoadError."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not own_frames(error) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise _no_module(target, error.name) from None
+        raise failure(target, error) from None
+    except BaseException as error:  # noqa: BLE001 - whatever the application raises is told as its own
+        raise failure(target, error) from None
+
+
+def failure(target: str, error: BaseException) -> LoadError:
+    """Return what tells of an exception in the application's own code."""
+    if isinstance(error, SystemExit):
+        problem = f"it ends by sys.exit({'' if error.code is None else repr(error.code)}){place(error, os.getcwd())}"
+        return LoadError(NOT_LOADED, f"{target}: {problem}", own_traceback(error))
+    return LoadError(NOT_LOADED, f"{target}: {summary(error, os.getcwd())}", own_traceback(error))
+
+
+def _no_module(target: str, missing: str) -> LoadError:
+    parent, _, leaf = missing.rpartition(".")
+    folders = list(getattr(sys.modules.get(parent), "__path__", ())) if parent else [os.getcwd()]
+    meant = difflib.get_close_matches(leaf, sorted(_modules(folders)), n=1)
+    hint = f", did you mean {meant[0]}?" if meant else "" if parent else "; set chdir or pythonpath"
+    return LoadError(NOT_LOADED, f"{target}: there is no module {leaf} in {parent or os.getcwd()}{hint}")
+
+
+def _modules(folders: Sequence[str]) -> Iterator[str]:
+    for folder in folders:
+        for entry in os.listdir(folder) if os.path.isdir(folder) else ():
+            name = entry.removesuffix(".py")
+            if name.isidentifier() and (name != entry or os.path.isdir(os.path.join(folder, entry))):
+                yield name
+
+
+def _attribute(target: str, module: ModuleType, names: str) -> object:
+    found: object = module
+    said = module.__name__
+    for name in names.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise LoadError(NOT_LOADED, f"{target}: {said} has no {name}{_meant(found, name)}") from None
+        except Exception as error:  # noqa: BLE001 - a property, or a module's __getattr__
+            raise failure(target, error) from None
+        said = f"{said}.{name}"
+    return found
+
+
+def _meant(owner: object, name: str) -> str:
+    public = [each for each in dir(owner) if not each.startswith("_")]
+    close = difflib.get_close_matches(name, public, n=1)
+    meant = next((each for each in (*USUAL_NAMES, *close) if each in public), None)
+    if meant is None:
+        return ""
+    return f", did you mean {meant}{'()' if _is_factory(getattr(owner, meant)) else ''}?"
+
+
+def _made(target: str, factory: object, names: str) -> object:
+    if not callable(factory):
+        raise LoadError(NOT_LOADED, f"{target}: {names.removesuffix('()')} is {_kind(factory)}, not a function to call")
+    try:
+        return factory()
+    except BaseException as error:  # noqa: BLE001 - whatever the application raises is told as its own
+        raise failure(target, error) from None
+
+
+def _checked(target: str, found: object, names: str) -> Callable[..., Any]:
+    if not callable(found):
+        verb = "returned" if names.endswith("()") else "is"
+        raise LoadError(NOT_LOADED, f"{target}: {names} {verb} {_kind(found)}, which can't be called")
+    if _is_asynchronous(found):
+        raise LoadError(NOT_LOADED, f"{target}: {names} is asynchronous, as of ASGI; only WSGI is served")
+    if not _takes(found, WSGI_ARGUMENTS):
+        hint = f", did you mean {names}()?" if _is_factory(found) and not names.endswith("()") else ""
+        raise LoadError(NOT_LOADED, f"{target}: {names} doesn't take (environ, start_response){hint}")
+    return found
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"an object of {type(value).__name__}"
+
+
+def _is_asynchronous(found: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(type(found).__call__)
+
+
+def _is_factory(found: object) -> bool:
+    return callable(found) and _takes(found, 0) and not _takes(found, WSGI_ARGUMENTS)
+
+
+def _takes(found: Callable[..., Any], count: int) -> bool:
+    """Tell whether it can be called with so many arguments, as far as Python knows."""
+    try:
+        inspect.signature(found).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # written in C
+        return True
+    return True

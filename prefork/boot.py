@@ -1,0 +1,116 @@
+"""What a forked worker does before it serves: it becomes its user, and loads what it serves.
+
+A worker that can't says so to its master, with the reason that people are to read. The check of a configuration does the
+same in a child of its own, so that neither the checking process nor the master ever imports the user's application.
+"""
+
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from select import POLLIN, poll
+from typing import Final, NoReturn
+
+from setproctitle import setproctitle
+
+from prefork.apps.interface import Application, Load, LoadError, ThisWorker
+from prefork.config.env_file import read_env_file
+from prefork.config.errors import ConfigError
+from prefork.config.schema import Config
+from prefork.ipc.channel import LARGEST_MESSAGE, Channel, Failed
+from prefork.logs import Log
+from prefork.master.errors import StartError
+from prefork.master.identity import Identity, look_up
+from prefork.master.processes import ending, fork
+from prefork.worker.privileges import become
+
+LONGEST_REASON: Final = 1000  # characters
+LONGEST_LINE: Final = 500
+ROOM_FOR_TRACEBACK: Final = LARGEST_MESSAGE // 2  # bytes
+
+
+def boot(config: Config, load: Load, identity: Identity | None, worker: ThisWorker, channel: Channel) -> Application:
+    """Become the worker's user and return what it serves; or tell the master why not, and end."""
+    try:
+        variables = read_env_file(config.env_file)  # as whoever started us: it may hold secrets
+        if identity is not None:
+            change_identity(identity, worker.log)
+        return load(config, variables, worker)
+    except LoadError as error:
+        _fail(channel, Failed(error.problem[:LONGEST_REASON], error.status, tuple(_fitting(error.traceback))))
+    except ConfigError as error:
+        _fail(channel, Failed(str(error)[:LONGEST_REASON], error.status))
+
+
+def change_identity(identity: Identity, log: Log) -> None:
+    """Become the workers' user, or end with status 77 and say why."""
+    try:
+        become(identity.uid, identity.gid, identity.name)
+    except (OSError, RuntimeError) as error:
+        log.error("worker can't become its user", user=identity.name, reason=error)
+        raise SystemExit(os.EX_NOPERM) from None
+
+
+def check(config: Config, load: Load) -> None:
+    """Load in a child what would be served.
+
+    Raises:
+        StartError: with the status and the reason with which a start would fail.
+    """
+    identity = look_up(config.user, config.group)
+
+    def work(channel: Channel) -> None:
+        setproctitle("prefork: check")
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, config.boot_timeout)  # outlives whoever waits for this process
+        boot(config, load, identity, ThisWorker(0, 0, os.getpid(), Log("check", config.log_level)), channel)
+
+    try:
+        _pid, pidfd, channel = fork(work, lambda: None)
+    except OSError as error:
+        raise StartError(os.EX_OSERR, f"can't fork: {error.strerror}") from None
+    try:
+        _judge(pidfd, channel, Log("check", config.log_level))
+    finally:
+        os.close(pidfd)
+        channel.close()
+
+
+def _judge(pidfd: int, channel: Channel, log: Log) -> None:
+    ended = poll()
+    ended.register(pidfd, POLLIN)
+    ended.poll()
+    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert result is not None
+    received = None
+    with suppress(BlockingIOError):  # it said nothing, and left a process behind
+        received = channel.receive()
+    if received and isinstance(received[0], Failed):
+        for line in received[0].traceback:
+            log.error("traceback", line=line)
+        raise StartError(received[0].status, received[0].reason)
+    match result.si_code, result.si_status:
+        case os.CLD_EXITED, os.EX_OK:
+            return
+        case os.CLD_KILLED, signal.SIGALRM:
+            raise StartError(os.EX_DATAERR, "the application was not loaded within boot_timeout")
+        case code, status:
+            raise StartError(os.EX_DATAERR, f"the application can't be loaded: {ending(code, status)}")
+
+
+def _fail(channel: Channel, failed: Failed) -> NoReturn:
+    with suppress(OSError):  # nobody is left to be told
+        channel.send(failed)
+    raise SystemExit(failed.status)
+
+
+def _fitting(lines: Iterable[str]) -> list[str]:
+    """Return the last of the lines, as many as a message has room for: the end says what is wrong."""
+    kept: list[str] = []
+    room = ROOM_FOR_TRACEBACK
+    for line in reversed([each[:LONGEST_LINE] for each in lines]):
+        room -= len(line.encode(errors="replace"))
+        if room < 0:
+            return ["…", *kept]
+        kept.insert(0, line.encode(errors="replace").decode())
+    return kept

@@ -1,0 +1,89 @@
+"""The commands that have a running service do something, by its control socket."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import click
+from msgspec import json
+
+from prefork.commands.options import CONTEXT
+from prefork.commands.step import Step
+from prefork.config.errors import USAGE, ConfigError
+from prefork.config.keys import KEYS
+from prefork.config.literals import literal
+from prefork.control import CommandError, ask
+from prefork.ipc.control import Dump, Reload, Request, Status, Stop, Upgrade, Workers
+from prefork.ipc.control_path import command_paths, service_name
+from prefork.overview import overview
+
+
+def control_commands() -> list[click.Command]:
+    """Return them all."""
+    fast = click.Option(["--fast"], is_flag=True, help="Cut connections instead of finishing what has begun.")
+    count = click.Argument(["count"], metavar="+N|-N|N")
+    return [
+        _control_command("reload", Reload, "Replace the workers by some of the present configuration."),
+        _control_command("upgrade", Upgrade, "Become the program that is installed now, without a pause."),
+        _control_command("stop", Stop, "End the service, and wait until it has ended.", fast),
+        _control_command("status", Status, "Show the service and its workers."),
+        _control_command("workers", _workers, "Have so many workers, or so many more or fewer.", count),
+        _control_command("dump", Dump, "Have the workers write the stacks of their threads into the log."),
+    ]
+
+
+def _control_command(
+    name: str, request: Callable[..., Request], doc: str, *parameters: click.Parameter
+) -> click.Command:
+    """Return a command that has a running service do something. `request` makes what is asked of the parameters."""
+
+    def callback(name: str, control: str, *, as_json: bool, **given: object) -> Step:
+        return partial(_ask, request(**given), _paths(name, control), as_json=as_json)
+
+    return click.Command(
+        name,
+        params=[
+            *parameters,
+            _from_environment("name", "hello", "What the service is called."),
+            _from_environment("control", "auto", "The path of its control socket."),
+            click.Option(["--json", "as_json"], is_flag=True, help="Print the answer as JSON."),
+        ],
+        callback=callback,
+        # -1 is a number of workers
+        context_settings={**CONTEXT, "ignore_unknown_options": name == "workers"},
+        help=doc,
+    )
+
+
+def _from_environment(name: str, default: str, doc: str) -> click.Option:
+    """Return the option by which a command finds a service, spelled as the key of the configuration that says it."""
+    key = KEYS[name]
+    placeholder = key.option.kind.placeholder
+    return click.Option(
+        [key.flag], metavar=placeholder, envvar=key.variable, default=default, help=f"{doc} [{default}]"
+    )
+
+
+def _paths(name: str, control: str) -> Sequence[str]:
+    return command_paths(service_name(name), os.environ, os.geteuid()) if control == "auto" else (control,)
+
+
+def _workers(count: str) -> Workers:
+    """Return what `4`, `+1` or `-1` asks for."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,4}", count):
+        raise ConfigError(
+            "", "", f"expected a number of workers such as 4, +1 or -1, got {literal(count)}", status=USAGE
+        )
+    return Workers(int(count), relative=count[0] in "+-")
+
+
+def _ask(request: Request, paths: Sequence[str], *, as_json: bool) -> int:
+    answer = ask(request, paths)
+    if as_json:
+        click.echo(json.encode(answer.service or answer))
+    elif answer.exit_status:
+        raise CommandError(answer.exit_status, answer.message)
+    else:
+        click.echo(overview(answer.service) if answer.service else answer.message)
+    return answer.exit_status

@@ -1,0 +1,135 @@
+"""The commands that serve. Their flags are the keys of the schema that each of them has."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+import click
+from msgspec import Struct
+
+from prefork import run
+from prefork.apps.hello import load_hello
+from prefork.apps.interface import Load
+from prefork.apps.serving import load_application
+from prefork.boot import check
+from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
+from prefork.commands.step import Step
+from prefork.config.describe import as_toml
+from prefork.config.errors import USAGE, ConfigError
+from prefork.config.keys import Key, keys_of
+from prefork.config.literals import bare
+from prefork.config.load import Loaded, load
+from prefork.config.option import HELLO, RUN
+from prefork.config.schema import Config
+from prefork.ipc.control_path import service_name
+from prefork.master.state import State, read_state
+
+_NOTES: Final = """\
+Times are written as 30, 1.5s, 500ms, 2m or 1h, sizes as 4096, 8k or 16MiB.
+
+Each option is also a key of the configuration file, keep_alive_timeout, and a variable, PREFORK_KEEP_ALIVE_TIMEOUT{hello}.
+A flag has precedence over a variable, that over the file, that over the default. WEB_CONCURRENCY and PORT are honoured too.
+No file is read unless --config or PREFORK_CONFIG names it.
+"""
+
+
+class Server(Struct, frozen=True):
+    """What a command serves. `check` tells whether a configuration is whole; `name` is the service's where none is chosen."""
+
+    keys: Mapping[str, Key]
+    load: Load
+    check: Callable[[Loaded], None]
+    name: Callable[[Config], str]
+
+
+def hello_command() -> click.Command:
+    """Return the command that serves the hello."""
+    server = Server(keys_of(HELLO), load_hello, lambda _loaded: None, lambda _config: HELLO)
+    return KeyedCommand(
+        "hello",
+        params=_parameters(server),
+        callback=partial(_serve, server),
+        context_settings=CONTEXT,
+        help='Serve "Hello, world!" over HTTP, with a master and its workers. Defaults are in brackets.',
+        epilog=_NOTES.format(hello="; those of the hello are in its table [hello], and PREFORK_HELLO_BODY"),
+    )
+
+
+def run_command() -> click.Command:
+    """Return the command that serves the user's own application."""
+    server = Server(keys_of(RUN), load_application, _has_application, _named_by_application)
+    return KeyedCommand(
+        "run",
+        params=[click.Argument(["positional"], metavar="[MODULE:CALLABLE]", required=False), *_parameters(server)],
+        callback=partial(_serve, server),
+        context_settings=CONTEXT,
+        help="Serve a WSGI application over HTTP: `shop.wsgi:app`, or `shop:create_app()`. Defaults are in brackets.",
+        epilog=_NOTES.format(hello=""),
+    )
+
+
+def _serve(
+    server: Server,
+    config: str | None,
+    *,
+    check_config: bool,
+    print_config: bool,
+    positional: str | None = None,
+    **given: object,
+) -> Step | None:
+    flags = {KEYS_BY_PARAMETER[name].name: value for name, value in given.items() if value not in (None, ())}
+    if positional is not None:
+        if "app" in flags:
+            raise ConfigError("--app", "", f"the application is given twice, as {bare(positional)} too", status=USAGE)
+        flags["app"] = positional
+    reread = partial(_reread, server, config, flags)
+    former = read_state(os.environ)
+    if former is not None and not check_config:
+        return partial(run.resume, server.name(former.config), server.load, former, reread)
+    loaded = reread()
+    if check_config:
+        _check(server, loaded, former)
+    if print_config or check_config:
+        click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")
+        return None
+    return partial(run.serve, server.name(loaded.config), server.load, loaded, reread)
+
+
+def _reread(server: Server, path: str | None, flags: Mapping[str, object]) -> Loaded:
+    loaded = load(path, os.environ, flags, server.keys)
+    server.check(loaded)
+    return loaded
+
+
+def _check(server: Server, loaded: Loaded, former: State | None) -> None:
+    """Raise StartError for what a start, or going on from a former program, would fail by."""
+    for each in (loaded.config, former.config if former else None):
+        if each is not None:
+            run.secured(each)
+    if loaded.config.app is not None:
+        check(loaded.config, server.load)
+
+
+def _has_application(loaded: Loaded) -> None:
+    if loaded.config.app is None:
+        problem = "no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"
+        raise ConfigError(bare(loaded.path) if loaded.path else "", "", problem, status=USAGE)
+
+
+def _named_by_application(config: Config) -> str:
+    """Return the name of the package or module that the application is from."""
+    return service_name((config.app or "run").partition(":")[0].partition(".")[0])
+
+
+def _parameters(server: Server) -> list[click.Parameter]:
+    return [*map(flag, server.keys.values()), *_other_options()]
+
+
+def _other_options() -> list[click.Parameter]:
+    return [
+        click.Option(["-c", "--config"], metavar="PATH", help="Read this TOML file; no other is ever read."),
+        click.Option(["--check-config"], is_flag=True, help="Check the configuration, and exit."),
+        click.Option(["--print-config"], is_flag=True, help="Print values and their origins, and exit."),
+        version_option(),
+    ]

@@ -1,0 +1,69 @@
+"""The user's functions in a worker's life."""
+
+from pathlib import Path
+
+import pytest
+
+from prefork.apps.hooks import Hooks
+from prefork.apps.interface import LoadError, ThisWorker
+from prefork.logs import Log
+from tests.unit.apps.modules import folder
+
+__all__ = ["folder"]
+
+WORKER = ThisWorker(slot=1, generation=2, pid=3, log=Log("worker-1", "info"))
+
+
+def test_a_hook_is_told_its_worker(folder: Path) -> None:
+    (folder / "hooks.py").write_text(
+        "from pathlib import Path\n"
+        "def post_fork(worker):\n"
+        "    Path('seen').write_text(f'{worker.slot} {worker.generation} {worker.pid}')\n"
+    )
+    hooks = Hooks("hooks", WORKER)
+    hooks.prepare("post_fork")
+    assert (folder / "seen").read_text() == "1 2 3"
+    hooks.prepare("post_worker_init")
+    hooks.tell("worker_exit")
+
+
+def test_without_a_module_there_are_none() -> None:
+    hooks = Hooks(None, WORKER)
+    hooks.prepare("post_fork")
+    hooks.tell("pre_stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def post_fork(worker):\n    1 / 0\n", "hooks.post_fork: ZeroDivisionError: division by zero (hooks.py:2)"),
+        ("def post_fork(server, worker): pass", "hooks.post_fork: TypeError: post_fork() missing 1 required"),
+        ("import nowhere", "hooks: ModuleNotFoundError: No module named 'nowhere' (hooks.py:1)"),
+        ("worker_exit = 3", "hooks.worker_exit: expected a function, got 3"),
+    ],
+)
+def test_what_fails_before_the_worker_is_ready_fails_its_start(folder: Path, text: str, problem: str) -> None:
+    (folder / "hooks.py").write_text(text)
+    with pytest.raises(LoadError) as error:
+        Hooks("hooks", WORKER).prepare("post_fork")
+    assert error.value.problem.startswith(problem)
+    assert error.value.status == 65
+
+
+@pytest.mark.parametrize("what", ["raise ValueError('x')", "raise SystemExit(1)"])
+def test_what_fails_later_is_logged_as_the_hooks(folder: Path, capfd: pytest.CaptureFixture[str], what: str) -> None:
+    (folder / "hooks.py").write_text(f"def worker_exit(worker):\n    {what}\n")
+    Hooks("hooks", WORKER).tell("worker_exit")
+    first, *lines = capfd.readouterr().err.splitlines()
+    assert "hook failed hook=hooks.worker_exit reason=" in first
+    assert "(hooks.py:2)" in first
+    assert any(what in line for line in lines)
+
+
+def test_other_functions_are_left_alone(folder: Path) -> None:
+    (folder / "hooks.py").write_text(
+        "def on_starting(server): raise ValueError\ndef post_request(): raise ValueError\n"
+    )
+    hooks = Hooks("hooks", WORKER)
+    hooks.prepare("post_fork")
+    hooks.tell("worker_exit")

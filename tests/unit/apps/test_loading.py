@@ -1,0 +1,143 @@
+"""What is found as the application, and what is said where there is none."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefork.apps.interface import LoadError
+from prefork.apps.loading import load, prepare
+from tests.unit.apps.modules import folder
+
+__all__ = ["folder"]
+
+SHOP = """
+import functools
+
+def app(environ, start_response):
+    return [b"app"]
+
+application = app
+text = "x"
+
+class Shop:
+    def __call__(self, environ, start_response):
+        return [b"shop"]
+    wsgi_app = __call__
+
+class Asgi:
+    async def __call__(self, scope, receive, send):
+        pass
+
+async def asgi(scope, receive, send):
+    pass
+
+shop = Shop()
+asgi_app = Asgi()
+partial = functools.partial(app)
+
+def create_app(debug=False):
+    return app
+
+def none():
+    return None
+
+def broken():
+    raise ValueError("boom,\\n  twice")
+
+def leave():
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("shop:app", b"app"),
+        ("shop", b"app"),
+        ("shop:shop", b"shop"),
+        ("shop:shop.wsgi_app", b"shop"),
+        ("shop:Shop()", b"shop"),
+        ("shop:partial", b"app"),
+        ("shop:create_app()", b"app"),
+        ("package.wsgi:app", b"app"),
+    ],
+)
+def test_an_application_is_found(folder: Path, target: str, body: bytes) -> None:
+    (folder / "shop.py").write_text(SHOP)
+    (folder / "package").mkdir()
+    (folder / "package" / "wsgi.py").write_text(SHOP)
+    assert load(target)({}, lambda *_: None) == [body]
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("shopp:app", "there is no module shopp in {folder}, did you mean shop?"),
+        ("zzz:app", "there is no module zzz in {folder}; set chdir or pythonpath"),
+        ("package.wsgj:app", "there is no module wsgj in package, did you mean wsgi?"),
+        ("zzz.wsgi:app", "there is no module zzz in {folder}; set chdir or pythonpath"),
+        ("shop.wsgi:app", "there is no module wsgi in shop"),
+        ("shop:aap", "shop has no aap, did you mean app?"),
+        ("shop:shop.wsgi", "shop.shop has no wsgi, did you mean wsgi_app?"),
+        ("factory", "factory has no application, did you mean create_app()?"),
+        ("empty:app", "empty has no app"),
+        ("shop:text", "text is an object of str, which can't be called"),
+        ("shop:text()", "text is an object of str, not a function to call"),
+        ("shop:none()", "none() returned None, which can't be called"),
+        ("shop:create_app", "create_app doesn't take (environ, start_response), did you mean create_app()?"),
+        ("shop:asgi", "asgi is asynchronous, as of ASGI; only WSGI is served"),
+        ("shop:asgi_app", "asgi_app is asynchronous, as of ASGI; only WSGI is served"),
+        ("shop:broken()", "ValueError: boom, twice (shop.py:{broken})"),
+        ("shop:leave()", "it ends by sys.exit(3) (shop.py:{leave})"),
+        ("flasky:app", "ModuleNotFoundError: No module named 'flaskk' (flasky.py:2)"),
+        ("syntax:app", "SyntaxError: '(' was never closed (syntax.py:2)"),
+        ("leaving:app", "it ends by sys.exit() (leaving.py:2)"),
+        ("lazy:app", "RuntimeError (lazy.py:2)"),
+    ],
+)
+def test_what_can_not_be_loaded_is_told_in_a_line(folder: Path, target: str, problem: str) -> None:
+    files = {
+        "shop.py": SHOP,
+        "package/wsgi.py": SHOP,
+        "empty.py": "",
+        "factory.py": "def create_app():\n    pass",
+        "flasky.py": "import os\nimport flaskk\n",
+        "syntax.py": "import os\ndef f(",
+        "leaving.py": "import sys\nsys.exit()",
+        "lazy.py": "def __getattr__(name):\n    raise RuntimeError",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    lines = SHOP.split("\n")
+    places = {name: lines.index(f"def {name}():") + 2 for name in ("broken", "leave")}
+    with pytest.raises(LoadError) as error:
+        load(target)
+    assert error.value.problem == f"{target}: {problem.format(folder=folder, **places)}"
+    assert error.value.status == 65
+
+
+def test_the_application_gets_its_folder_its_modules_and_its_variables(folder: Path) -> None:
+    for name in ("srv", "srv/lib", "other"):
+        (folder / name).mkdir()
+    os.environ["TAKEN"] = "environment"
+    prepare("srv", ["lib", str(folder / "other")], {"TAKEN": "file", "FREE": "file"})
+    assert Path.cwd() == folder / "srv"
+    assert sys.path[:3] == [str(folder / each) for each in ("srv", "srv/lib", "other")]
+    assert (os.environ["TAKEN"], os.environ["FREE"]) == ("environment", "file")
+
+
+def test_a_folder_that_is_not_there_is_told(folder: Path) -> None:
+    with pytest.raises(LoadError, match="chdir: nowhere: no such file or directory") as error:
+        prepare("nowhere", [], {})
+    assert error.value.status == 66
+
+
+def test_a_file_that_came_after_the_folder_was_searched_is_found(folder: Path) -> None:
+    with pytest.raises(LoadError):
+        load("late:app")
+    (folder / "late.py").write_text(SHOP)
+    prepare(None, [], {})
+    assert load("late:app")({}, lambda *_: None) == [b"app"]
