@@ -206,7 +206,7 @@ class Program:
         this = ThisWorker(seat.slot, seat.generation, os.getpid(), log)
         application = boot(config, self._load, self._identity, this, seat.channel)
         try:
-            Worker(seat, terms(config, application.respond, tls), log, files).run()
+            Worker(seat, terms(config, application, tls), log, files).run()
         finally:
             application.worker_exit()
 

@@ -1,9 +1,11 @@
 """Translates a configuration into what a worker serves by, in the workers' own words."""
 
+import math
+
+from prefork.apps.interface import Application
 from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
-from prefork.http.service import Respond
 from prefork.http.trust import trusting
 from prefork.worker.admitting import Capacity
 from prefork.worker.opening import Opener
@@ -12,12 +14,12 @@ from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, timeouts
 
 
-def terms(config: Config, respond: Respond, tls: Opener | None = None) -> Terms:
+def terms(config: Config, application: Application, tls: Opener | None = None) -> Terms:
     """Return what a worker of this configuration serves by, the last step before HTTP being `tls`."""
     is_proxy = trusting(config.forwarded_allow_ips)
     proxy = proxy_opener(trusting(config.proxy_allow_ips)) if config.proxy_protocol else None
     return Terms(
-        respond=respond,
+        application=application,
         limits=Limits(
             request_line=config.limit_request_line,
             head=config.limit_head,
@@ -33,6 +35,7 @@ def terms(config: Config, respond: Respond, tls: Opener | None = None) -> Terms:
             header=config.header_timeout,
             body=config.body_timeout,
             write=config.write_timeout,
+            application=config.request_timeout or math.inf,
         ),
         graceful_timeout=config.graceful_timeout,
         hang_timeout=config.hang_timeout,

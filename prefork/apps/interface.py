@@ -5,8 +5,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from prefork.apps.pool import Pool
 from prefork.config.schema import Config
-from prefork.http.service import Respond
+from prefork.http.service import NewContent, Respond
 from prefork.logs import Log
 
 
@@ -24,9 +25,14 @@ def nothing() -> None:
 
 
 class Application(Struct, frozen=True):
-    """A loaded application: what answers requests, what is called when the worker is to leave, and what when it ends."""
+    """A loaded application: what answers requests, what is called when the worker is to leave, and what when it ends.
+
+    `new_content` makes what keeps the content of a request for it, None where it reads none. With `threads` it answers later.
+    """
 
     respond: Respond
+    new_content: NewContent | None = None
+    threads: Pool | None = None
     pre_stop: Callable[[], None] = nothing
     worker_exit: Callable[[], None] = nothing
 

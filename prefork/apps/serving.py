@@ -4,11 +4,17 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 
+from prefork.apps.content import KeptContent
 from prefork.apps.hooks import Hooks
 from prefork.apps.interface import Application, ThisWorker
 from prefork.apps.loading import load, prepare
-from prefork.apps.wsgi import wsgi
+from prefork.apps.pool import Pool
+from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.config.schema import Config
+from prefork.http.forwarded import Forwarding
+from prefork.http.service import NewContent, Respond
+from prefork.http.trust import trusting
+from prefork.logs import Log
 
 
 def load_application(config: Config, variables: Mapping[str, str], worker: ThisWorker) -> Application:
@@ -20,9 +26,25 @@ def load_application(config: Config, variables: Mapping[str, str], worker: ThisW
     hooks = Hooks(config.hooks, worker)
     hooks.prepare("post_fork")
     application = Application(
-        wsgi(load(config.app)),
+        *answering(config, load(config.app), worker.log),
         pre_stop=partial(hooks.tell, "pre_stop"),
         worker_exit=partial(hooks.tell, "worker_exit"),
     )
     hooks.prepare("post_worker_init")
     return application
+
+
+def answering(config: Config, application: Wsgi, log: Log) -> tuple[Respond, NewContent, Pool | None]:
+    """Return what answers requests by a WSGI application, what keeps their content for it, and its threads."""
+    gateway = Gateway(
+        application,
+        Forwarding(trusting(config.forwarded_allow_ips)),
+        log,
+        prefix=config.url_prefix or "",
+        multithread=config.threads > 1,
+    )
+    new_content = partial(KeptContent, config.body_buffer)
+    if config.threads == 1:
+        return gateway.respond, new_content, None
+    pool = Pool(gateway.respond, config.threads, config.max_queued_requests)
+    return pool.respond, new_content, pool

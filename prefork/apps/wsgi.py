@@ -1,39 +1,163 @@
-"""Calls a WSGI application (PEP 3333) with a request that has no body, and returns its whole answer at once."""
+"""Serves a WSGI application (PEP 3333): a request becomes a call, and what the call returns becomes an answer.
 
-import sys
-from collections.abc import Callable, Iterable
-from io import BytesIO
-from typing import Any
+The application is called when all of a request is there, and what it returns is pulled as fast as the client takes it, so that
+no client occupies it. What it raises is logged with the request and its traceback: the client gets 500 where nothing was
+sent yet, and else a connection that is cut, so that no truncated answer looks whole.
+"""
 
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from prefork.apps.blame import own_traceback, summary
+from prefork.apps.content import NO_CONTENT
+from prefork.apps.environ import Environ, Environs
+from prefork.apps.errors import ErrorStream
+from prefork.apps.exchange import Exchange, FileWrapper, LengthError, Pieces
+from prefork.apps.heads import head_of, with_length
+from prefork.http.answers import File, Head, Stream, Truncated, Whole
 from prefork.http.content import Content
-from prefork.http.messages import RESERVED, Peer, Request, Response
-from prefork.http.service import Respond
+from prefork.http.forwarded import Forwarding
+from prefork.http.messages import Peer, Request
+from prefork.logs import Log
+from prefork.version import VERSION
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]  # Any: as the PEP has them
+Wsgi: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]  # Any: as the PEP has them
 
-
-def wsgi(application: Wsgi) -> Respond:
-    """Return what answers requests by this application."""
-
-    def respond(request: Request, _peer: Peer, _content: Content | None) -> Response:
-        heads: list[tuple[int, tuple[tuple[bytes, bytes], ...]]] = []
-
-        def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
-            fields = ((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
-            heads[:] = [(int(status[:3]), tuple(each for each in fields if each[0].lower() not in RESERVED))]
-
-        body = b"".join(application(environ(request), start_response))
-        return Response(*heads[0], body)
-
-    return respond
+FAILED: Final = Whole(
+    head_of("500 Internal Server Error", [("Content-Type", "text/plain")]), b"The application failed.\n"
+)
 
 
-def environ(request: Request) -> dict[str, Any]:
-    """Return a request as the PEP has it, as far as it goes."""
-    path, _, query = request.target.decode("latin-1").partition("?")
-    return {
-        "REQUEST_METHOD": request.method.decode(), "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": query,
-        "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": f"HTTP/1.{request.minor}",
-        "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": BytesIO(), "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False, "wsgi.multiprocess": True, "wsgi.run_once": False,
-    }  # fmt: skip
+class Gateway:
+    """Answers requests by a WSGI application. Everything that the application raises ends here."""
+
+    def __init__(
+        self, application: Wsgi, forwarding: Forwarding, log: Log, *, prefix: str = "", multithread: bool = False
+    ) -> None:
+        self._application = application
+        self._log = log
+        base = {
+            "SCRIPT_NAME": "",
+            "SERVER_SOFTWARE": f"prefork/{VERSION}",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": NO_CONTENT,
+            "wsgi.input_terminated": True,
+            "wsgi.errors": ErrorStream(log),
+            "wsgi.multithread": multithread,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+        }
+        self._environ = Environs(base, forwarding, prefix).make
+
+    def respond(self, request: Request, peer: Peer, content: Content | None) -> Whole | Stream:
+        """Call the application, and return its answer."""
+        exchange = Exchange()
+        try:
+            environ = self._environ(request, peer, content)
+            result = self._application(environ, exchange)
+            if (result.__class__ is list or result.__class__ is tuple) and exchange.written is None:
+                answer = whole(exchange.head, result, request)
+                if content is not None:
+                    content.close()
+                return answer
+            answering = Answering(self._log, request, Pieces(exchange, result), content)
+        except BaseException as error:  # noqa: BLE001 - the application's
+            report(self._log, request, error)
+            return FAILED
+        return answering.begin(exchange, result)
+
+
+class Answering:
+    """An answer that the application gives piece by piece, or out of a file."""
+
+    def __init__(self, log: Log, request: Request, pieces: Pieces, content: Content | None) -> None:
+        self._log = log
+        self._request = request
+        self._pieces = pieces
+        self._content = content
+
+    def begin(self, exchange: Exchange, result: object) -> Whole | Stream:
+        """Return the answer, or what is answered in its place."""
+        try:
+            if isinstance(result, FileWrapper) and exchange.head is not None and exchange.written is None:
+                file = result.file(exchange.head.length)
+            else:
+                file = None
+            if file is not None:
+                return Stream(head_of_file(said(exchange.head), file), nothing, self.close, file)
+            has_content = self._pieces.begin()
+            head = said(exchange.head)
+            if has_content:
+                self._pieces.expect(head.length)
+                return Stream(head, self.pull, self.close)
+            empty = whole(head, (), self._request)
+        except BaseException as error:  # noqa: BLE001 - the application's
+            report(self._log, self._request, error)
+            empty = FAILED
+        self.close()
+        return empty
+
+    def pull(self) -> bytes | None:
+        """Return the next piece, None at the end; raises Truncated."""
+        try:
+            return self._pieces.pull()
+        except BaseException as error:  # noqa: BLE001 - the application's
+            report(self._log, self._request, error)
+            raise Truncated from None
+
+    def close(self) -> None:
+        """Let the application, and what it read, be done with."""
+        try:
+            self._pieces.close()
+        except BaseException as error:  # noqa: BLE001 - the application's
+            report(self._log, self._request, error)
+        if self._pieces.excess:
+            self._log.error("answer cut to its Content-Length", **named(self._request), surplus=self._pieces.excess)
+        if self._content is not None:
+            self._content.close()
+
+
+def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole:
+    """Return an answer all of whose content is there; raises what tells that it can't be given."""
+    head = said(head)
+    body = result[0] if len(result) == 1 else b"".join(result)
+    if body.__class__ is not bytes:
+        raise TypeError(f"the content must be bytes, got {type(body).__name__}")
+    if head.length is not None and head.length != len(body) and request.method != b"HEAD":
+        raise LengthError(f"Content-Length says {head.length} bytes, and there are {len(body)}")
+    return Whole(head, body)
+
+
+def head_of_file(head: Head, file: File) -> Head:
+    """Return the head with the length of the file in it; raises LengthError for a file that is too short."""
+    if head.length is None:
+        return with_length(head, file.left)
+    if head.length > file.left:
+        raise LengthError(f"Content-Length says {head.length} bytes, and the file has {file.left}")
+    return head
+
+
+def said(head: Head | None) -> Head:
+    """Return what `start_response` was called with."""
+    if head is None:
+        raise AssertionError("the application did not call start_response (PEP 3333)")
+    return head
+
+
+def nothing() -> None:
+    """Be the end of a file, which is no piece."""
+
+
+def named(request: Request) -> dict[str, object]:
+    """Return by what a log line names a request."""
+    return {"request": f"{request.method.decode()} {request.target.decode()}"}
+
+
+def report(log: Log, request: Request, error: BaseException) -> None:
+    """Log what the application raised, and where, a line for each line of its traceback."""
+    log.error("application failed", **named(request), reason=summary(error, os.getcwd()))
+    for line in own_traceback(error):
+        log.error("traceback", line=line)

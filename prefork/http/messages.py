@@ -4,7 +4,7 @@ They are immutable: a parsed request is remembered and given out again for every
 """
 
 import re
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -80,7 +80,8 @@ class Meaning(Struct, frozen=True):
 class Request(Struct, frozen=True, eq=False, gc=False):
     """A request's head, understood.
 
-    `head` is valid by the grammar; `minor` is the minor version of HTTP/1, 0 or 1.
+    `head` is valid by the grammar; `minor` is the minor version of HTTP/1, 0 or 1. `memo` is for whoever answers it: the same
+    request may come again.
     """
 
     method: bytes
@@ -91,6 +92,11 @@ class Request(Struct, frozen=True, eq=False, gc=False):
     body_length: int | None = 0
     expects_continue: bool = False
     _fields: Fields | None = None
+    memo: Any = None  # whatever it is, it is none of ours
+
+    def remember(self, memo: object) -> None:
+        """Keep something with this request, for when it comes again."""
+        force_setattr(self, "memo", memo)
 
     @property
     def fields(self) -> Fields:

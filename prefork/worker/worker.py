@@ -14,9 +14,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from prefork.apps.interface import Application
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
-from prefork.http.service import Respond, Service
+from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Failed, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
@@ -53,7 +54,7 @@ class Terms(Struct, frozen=True):
     With `shared` all workers accept from the same sockets; from a unix socket they do in any case.
     """
 
-    respond: Respond
+    application: Application
     limits: Limits
     timeouts: Timeouts
     graceful_timeout: float
@@ -92,7 +93,9 @@ class Worker:
         self._files = files
         self._channel = seat.channel
         self._loop = Loop()
-        self._service = Service(noting(terms.respond, seat.row), terms.limits)
+        self._service = Service(
+            noting(terms.application.respond, seat.row), terms.limits, terms.application.new_content
+        )
         self._access_log = AccessLog(files.access_fd) if files.access_fd is not None else None
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
@@ -110,6 +113,8 @@ class Worker:
         self._date_due = 0.0
         self._signals = self._catch_signals(seat.stacks)
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
+        if (threads := terms.application.threads) is not None:
+            self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
         self._listen(seat.listeners)
 
     def run(self) -> None:

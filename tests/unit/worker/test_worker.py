@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.apps.interface import Application
 from prefork.http.messages import Limits, Response
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Listen, Ready, Reopen, Retire, channel_pair
@@ -50,7 +51,7 @@ class Office:
         self.listener = listen()
         self.clients: list[Client] = []
         self._seen: set[Connection] = set()
-        terms = Terms(lambda _request, _peer, _content: HELLO, Limits(), TIMEOUTS, graceful_timeout)
+        terms = Terms(Application(lambda _request, _peer, _content: HELLO), Limits(), TIMEOUTS, graceful_timeout)
         scoreboard = Scoreboard()
         seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
         self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles("-", "off"))

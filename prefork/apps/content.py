@@ -1,0 +1,64 @@
+"""Keeps the content of a request until it is whole: in memory, or in a temporary file where it is large.
+
+An application gets all of it as `wsgi.input`. So a client that sends slowly costs no time of the application.
+"""
+
+import errno
+from io import BytesIO
+from tempfile import TemporaryFile
+from typing import BinaryIO, Final
+
+from prefork.http.messages import Rejection
+from prefork.ipc.handover import LARGEST_PARCEL
+
+MOST_MOVED: Final = LARGEST_PARCEL // 2  # bytes: the rest is for what comes with it
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+
+
+class KeptContent:
+    """The content of one request, of which up to `in_memory` bytes are kept there; `size` is in bytes."""
+
+    __slots__ = ("_in_memory", "file", "size")
+
+    def __init__(self, in_memory: int) -> None:
+        self._in_memory = in_memory
+        self.file: BinaryIO = BytesIO()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep some more.
+
+        Raises:
+            Rejection: 507 where the disk is full; OSError otherwise.
+        """
+        self.size += len(data)
+        try:
+            if self.size > self._in_memory and isinstance(self.file, BytesIO):
+                self._move_to_disk(self.file)
+            self.file.write(data)
+        except OSError as error:
+            if error.errno in FULL:
+                raise Rejection(507, "no room for the content of the request") from None
+            raise
+
+    def kept(self) -> bytes | None:
+        """Return what has come so far, None where it is too much to be moved to another process."""
+        return self.file.getvalue() if isinstance(self.file, BytesIO) and self.size <= MOST_MOVED else None
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.file.close()
+
+    def _move_to_disk(self, memory: BytesIO) -> None:
+        self.file = TemporaryFile(prefix="prefork-")  # noqa: SIM115 - it is closed with the content
+        self.file.write(memory.getbuffer())
+
+
+class NoContent(BytesIO):
+    """The `wsgi.input` of all requests without content: nothing can be read of it, and nobody can close it."""
+
+    def close(self) -> None:
+        """Stay open: the next request has the same."""
+
+
+NO_CONTENT: Final = NoContent()

@@ -1,0 +1,143 @@
+"""One call of a WSGI application (PEP 3333): what it says by `start_response` and `write`, and what it returns, piece by piece."""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Final, TypeAlias
+
+from prefork.apps.content import KeptContent
+from prefork.apps.heads import head_of
+from prefork.http.answers import File, Head
+
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
+
+IN_MEMORY: Final = 64 * 1024  # bytes of what `write` was given
+PIECE: Final = 64 * 1024  # bytes
+
+
+class Exchange:
+    """The `start_response` of one call; a callable object, as it costs half of what a closure and its cells do."""
+
+    head: Head | None = None
+    begun = False  # whether some of the answer has been given out
+    written: KeptContent | None = None
+
+    def __call__(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], None]:
+        """Take the head of the answer; with `exc_info` in place of another, unless some of that has been given out."""
+        if exc_info is not None:
+            if self.begun:
+                raise exc_info[1].with_traceback(exc_info[2])
+        elif self.head is not None:
+            raise AssertionError("start_response was called a second time, without exc_info (PEP 3333)")
+        self.head = head_of(status, headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Take some of the content, which is sent when the application has returned: nothing in it waits for a client."""
+        if self.written is None:
+            self.written = KeptContent(IN_MEMORY)
+        self.written.write(data)
+
+
+class Pieces:
+    """The content of one answer, as the application gives it: what it wrote, then what it returned."""
+
+    def __init__(self, exchange: Exchange, result: Iterable[bytes]) -> None:
+        self._exchange = exchange
+        self._written = exchange.written.file if exchange.written is not None else None
+        if self._written is not None:
+            self._written.seek(0)
+        self._next = iter(result).__next__
+        self._close: Callable[[], object] = getattr(result, "close", bool)
+        self._first: bytes | None = None
+        self._left: int | None = None
+        self.excess = 0
+
+    def begin(self) -> bool:
+        """Find the first piece, for which the application has to know the head; tell whether there is one."""
+        self._first = self._pull()
+        return self._first is not None
+
+    def expect(self, length: int | None) -> None:
+        """Take care that there are so many bytes, where the head says how many."""
+        self._left = length
+
+    def pull(self) -> bytes | None:
+        """Return the next piece, None at the end.
+
+        Raises:
+            LengthError: There were fewer bytes than the head says.
+        """
+        piece, self._first = self._first, None
+        self._exchange.begun = True
+        if piece is None:
+            piece = self._pull()
+        while self._left is not None:
+            if piece is None:
+                if self._left:
+                    raise LengthError(f"{self._left} bytes fewer than Content-Length says")
+                return None
+            surplus = len(piece) - self._left
+            if surplus <= 0:
+                self._left -= len(piece)
+                return piece
+            self.excess += surplus
+            piece, self._left = piece[: self._left], 0
+            if piece:
+                return piece
+            piece = self._pull()
+        return piece
+
+    def close(self) -> None:
+        """Close what the application returned, as often as it may be asked for; raises whatever that raises."""
+        if self._written is not None:
+            self._written.close()
+        close, self._close = self._close, bool
+        close()
+
+    def _pull(self) -> bytes | None:
+        """Return the next piece that is not empty."""
+        if self._written is not None and (written := self._written.read(PIECE)):
+            return written
+        try:
+            while not (piece := self._next()):
+                pass
+        except StopIteration:
+            return None
+        if not isinstance(piece, bytes):
+            raise TypeError(f"the content must be bytes, got {type(piece).__name__}")
+        return piece
+
+
+class LengthError(Exception):
+    """An answer that is not as long as it says."""
+
+
+class FileWrapper:
+    """The `wsgi.file_wrapper`: a file that is sent as it is, by the kernel where that can."""
+
+    def __init__(self, filelike: Any, blksize: int = 8192) -> None:  # Any: as the PEP has it, whatever has read()
+        self.filelike = filelike
+        self.blksize = blksize
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.filelike.read(self.blksize):
+            yield piece
+
+    def file(self, length: int | None) -> File | None:
+        """Return what is to be sent, from where the file is now on and at most `length` bytes; None where it is no real file."""
+        try:
+            fd = self.filelike.fileno()
+            offset = self.filelike.tell()
+            status = os.fstat(fd)
+        except (AttributeError, OSError, ValueError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        left = max(0, status.st_size - offset)
+        return File(fd, offset, left if length is None else min(left, length))

@@ -1,0 +1,207 @@
+"""Runs an application in threads: the loop of the worker goes on reading, writing and counting time meanwhile.
+
+All that is decided about threads is decided in the thread of the loop, so nothing here needs a lock. A thread does one thing
+at a time that it was given, posts what came of it, and wakes the loop. A streamed answer stays with the thread that began it,
+as what an application keeps for a thread may belong to it; while its client is slow, that thread does other things.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final, TypeAlias
+
+from prefork.http.answers import Pending, Stream, Truncated, Whole
+from prefork.http.content import Content
+from prefork.http.messages import Peer, Rejection, Request, Response
+from prefork.http.response import rejected
+
+Task: TypeAlias = Callable[[], object]
+Call: TypeAlias = Callable[[Request, Peer, Content | None], Whole | Stream]
+
+BURST: Final = 64 * 1024  # bytes of a streamed answer that are made before its client has to take them
+BUSY: Final = rejected(Rejection(503, "too many requests wait for the application"))
+
+
+class Runner:
+    """A thread. `owed` is what only this one can do, and does next."""
+
+    def __init__(self, post: Callable[[Task], None], is_free: "Callable[[Runner], None]") -> None:
+        self.owed: deque[Task] = deque()
+        self._inbox: SimpleQueue[Task] = SimpleQueue()
+        self._post = post
+        self._is_free = is_free
+        Thread(target=self._run, name="application", daemon=True).start()
+
+    def give(self, task: Task) -> None:
+        """Have it do this; it has nothing else to do."""
+        self._inbox.put(task)
+
+    def _run(self) -> None:
+        while True:
+            self._inbox.get()()
+            self._post(partial(self._is_free, self))
+
+
+class Pool:
+    """Up to `size` threads that call an application, and up to `most_waiting` requests that wait for one of them."""
+
+    def __init__(self, call: Call, size: int, most_waiting: int) -> None:
+        self._call = call
+        self._size = size
+        self._most_waiting = most_waiting
+        self._count = 0
+        self._idle: list[Runner] = []
+        self._waiting: deque[tuple[Pending, Callable[[Runner], object]]] = deque()
+        self._posted: deque[Task] = deque()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when something is posted."""
+        return self._wake
+
+    def on_readable(self, _events: int) -> None:
+        """Do in the loop what threads have posted."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        while self._posted:
+            self._posted.popleft()()
+
+    def respond(self, request: Request, peer: Peer, content: Content | None) -> Pending | Response:
+        """Have the application called as soon as a thread is free."""
+        pending = Pending()
+        task = partial(self._answer, pending, request, peer, content)
+        runner = self._free()
+        if runner is not None:
+            runner.give(partial(task, runner))
+        elif len(self._waiting) < self._most_waiting:
+            self._waiting.append((pending, task))
+        else:
+            return BUSY
+        return pending
+
+    def post(self, task: Task) -> None:
+        """Have the loop do this; any thread may ask for it."""
+        self._posted.append(task)
+        os.eventfd_write(self._wake, 1)
+
+    def run_on(self, runner: Runner, task: Task) -> None:
+        """Have this very thread do it, before any other request."""
+        if runner in self._idle:
+            self._idle.remove(runner)
+            runner.give(task)
+        else:
+            runner.owed.append(task)
+
+    def _free(self) -> Runner | None:
+        if self._idle:
+            return self._idle.pop()
+        if self._count == self._size:
+            return None
+        try:
+            runner = Runner(self.post, self._on_free)
+        except RuntimeError:  # the system has no thread for us now
+            return None
+        self._count += 1
+        return runner
+
+    def _on_free(self, runner: Runner) -> None:
+        if runner.owed:
+            runner.give(runner.owed.popleft())
+            return
+        while self._waiting:
+            pending, task = self._waiting.popleft()
+            if not pending.abandoned:
+                runner.give(partial(task, runner))
+                return
+        self._idle.append(runner)
+
+    def _answer(self, pending: Pending, request: Request, peer: Peer, content: Content | None, runner: Runner) -> None:
+        """Call the application; in a thread."""
+        answer = self._call(request, peer, content)
+        if isinstance(answer, Whole):
+            self.post(partial(finish, pending, answer))
+        elif answer.file is not None:
+            answer.close = partial(self.run_on, runner, answer.close)
+            self.post(partial(finish, pending, answer))
+        else:
+            flow = Flow(self, runner, answer)
+            self.post(partial(finish, pending, Stream(answer.head, flow.pull, flow.close)))
+            flow.burst()
+
+
+class Flow:
+    """A streamed answer on its way from the thread that makes its pieces to the loop that sends them.
+
+    The thread makes a burst of them, and the next one when all of that has been taken.
+    """
+
+    def __init__(self, pool: Pool, runner: Runner, stream: Stream) -> None:
+        self._pool = pool
+        self._runner = runner
+        self._stream = stream
+        self._pieces: deque[bytes | Truncated | None] = deque()
+        self._asked: Pending | None = None
+        self._in_burst = True
+        self._closed = False
+
+    def pull(self) -> bytes | Pending | None:
+        """Return the next piece, None at the end, or what it will be; raises Truncated. In the loop."""
+        if self._pieces:
+            piece = self._pieces.popleft()
+            if isinstance(piece, Truncated):
+                raise piece
+            return piece
+        self._asked = Pending()
+        self._make_more()
+        return self._asked
+
+    def close(self) -> None:
+        """Have the thread close what the application returned. In the loop."""
+        self._closed = True
+        self._pool.run_on(self._runner, self._stream.close)
+
+    def burst(self) -> None:
+        """Make the next pieces. In the thread."""
+        made = 0
+        while made < BURST and not self._closed:
+            try:
+                piece = self._stream.pull()
+            except Truncated as truncated:
+                self._pool.post(partial(self._take, truncated))
+                return
+            assert not isinstance(piece, Pending)
+            self._pool.post(partial(self._take, piece))
+            if piece is None:
+                return
+            made += len(piece)
+        self._pool.post(self._pause)
+
+    def _take(self, piece: bytes | Truncated | None) -> None:
+        if self._asked is None:
+            self._pieces.append(piece)
+        else:
+            asked, self._asked = self._asked, None
+            finish(asked, piece)
+
+    def _pause(self) -> None:
+        self._in_burst = False
+        if self._asked is not None:
+            self._make_more()
+
+    def _make_more(self) -> None:
+        if not self._in_burst and not self._closed:
+            self._in_burst = True
+            self._pool.run_on(self._runner, self.burst)
+
+
+def finish(pending: Pending, result: Whole | Stream | bytes | Truncated | None) -> None:
+    """Hand over what was pending, or let go of it where nobody waits any more. In the loop."""
+    if not pending.abandoned:
+        pending.result = result
+        pending.on_done()
+    elif isinstance(result, Stream):
+        result.close()
