@@ -25,7 +25,7 @@ _is_name: Final = re.compile(TOKEN.decode()).fullmatch
 _is_value: Final = re.compile(r"[\t -~\x80-\xff]*").fullmatch
 _is_length: Final = re.compile(r"[0-9]{1,18}").fullmatch
 
-_remembered: dict[object, Head] = {}
+remembered: dict[object, Head] = {}
 
 
 class HeaderError(ValueError):
@@ -40,15 +40,15 @@ def head_of(status: str, headers: list[tuple[str, str]]) -> Head:
     """
     try:
         key = (status, tuple(headers))
-        head = _remembered.get(key)
+        head = remembered.get(key)
     except TypeError:  # unhashable: a list in place of a pair
         return _made(status, headers)
     if head is None:
         head = _made(status, headers)
         if len(head.block) <= LONGEST_REMEMBERED:
-            if len(_remembered) >= MOST_REMEMBERED:
-                _remembered.clear()
-            _remembered[key] = head
+            if len(remembered) >= MOST_REMEMBERED:
+                remembered.clear()
+            remembered[key] = head
     return head
 
 

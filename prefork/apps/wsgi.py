@@ -24,6 +24,7 @@ from prefork.version import VERSION
 
 Wsgi: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]  # Any: as the PEP has them
 
+NOT_CALLED: Final = "the application did not call start_response (PEP 3333)"
 FAILED: Final = Whole(
     head_of("500 Internal Server Error", [("Content-Type", "text/plain")]), b"The application failed.\n"
 )
@@ -57,12 +58,15 @@ class Gateway:
         exchange = Exchange()
         try:
             environ = self._environ(request, peer, content)
-            result = self._application(environ, exchange)
+            result = self._application(environ, exchange.start_response)
             if (result.__class__ is list or result.__class__ is tuple) and exchange.written is None:
-                answer = whole(exchange.head, result, request)
                 if content is not None:
                     content.close()
-                return answer
+                head = exchange.head
+                # Written out for what is usual, which saves a call.
+                if len(result) == 1 and (body := result[0]).__class__ is bytes and head and head.length == len(body):
+                    return Whole(head, body)
+                return whole(head, result, request)
             answering = Answering(self._log, request, Pieces(exchange, result), content)
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, request, error)
@@ -122,11 +126,12 @@ class Answering:
 
 def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole:
     """Return an answer all of whose content is there; raises what tells that it can't be given."""
-    head = said(head)
     body = result[0] if len(result) == 1 else b"".join(result)
+    if head is None:
+        raise AssertionError(NOT_CALLED)
     if body.__class__ is not bytes:
         raise TypeError(f"the content must be bytes, got {type(body).__name__}")
-    if head.length is not None and head.length != len(body) and request.method != b"HEAD":
+    if head.length != len(body) and head.length is not None and request.method != b"HEAD":
         raise LengthError(f"Content-Length says {head.length} bytes, and there are {len(body)}")
     return Whole(head, body)
 
@@ -143,7 +148,7 @@ def head_of_file(head: Head, file: File) -> Head:
 def said(head: Head | None) -> Head:
     """Return what `start_response` was called with."""
     if head is None:
-        raise AssertionError("the application did not call start_response (PEP 3333)")
+        raise AssertionError(NOT_CALLED)
     return head
 
 

@@ -114,9 +114,15 @@ class Protocol:
                 request = service.heads.get_plain(data)
             if request is not None:
                 answer = service.respond(request, self._peer, None)
-                rendered = service.renderer.rendered[request.framing].get(answer)
-                self.peer_is_done = not request.framing.keep_alive
-                if rendered is None or self.peer_is_done:
+                framing = request.framing
+                if answer.__class__ is Whole:
+                    rendered = service.renderer.heads[framing].get(answer.head)
+                    if rendered is not None:
+                        rendered += answer.body
+                else:
+                    rendered = service.renderer.rendered[framing].get(answer)
+                if rendered is None or not framing.keep_alive:
+                    self.peer_is_done = not framing.keep_alive
                     self._head = data
                     return self._give(answer, request)
                 service.requests += 1

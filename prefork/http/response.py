@@ -11,6 +11,7 @@ from prefork.http.answers import Head, Whole
 from prefork.http.grammar import METHODS
 from prefork.http.messages import FRAMINGS, WITHOUT_CONTENT, Fields, Framing, Rejection, Response
 
+MOST_HEADS: Final = 512  # kept for a second, of answers that are followed by all of their content
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
 
 WITHOUT_LENGTH: Final = frozenset(
@@ -41,12 +42,15 @@ class Renderer:
         self._tails = {each: each.connection + b"\r\n" for each in FRAMINGS.values()}
         # A table a framing: looking up a pair would cost making it (0.05 µs of some 6 a request).
         self.rendered: dict[Framing, dict[object, bytes]] = {each: {} for each in FRAMINGS.values()}
+        self.heads: dict[Framing, dict[Head, bytes]] = {each: {} for each in FRAMINGS.values()}
 
     def set_date(self, date: bytes) -> None:
         """Take the IMF-fixdate of this second (RFC 9110 §5.6.7); what was rendered before is forgotten."""
         self._date = b"Date: " + date + b"\r\n"
-        for table in self.rendered.values():
-            table.clear()
+        for rendered in self.rendered.values():
+            rendered.clear()
+        for heads in self.heads.values():
+            heads.clear()
         self._tails = {each: b"%b%b\r\n" % (self._date, each.connection) for each in self.rendered}
 
     def head(self, response: Response, framing: Framing) -> bytes:
@@ -73,11 +77,14 @@ class Renderer:
 
     def whole(self, answer: Whole, framing: Framing) -> bytes:
         """Return an answer in bytes that is made for one request; its length is told where the application didn't."""
-        head, body = answer.head, answer.body
-        if head.status in WITHOUT_CONTENT:
-            body = b""
-        if head.length is not None or framing.head_only or head.status in WITHOUT_LENGTH:
-            length = b""
-        else:
-            length = b"Content-Length: %d\r\n" % len(body)
-        return b"%b%b%b%b" % (head.block, length, self.tail(head, framing), b"" if framing.head_only else body)
+        head, body = answer.head, b"" if answer.head.status in WITHOUT_CONTENT else answer.body
+        if framing.head_only:
+            return head.block + self.tail(head, framing)
+        if head.length is None:
+            length = b"" if head.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
+            return b"%b%b%b%b" % (head.block, length, self.tail(head, framing), body)
+        table = self.heads[framing]
+        if len(table) >= MOST_HEADS:
+            table.clear()
+        rendered = table[head] = head.block + self.tail(head, framing)
+        return rendered + body
