@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGHUP
@@ -9,11 +10,12 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.process import proc
 from tests.process.clients import Load
-from tests.process.commands import CONTROL, command
+from tests.process.commands import CONTROL, PREFORK, command
 from tests.process.hello import Hello
 from tests.process.installing import NEXT, Installation
-from tests.process.starting import RUN, Start, run
+from tests.process.starting import AS_NOBODY, RUN, Start, environment, run
 from tests.process.test_privileges import NOBODY
 from tests.process.waiting import until
 
@@ -280,3 +282,15 @@ def test_an_application_that_never_loads_is_killed_at_boot_timeout(start_app: St
         65,
         "prefork: error: the application was not loaded within boot_timeout",
     )
+
+
+def test_the_service_is_called_as_the_application_and_commanded_without_its_name(start_app: Start) -> None:
+    start_app.files = {"shop/wsgi.py": app("1")}
+    environ = {"XDG_RUNTIME_DIR": str(start_app.folder / "service-1"), "PREFORK_CONTROL": "auto"}
+    hello = start_app('app = "shop.wsgi:answer"\nworkers = 1', environ=environ, under=AS_NOBODY)
+    assert proc.title(hello.master_pid) == "prefork-shop: master [hello.toml]"
+    assert (hello.folder / "prefork-shop.sock").is_socket()
+    told = subprocess.run(
+        [*AS_NOBODY, PREFORK, "reload"], env=environment(environ), capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stdout) == (0, "reloaded: generation 2, 1 worker ready\n")
