@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGHUP
+from signal import SIGHUP, SIGKILL
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -294,3 +294,63 @@ def test_the_service_is_called_as_the_application_and_commanded_without_its_name
         [*AS_NOBODY, PREFORK, "reload"], env=environment(environ), capture_output=True, text=True, check=False
     )
     assert (told.returncode, told.stdout) == (0, "reloaded: generation 2, 1 worker ready\n")
+
+
+def test_changes_are_noticed_and_the_watcher_never_outlives_the_master(start_app: Start) -> None:
+    start_app.files = {"site/shop.py": app("'old'"), "site/notes.txt": ""}
+    hello = start_app(f'{SHOP}\nchdir = "site"\nreload = true')
+    seen = hello.wait_for_log("watching folders=site\n")
+    edit(hello, "no code", "site/notes.txt")
+    edit(hello, app("'new'"), "site/shop.py")
+    seen = hello.wait_for_log(" reloaded generation=2", hello.wait_for_log("changed path=site/shop.py", seen))
+    assert hello.get().text == "new"
+    edit(hello, "def answer(:\n", "site/shop.py")
+    seen = hello.wait_for_log('reload failed generation=3 kept=2 reason="shop:answer: SyntaxError', seen)
+    assert hello.get().text == "new"
+    edit(hello, app("'fixed'"), "site/shop.py")
+    hello.wait_for_log(" reloaded generation=4", seen)
+    assert hello.get().text == "fixed"
+    hello.expected_to_run = False
+    hello.signal(SIGKILL)
+    until(lambda: not hello.session_pids(), "the end of the watcher and of the workers")
+
+
+def test_a_watcher_that_ends_is_told_and_the_service_goes_on(start_app: Start) -> None:
+    start_app.files = {"shop.py": app("1")}
+    hello = start_app(f"{SHOP}\nreload = true")
+    hello.wait_for_log("watching folders=.")
+    (watcher,) = [pid for pid in hello.session_pids() if "prefork.watcher" in proc.title(pid)]
+    os.kill(watcher, SIGKILL)
+    hello.wait_for_log("the watcher has ended; changes are no longer noticed")
+    assert hello.get().text == "1"
+
+
+def test_after_an_upgrade_one_watcher_goes_on(start_app: Start, installed: Installation) -> None:
+    start_app.files = {"shop.py": app("'old'")}
+    hello = start_app(f"{SHOP}\nreload = true", *CONTROL, environ=installed.environ)
+    hello.wait_for_log("watching folders=.")
+    installed.replace()
+    assert command(hello, "upgrade") == (0, f"upgraded to {NEXT}: generation 2, 2 workers ready\n")
+    hello.wait_for_log("watching folders=.", hello.log.index("upgraded"))
+    until(lambda: sum("prefork.watcher" in proc.title(pid) for pid in hello.session_pids()) == 1, "one watcher")
+    edit(hello, app("'newer'"))
+    hello.wait_for_log(" reloaded generation=3")
+    assert hello.log.count("changed path=shop.py") == 1
+
+
+@pytest.mark.parametrize("flags", [(), ("--check-config",)])
+def test_reload_without_its_package_says_what_to_install(start_app: Start, flags: tuple[str, ...]) -> None:
+    start_app.files = {
+        "shop.py": app("1"),
+        "without/sitecustomize.py": "import sys\nsys.modules['watchfiles'] = None\n",
+    }
+    environ = {"PYTHONPATH": str(start_app.folder / "service-1" / "without")}
+    status, line = start_app.refused(f"{SHOP}\nreload = true", *flags, environ=environ)
+    assert status == 78
+    assert line == "prefork: error: reload: the package watchfiles is needed; pip install 'prefork[reload]'"
+
+
+def test_a_folder_to_watch_has_to_be_there(start_app: Start) -> None:
+    start_app.files = {"shop.py": app("1")}
+    status, line = start_app.refused(f'{SHOP}\nreload = true\nreload_dir = ["lib"]')
+    assert (status, line) == (66, "prefork: error: reload_dir: lib: no such folder")
