@@ -172,7 +172,7 @@ class Program:
             self._obey_commands(master, commanded, former.kept.control if former else None)
         with ExitStack() as at_end:
             if generation.config.reload:
-                self._watching = Watching(generation.config, self._loaded.path, self._identity)
+                self._watching = Watching(generation.config, self._loaded.path)
                 at_end.callback(self._watching.close)
                 self._watching.begin(self._poller, master.reload, self._log)
             master.run()

@@ -11,7 +11,6 @@ from prefork.config.errors import CONFIG
 from prefork.config.schema import Config
 from prefork.logs import Log
 from prefork.master.errors import StartError
-from prefork.master.identity import Identity
 from prefork.master.poller import Poller
 
 OUTPUT_BYTES: Final = 65536
@@ -32,8 +31,8 @@ def check_watching(config: Config) -> None:
 class Watching:
     """The watcher, a child of the master; it ends by itself when the master's end of its input is closed."""
 
-    def __init__(self, config: Config, path: str | None, identity: Identity | None) -> None:
-        """Start it, as the workers' user.
+    def __init__(self, config: Config, path: str | None) -> None:
+        """Start it, as whoever we are: none of the application's code runs in it.
 
         Raises:
             StartError: 71 when the system refuses.
@@ -50,9 +49,6 @@ class Watching:
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": paths},
                 process_group=0,  # Ctrl-C is for the master
-                user=identity.uid if identity else None,
-                group=identity.gid if identity else None,
-                extra_groups=[] if identity else None,
             )
         except OSError as error:
             raise StartError(os.EX_OSERR, f"reload: the watcher can't be started: {error.strerror}") from None
