@@ -212,7 +212,7 @@ class Program:
         setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
         log = Log(f"worker-{seat.slot}", config.log_level)
         this = ThisWorker(seat.slot, seat.generation, os.getpid(), log)
-        application = boot(config, self._load, self._identity, this, seat.channel)
+        application = boot(config, self._load, this, identity=self._identity, channel=seat.channel, stacks=seat.stacks)
         try:
             Worker(seat, terms(config, application, tls), log, files).run()
         finally:

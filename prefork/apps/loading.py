@@ -110,7 +110,7 @@ def _modules(folders: Sequence[str]) -> Iterator[str]:
 
 def _attribute(target: str, module: ModuleType, names: str) -> object:
     found: object = module
-    said = module.__name__
+    said = _told(module)
     for name in names.split("."):
         try:
             found = getattr(found, name)
@@ -120,6 +120,12 @@ def _attribute(target: str, module: ModuleType, names: str) -> object:
             raise failure(target, error) from None
         said = f"{said}.{name}"
     return found
+
+
+def _told(module: ModuleType) -> str:
+    """Return the name of a module, with its file where that isn't here: it may be another than was meant."""
+    path = getattr(module, "__file__", None) or "built in"
+    return module.__name__ if path.startswith(os.getcwd() + os.sep) else f"{module.__name__} ({path})"
 
 
 def _meant(owner: object, name: str) -> str:

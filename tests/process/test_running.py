@@ -274,10 +274,13 @@ def test_a_worker_that_is_replaced_while_the_code_is_broken_is_tried_again_until
     until(lambda: hello.log.count("worker ready ") == 3, "the third readiness")
 
 
-def test_an_application_that_never_loads_is_killed_at_boot_timeout(start_app: Start) -> None:
+def test_an_application_that_never_loads_is_killed_at_boot_timeout_and_says_where_it_was(start_app: Start) -> None:
     start_app.files = {"shop.py": "import time\ntime.sleep(3600)"}
-    toml = f'{SHOP}\nboot_timeout = "200ms"\nmax_spawn_failures = 1'
-    assert start_app.refused(toml) == (70, "prefork: error: gave up: 1 workers in a row failed: killed by SIGKILL")
+    toml = f'{SHOP}\nboot_timeout = "500ms"\nmax_spawn_failures = 1'
+    hello = start_app.launch(toml)
+    assert hello.wait_for_exit() == 70
+    assert hello.log.endswith("prefork: error: gave up: 1 workers in a row failed: killed by SIGKILL\n")
+    assert re.search(rf'stack pid=\d+ line="  File \\"{hello.folder}/shop.py\\", line 2 in <module>"', hello.log)
     assert start_app.refused(toml, "--check-config") == (
         65,
         "prefork: error: the application was not loaded within boot_timeout",
