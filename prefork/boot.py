@@ -47,7 +47,7 @@ def boot(
     try:
         variables = read_env_file(config.env_file)  # as whoever started us: it may hold secrets
         if identity is not None:
-            change_identity(identity, worker.log)
+            change_identity(identity)
         with stacks_when_late(stacks, config.boot_timeout * PATIENCE):
             return load(config, variables, worker)
     except LoadError as error:
@@ -71,13 +71,13 @@ def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
         faulthandler.unregister(signal.SIGALRM)
 
 
-def change_identity(identity: Identity, log: Log) -> None:
-    """Become the workers' user, or end with status 77 and say why."""
+def change_identity(identity: Identity) -> None:
+    """Become the workers' user; raises LoadError, 77, where that may not be."""
     try:
         become(identity.uid, identity.gid, identity.name)
     except (OSError, RuntimeError) as error:
-        log.error("worker can't become its user", user=identity.name, reason=error)
-        raise SystemExit(os.EX_NOPERM) from None
+        problem = f"user: a worker can't become {identity.name}: {error}; the system must allow setuid and setgid"
+        raise LoadError(os.EX_NOPERM, problem) from None
 
 
 def check(config: Config, load: Load) -> None:
