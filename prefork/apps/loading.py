@@ -37,8 +37,12 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
         folder = os.getcwd()
     except OSError as error:
         raise LoadError(NO_FOLDER, f"chdir: {chdir or 'the current folder'}: {str(error.strerror).lower()}") from None
-    sys.path[:0] = dict.fromkeys((folder, *map(os.path.abspath, pythonpath)))
-    importlib.invalidate_caches()  # the master may have looked into these folders before a file came there
+    folders = tuple(dict.fromkeys((folder, *map(os.path.abspath, pythonpath))))
+    sys.path[:0] = folders
+    for (
+        each
+    ) in folders:  # the master may have looked there before a file came; importlib.invalidate_caches imports more
+        sys.path_importer_cache.pop(each, None)
 
 
 def load(target: str) -> Callable[..., Any]:  # Any: whatever the application is
