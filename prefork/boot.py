@@ -67,8 +67,9 @@ def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        faulthandler.unregister(signal.SIGALRM)
+        if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:  # else the application has taken it for itself
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.unregister(signal.SIGALRM)
 
 
 def change_identity(identity: Identity) -> None:

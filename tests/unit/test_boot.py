@@ -1,6 +1,7 @@
 """What a worker does before it serves, and the check that does the same in a child."""
 
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import pytest
 
 from prefork.apps.hello import load_hello
 from prefork.apps.interface import Application, LoadError, ThisWorker
-from prefork.boot import boot, check
+from prefork.boot import boot, check, stacks_when_late
 from prefork.config.schema import Config
 from prefork.ipc.channel import LARGEST_MESSAGE, Failed, channel_pair
-from prefork.logs import Log
+from prefork.logs import STDERR, Log
 from prefork.master.errors import StartError
 
 WORKER = ThisWorker(0, 1, os.getpid(), Log("worker-0", "info"))
@@ -61,6 +62,19 @@ def test_a_mistake_in_the_file_of_variables_is_one_too(tmp_path: Path) -> None:
     assert ours.receive() == (Failed(f"{tmp_path}/env:1: expected KEY=VALUE", 78), [])
     ours.close()
     theirs.close()
+
+
+def test_a_signal_that_the_application_takes_for_itself_stays_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[int] = []
+    try:
+        with stacks_when_late(STDERR, 3600):
+            signal.signal(signal.SIGALRM, lambda number, _frame: seen.append(number))
+        signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert seen == [signal.SIGALRM]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:
