@@ -4,10 +4,11 @@ A worker that can't says so to its master, with the reason that people are to re
 same in a child of its own, so that neither the checking process nor the master ever imports the user's application.
 """
 
+import faulthandler
 import os
 import signal
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from select import POLLIN, poll
 from typing import Final, NoReturn
 
@@ -24,31 +25,60 @@ from prefork.master.identity import Identity, look_up
 from prefork.master.processes import ending, fork
 from prefork.worker.privileges import become
 
+PATIENCE: Final = 0.9  # of boot_timeout
 LONGEST_REASON: Final = 1000  # characters
 LONGEST_LINE: Final = 500
 ROOM_FOR_TRACEBACK: Final = LARGEST_MESSAGE // 2  # bytes
 
 
-def boot(config: Config, load: Load, identity: Identity | None, worker: ThisWorker, channel: Channel) -> Application:
-    """Become the worker's user and return what it serves; or tell the master why not, and end."""
+def boot(
+    config: Config,
+    load: Load,
+    worker: ThisWorker,
+    *,
+    identity: Identity | None,
+    channel: Channel,
+    stacks: int | None = None,
+) -> Application:
+    """Become the worker's user and return what it serves; or tell the master why not, and end.
+
+    If it takes nearly as long as it may, what it is doing is written to `stacks`.
+    """
     try:
         variables = read_env_file(config.env_file)  # as whoever started us: it may hold secrets
         if identity is not None:
-            change_identity(identity, worker.log)
-        return load(config, variables, worker)
+            change_identity(identity)
+        with stacks_when_late(stacks, config.boot_timeout * PATIENCE):
+            return load(config, variables, worker)
     except LoadError as error:
-        _fail(channel, Failed(error.problem[:LONGEST_REASON], error.status, tuple(_fitting(error.traceback))))
+        _fail(channel, Failed(_plain(error.problem, LONGEST_REASON), error.status, tuple(_fitting(error.traceback))))
     except ConfigError as error:
-        _fail(channel, Failed(str(error)[:LONGEST_REASON], error.status))
+        _fail(channel, Failed(_plain(str(error), LONGEST_REASON), error.status))
 
 
-def change_identity(identity: Identity, log: Log) -> None:
-    """Become the workers' user, or end with status 77 and say why."""
+@contextmanager
+def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
+    """Write the stacks of this process to the descriptor, if there is one, when this takes longer: before it is killed."""
+    if fd is None:
+        yield
+        return
+    faulthandler.register(signal.SIGALRM, file=fd)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:  # else the application has taken it for itself
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.unregister(signal.SIGALRM)
+
+
+def change_identity(identity: Identity) -> None:
+    """Become the workers' user; raises LoadError, 77, where that may not be."""
     try:
         become(identity.uid, identity.gid, identity.name)
     except (OSError, RuntimeError) as error:
-        log.error("worker can't become its user", user=identity.name, reason=error)
-        raise SystemExit(os.EX_NOPERM) from None
+        problem = f"user: a worker can't become {identity.name}: {error}; the system must allow setuid and setgid"
+        raise LoadError(os.EX_NOPERM, problem) from None
 
 
 def check(config: Config, load: Load) -> None:
@@ -63,7 +93,8 @@ def check(config: Config, load: Load) -> None:
         setproctitle("prefork: check")
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, config.boot_timeout)  # outlives whoever waits for this process
-        boot(config, load, identity, ThisWorker(0, 0, os.getpid(), Log("check", config.log_level)), channel)
+        worker = ThisWorker(0, 0, os.getpid(), Log("check", config.log_level))
+        boot(config, load, worker, identity=identity, channel=channel)
 
     try:
         _pid, pidfd, channel = fork(work, lambda: None)
@@ -108,9 +139,14 @@ def _fitting(lines: Iterable[str]) -> list[str]:
     """Return the last of the lines, as many as a message has room for: the end says what is wrong."""
     kept: list[str] = []
     room = ROOM_FOR_TRACEBACK
-    for line in reversed([each[:LONGEST_LINE] for each in lines]):
-        room -= len(line.encode(errors="replace"))
+    for line in reversed([_plain(each, LONGEST_LINE) for each in lines]):
+        room -= len(line.encode())
         if room < 0:
             return ["…", *kept]
-        kept.insert(0, line.encode(errors="replace").decode())
+        kept.insert(0, line)
     return kept
+
+
+def _plain(text: str, longest: int) -> str:
+    """Return text that UTF-8 can carry: the name of a file may be none."""
+    return text[:longest].encode(errors="backslashreplace").decode()

@@ -5,11 +5,13 @@ Blocks for as long as that takes; what it waits for is bounded by the service's 
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from glob import escape, glob
 
 from msgspec import DecodeError
 
 from prefork.ipc.control import Answer, Request, Stop, decode_answer, encode
+from prefork.ipc.control_path import folders, name_of, path_in, path_of_unit, service_name
 
 FAILED = 1  # exit status
 INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
@@ -40,6 +42,35 @@ def ask(request: Request, paths: Sequence[str]) -> Answer:
         raise CommandError(INTERRUPTED, "interrupted; the service goes on with what it was asked for") from None
     except (OSError, DecodeError):
         raise CommandError(FAILED, "the service ended before it had an answer") from None
+
+
+def the_only_path(environ: Mapping[str, str], uid: int) -> str:
+    """Return the path of the only service of this user that runs, or of the only one of root; in a unit, of the unit's.
+
+    Raises:
+        CommandError: 69 when there is none, 64 when there are several, 77 when it isn't ours.
+    """
+    if path := path_of_unit(environ):
+        return path
+    searched = folders(environ, uid)
+    refusals = []
+    for folder in searched:
+        running = []
+        for path in sorted(map(path_in, glob(f"{escape(folder)}/{service_name('*')}"))):
+            try:
+                connect([path]).close()
+            except CommandError as error:
+                refusals += [error] if error.status != os.EX_UNAVAILABLE else []
+            else:
+                running.append(path)
+        if len(running) > 1:
+            names = ", ".join(map(name_of, running))
+            raise CommandError(os.EX_USAGE, f"several services run, choose one by --name: {names}")
+        if running:
+            return running[0]
+    if refusals:
+        raise refusals[0]
+    raise CommandError(os.EX_UNAVAILABLE, f"no service listens in {' or '.join(searched)}; see --name and --control")
 
 
 def connect(paths: Sequence[str]) -> socket.socket:

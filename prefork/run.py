@@ -42,6 +42,7 @@ from prefork.master.state import State, claim, listeners_of
 from prefork.systemd import Notifier, drop_variables
 from prefork.terms import terms
 from prefork.version import VERSION
+from prefork.watching import Watching, check_watching
 from prefork.worker.opening import Opener
 from prefork.worker.worker import Worker
 
@@ -97,6 +98,7 @@ class Program:
         self._verdict = verdict
         self._pid_file = pid_file
         self._control: Control | None = None
+        self._watching: Watching | None = None
         self._started = monotonic()
         self._variables: Mapping[str, str] = {}
         self._expiry = Expiry(lambda path, problem: self._log.warning("certificate", path=path, problem=problem))
@@ -107,6 +109,7 @@ class Program:
     def run(self) -> int:
         """Serve until told to stop, and return the exit status; raises StartError."""
         config = self._loaded.config
+        check_watching(config)
         with ExitStack() as at_end:
             if self._pid_file is not None:
                 self._pid_file.acquire()
@@ -167,7 +170,12 @@ class Program:
         self._poller.on_signal = Signals(master, self._log).obey
         if commanded is not None:
             self._obey_commands(master, commanded, former.kept.control if former else None)
-        master.run()
+        with ExitStack() as at_end:
+            if generation.config.reload:
+                self._watching = Watching(generation.config, self._loaded.path)
+                at_end.callback(self._watching.close)
+                self._watching.begin(self._poller, master.reload, self._log)
+            master.run()
         return os.EX_OK
 
     def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
@@ -204,7 +212,7 @@ class Program:
         setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
         log = Log(f"worker-{seat.slot}", config.log_level)
         this = ThisWorker(seat.slot, seat.generation, os.getpid(), log)
-        application = boot(config, self._load, self._identity, this, seat.channel)
+        application = boot(config, self._load, this, identity=self._identity, channel=seat.channel, stacks=seat.stacks)
         try:
             Worker(seat, terms(config, application, tls), log, files).run()
         finally:
@@ -241,6 +249,8 @@ class Program:
             self._verdict.close_in_child()
         if self._control is not None:
             self._control.close_in_child()
+        if self._watching is not None:
+            self._watching.close_in_child()
 
     def _say_how_it_starts(self, generation: Generation) -> None:
         config = generation.config

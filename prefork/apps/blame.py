@@ -35,8 +35,7 @@ def own_traceback(error: BaseException) -> tuple[str, ...]:
 
 def summary(error: BaseException, folder: str) -> str:
     """Return the exception in one line, with the last place in the application, which is in `folder`."""
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    words = " ".join(message.split())[:_LONGEST_MESSAGE]
+    words = " ".join(_message(error).split())[:_LONGEST_MESSAGE]
     return ": ".join(filter(None, (_name(type(error)), words))) + place(error, folder)
 
 
@@ -47,6 +46,15 @@ def place(error: BaseException, folder: str) -> str:
     frames = own_frames(error)
     here = [each for each in frames if each.filename.startswith(folder) and "site-packages" not in each.filename]
     return _spelled((here or frames)[-1].filename, (here or frames)[-1].lineno, folder) if frames else ""
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return error.msg
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the exception's own
+        return "its message can't be made"
 
 
 def _own(frames: list[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

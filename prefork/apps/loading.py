@@ -8,7 +8,8 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from prefork.apps.interface import LoadError
 DEFAULT_NAME: Final = "application"  # what frameworks call it, and other servers look for
 USUAL_NAMES: Final = ("app", DEFAULT_NAME, "create_app", "make_app")
 WSGI_ARGUMENTS: Final = 2  # PEP 3333: environ, start_response
+CLOCK_MARGIN: Final = 2.0  # seconds
 NO_FOLDER: Final = os.EX_NOINPUT
 NOT_LOADED: Final = os.EX_DATAERR
 
@@ -35,8 +37,12 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
         folder = os.getcwd()
     except OSError as error:
         raise LoadError(NO_FOLDER, f"chdir: {chdir or 'the current folder'}: {str(error.strerror).lower()}") from None
-    sys.path[:0] = dict.fromkeys((folder, *map(os.path.abspath, pythonpath)))
-    importlib.invalidate_caches()  # the master may have looked into these folders before a file came there
+    folders = tuple(dict.fromkeys((folder, *map(os.path.abspath, pythonpath))))
+    sys.path[:0] = folders
+    for (
+        each
+    ) in folders:  # the master may have looked there before a file came; importlib.invalidate_caches imports more
+        sys.path_importer_cache.pop(each, None)
 
 
 def load(target: str) -> Callable[..., Any]:  # Any: whatever the application is
@@ -65,6 +71,20 @@ def import_module(target: str, name: str) -> ModuleType:
         raise failure(target, error) from None
 
 
+def drop_young_bytecode(known: Collection[str], since: float) -> None:
+    """Remove the compiled code of modules other than the `known` whose files are about as young as the moment `since`.
+
+    Python takes compiled code for that of a file by its size and the second of its change (PEP 3147): of a file that is
+    changed again in the same second, the next worker would run what it was before.
+    """
+    for name, module in list(sys.modules.items()):
+        spec = None if name in known else getattr(module, "__spec__", None)
+        if spec is not None and spec.cached and spec.origin:
+            with suppress(OSError):  # there is none, or it isn't ours to remove
+                if os.stat(spec.origin).st_mtime > since - CLOCK_MARGIN:
+                    os.unlink(spec.cached)
+
+
 def failure(target: str, error: BaseException) -> LoadError:
     """Return what tells of an exception in the application's own code."""
     if isinstance(error, SystemExit):
@@ -76,6 +96,9 @@ def failure(target: str, error: BaseException) -> LoadError:
 def _no_module(target: str, missing: str) -> LoadError:
     parent, _, leaf = missing.rpartition(".")
     folders = list(getattr(sys.modules.get(parent), "__path__", ())) if parent else [os.getcwd()]
+    if not parent and not os.access(folders[0], os.R_OK | os.X_OK):
+        problem = f"{target}: {folders[0]} can't be read by the user {os.geteuid()}; change its owner or mode, or chdir"
+        return LoadError(os.EX_NOPERM, problem)
     meant = difflib.get_close_matches(leaf, sorted(_modules(folders)), n=1)
     hint = f", did you mean {meant[0]}?" if meant else "" if parent else "; set chdir or pythonpath"
     return LoadError(NOT_LOADED, f"{target}: there is no module {leaf} in {parent or os.getcwd()}{hint}")
@@ -91,7 +114,7 @@ def _modules(folders: Sequence[str]) -> Iterator[str]:
 
 def _attribute(target: str, module: ModuleType, names: str) -> object:
     found: object = module
-    said = module.__name__
+    said = _told(module)
     for name in names.split("."):
         try:
             found = getattr(found, name)
@@ -101,6 +124,12 @@ def _attribute(target: str, module: ModuleType, names: str) -> object:
             raise failure(target, error) from None
         said = f"{said}.{name}"
     return found
+
+
+def _told(module: ModuleType) -> str:
+    """Return the name of a module, with its file where that isn't here: it may be another than was meant."""
+    path = getattr(module, "__file__", None) or "built in"
+    return module.__name__ if path.startswith(os.getcwd() + os.sep) else f"{module.__name__} ({path})"
 
 
 def _meant(owner: object, name: str) -> str:

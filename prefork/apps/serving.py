@@ -1,13 +1,14 @@
 """Loads what `prefork run` serves: the user's WSGI application and hooks."""
 
 import sys
+import time
 from collections.abc import Mapping
 from functools import partial
 
 from prefork.apps.content import KeptContent
 from prefork.apps.hooks import Hooks
 from prefork.apps.interface import Application, ThisWorker
-from prefork.apps.loading import load, prepare
+from prefork.apps.loading import drop_young_bytecode, load, prepare
 from prefork.apps.pool import Pool
 from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.config.schema import Config
@@ -20,8 +21,7 @@ from prefork.logs import Log
 def load_application(config: Config, variables: Mapping[str, str], worker: ThisWorker) -> Application:
     """Return the application that is configured; raises LoadError."""
     assert config.app is not None
-    # Compiled code is told from older by seconds and size: what is edited twice in a second would be taken for the former.
-    sys.dont_write_bytecode = sys.dont_write_bytecode or config.reload
+    began, known = time.time(), frozenset(sys.modules)
     prepare(config.chdir, config.pythonpath, variables)
     hooks = Hooks(config.hooks, worker)
     hooks.prepare("post_fork")
@@ -31,6 +31,7 @@ def load_application(config: Config, variables: Mapping[str, str], worker: ThisW
         worker_exit=partial(hooks.tell, "worker_exit"),
     )
     hooks.prepare("post_worker_init")
+    drop_young_bytecode(known, began)
     return application
 
 

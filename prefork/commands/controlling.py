@@ -13,7 +13,7 @@ from prefork.commands.step import Step
 from prefork.config.errors import USAGE, ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import literal
-from prefork.control import CommandError, ask
+from prefork.control import CommandError, ask, the_only_path
 from prefork.ipc.control import Dump, Reload, Request, Status, Stop, Upgrade, Workers
 from prefork.ipc.control_path import command_paths, service_name
 from prefork.overview import overview
@@ -38,15 +38,15 @@ def _control_command(
 ) -> click.Command:
     """Return a command that has a running service do something. `request` makes what is asked of the parameters."""
 
-    def callback(name: str, control: str, *, as_json: bool, **given: object) -> Step:
-        return partial(_ask, request(**given), _paths(name, control), as_json=as_json)
+    def callback(name: str | None, control: str, *, as_json: bool, **given: object) -> Step:
+        return partial(_ask, request(**given), name, control, as_json=as_json)
 
     return click.Command(
         name,
         params=[
             *parameters,
-            _from_environment("name", "hello", "What the service is called."),
-            _from_environment("control", "auto", "The path of its control socket."),
+            _from_environment("name", None, "What the service is called, by default the only one that runs."),
+            _from_environment("control", "auto", "The path of its control socket. [auto]"),
             click.Option(["--json", "as_json"], is_flag=True, help="Print the answer as JSON."),
         ],
         callback=callback,
@@ -56,17 +56,19 @@ def _control_command(
     )
 
 
-def _from_environment(name: str, default: str, doc: str) -> click.Option:
+def _from_environment(name: str, default: str | None, doc: str) -> click.Option:
     """Return the option by which a command finds a service, spelled as the key of the configuration that says it."""
     key = KEYS[name]
     placeholder = key.option.kind.placeholder
-    return click.Option(
-        [key.flag], metavar=placeholder, envvar=key.variable, default=default, help=f"{doc} [{default}]"
-    )
+    return click.Option([key.flag], metavar=placeholder, envvar=key.variable, default=default, help=doc)
 
 
-def _paths(name: str, control: str) -> Sequence[str]:
-    return command_paths(service_name(name), os.environ, os.geteuid()) if control == "auto" else (control,)
+def _paths(name: str | None, control: str) -> Sequence[str]:
+    if control != "auto":
+        return (control,)
+    if name is None:
+        return (the_only_path(os.environ, os.geteuid()),)
+    return command_paths(service_name(name), os.environ, os.geteuid())
 
 
 def _workers(count: str) -> Workers:
@@ -78,8 +80,8 @@ def _workers(count: str) -> Workers:
     return Workers(int(count), relative=count[0] in "+-")
 
 
-def _ask(request: Request, paths: Sequence[str], *, as_json: bool) -> int:
-    answer = ask(request, paths)
+def _ask(request: Request, name: str | None, control: str, *, as_json: bool) -> int:
+    answer = ask(request, _paths(name, control))
     if as_json:
         click.echo(json.encode(answer.service or answer))
     elif answer.exit_status:

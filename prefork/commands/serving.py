@@ -24,6 +24,7 @@ from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config
 from prefork.ipc.control_path import service_name
 from prefork.master.state import State, read_state
+from prefork.watching import check_watching
 
 _NOTES: Final = """\
 Times are written as 30, 1.5s, 500ms, 2m or 1h, sizes as 4096, 8k or 16MiB.
@@ -107,6 +108,7 @@ def _check(server: Server, loaded: Loaded, former: State | None) -> None:
     for each in (loaded.config, former.config if former else None):
         if each is not None:
             run.secured(each)
+    check_watching(loaded.config)
     if loaded.config.app is not None:
         check(loaded.config, server.load)
 

@@ -16,9 +16,7 @@ def service_name(name: str) -> str:
 
 def service_path(name: str, environ: Mapping[str, str], uid: int) -> str:
     """Return the path of the service itself. Its folder exists, or the user has none for such things."""
-    if folder := _made_by_systemd(environ):
-        return f"{folder}/prefork.sock"
-    return f"{_of_user(environ, uid)}/{name}.sock"
+    return path_of_unit(environ) or f"{_of_user(environ, uid)}/{name}.sock"
 
 
 def command_paths(name: str, environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
@@ -29,9 +27,31 @@ def command_paths(name: str, environ: Mapping[str, str], uid: int) -> tuple[str,
     return tuple(dict.fromkeys(_paths(name, environ, uid)))
 
 
+def folders(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
+    """Return where a command looks for any service, in this order: its user's, then root's."""
+    return tuple(dict.fromkeys((_of_user(environ, uid), FOLDER_OF_ALL)))
+
+
+def path_in(found: str) -> str:
+    """Return the path for what was found in one of these folders: a socket, or what may be the folder of a unit."""
+    return found if found.endswith(".sock") else f"{found}/prefork.sock"
+
+
+def name_of(path: str) -> str:
+    """Return the name of the service that has such a path, without its `prefork-`."""
+    found = path.removesuffix("/prefork.sock").removesuffix(".sock")
+    return found.rpartition("/")[2].removeprefix(service_name(""))
+
+
+def path_of_unit(environ: Mapping[str, str]) -> str | None:
+    """Return the path of the unit that runs the command, where there is one."""
+    folder = _made_by_systemd(environ)
+    return f"{folder}/prefork.sock" if folder else None
+
+
 def _paths(name: str, environ: Mapping[str, str], uid: int) -> Iterator[str]:
     yield service_path(name, environ, uid)
-    for folder in (_of_user(environ, uid), FOLDER_OF_ALL):
+    for folder in folders(environ, uid):
         yield f"{folder}/{name}.sock"
         yield f"{folder}/{name}/prefork.sock"
 

@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from tests.process.installing import Installation
-from tests.process.starting import Start
+from tests.process.starting import RUN, Start
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start the command as often as the test wants; at the end, fail if anything is left over of it."""
     services = Start(tmp_path)
+    yield services
+    problems = services.end()
+    assert not problems, problems
+
+
+@pytest.fixture
+def start_app(tmp_path: Path) -> Iterator[Start]:
+    """Start `prefork run` as often as the test wants, with the same care."""
+    services = Start(tmp_path, RUN)
     yield services
     problems = services.end()
     assert not problems, problems

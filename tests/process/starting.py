@@ -16,6 +16,7 @@ from tests.process.waiting import LIMIT, until
 Completed = subprocess.CompletedProcess[str]
 
 COMMAND: Final = (str(Path(sys.executable).with_name("prefork-hello")), "--config", "hello.toml")
+RUN: Final = (str(Path(sys.executable).with_name("prefork")), "run", "--config", "hello.toml")
 NOT_INHERITED: Final = re.compile(r"PREFORK_.*|WEB_CONCURRENCY|PORT|NOTIFY_SOCKET|LISTEN_.*|JOURNAL_STREAM").fullmatch
 # Root becomes somebody else who may read what root may: Python itself can be in a folder that is closed to others.
 READ_ALL: Final = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
@@ -28,11 +29,14 @@ class Start:
     """Starts services for one test: `start("workers = 2")` returns when the service is ready.
 
     Each has a folder of its own, which is its working directory. `bind` is written into the configuration before `toml`,
-    `log_file` tells where the service was told to log, `under` is a command that runs it.
+    `log_file` tells where the service was told to log, `under` is a command that runs it. `files` are written into the
+    folder before.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = COMMAND) -> None:
         self.folder = folder
+        self.files: dict[str, str] = {}
+        self._command = command
         self._services: list[Hello] = []
 
     def __call__(
@@ -61,14 +65,14 @@ class Start:
         """Start it, and wait for nothing."""
         hello = self._place(log_file)
         hello.rewrite(toml, bind)
-        hello.launch((*under, *COMMAND, *flags), environment(environ))
+        hello.launch((*under, *self._command, *flags), environment(environ))
         return hello
 
     def daemon(self, toml: str = "", *, bind: Sequence[str] = ANY_PORT) -> Hello:
         """Start it as a daemon, with a pid file and a log file; return when the command has."""
         hello = self._place("hello.log")
         hello.rewrite(f'pid_file = "hello.pid"\nlog = "hello.log"\n{toml}', bind)
-        ended = run(hello, "--daemon")
+        ended = run(hello, "--daemon", command=self._command)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
         hello.watch_daemon()
         hello.wait_until_ready()
@@ -85,7 +89,7 @@ class Start:
         """Run a command that can't start to its end; return its exit status and the error, which is its last line."""
         hello = self._place("output")
         hello.rewrite(toml, bind)
-        ended = run(hello, *flags, environ=environ, under=under)
+        ended = run(hello, *flags, environ=environ, under=under, command=self._command)
         assert "Traceback" not in ended.stderr, ended.stderr
         *before, error = ended.stderr.splitlines()
         assert not any(line.startswith("prefork") for line in before), f"more than one line of error: {ended.stderr}"
@@ -104,15 +108,24 @@ class Start:
         folder = self.folder / f"service-{len(self._services) + 1}"
         folder.mkdir()
         folder.chmod(0o777)  # somebody else may be to run it
+        for name, text in self.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
         hello = Hello(folder, log_file)
         self._services.append(hello)
         return hello
 
 
-def run(hello: Hello, *flags: str, environ: Mapping[str, str] | None = None, under: Sequence[str] = ()) -> Completed:
+def run(
+    hello: Hello,
+    *flags: str,
+    environ: Mapping[str, str] | None = None,
+    under: Sequence[str] = (),
+    command: Sequence[str] = COMMAND,
+) -> Completed:
     """Run the command in its folder until it returns."""
     return subprocess.run(
-        (*under, *COMMAND, *flags),
+        (*under, *command, *flags),
         cwd=hello.folder,
         env=environment(environ),
         stdin=subprocess.DEVNULL,

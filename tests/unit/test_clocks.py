@@ -10,6 +10,7 @@ WALL_CLOCK = re.compile(
     re.MULTILINE,
 )
 STAMPS = {
+    "apps/serving.py": ["time.time"],  # compared with those of files
     "expiry.py": ["from datetime import ", "time.time"],  # of the end of a certificate
     "logs.py": ["time.time_ns"],  # of a line of the log
     "worker/observing.py": ["time.time"],  # of a line of the access log

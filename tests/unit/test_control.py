@@ -4,12 +4,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from prefork.control import CommandError, ask
+from prefork.control import CommandError, ask, the_only_path
 from prefork.ipc.control import Answer, Reload, Stop, encode
 
 
@@ -96,3 +96,37 @@ def test_an_interrupted_wait_says_that_the_service_goes_on(tmp_path: Path, monke
     with pytest.raises(CommandError, match="interrupted") as failure:
         ask(Reload(), [str(tmp_path)])
     assert failure.value.status == 130
+
+
+@contextmanager
+def listening(*paths: Path) -> Iterator[None]:
+    """Have services listen at these paths."""
+    with ExitStack() as at_end:
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+            listener = at_end.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(path))
+            listener.listen()
+        yield
+
+
+@pytest.mark.parametrize("name", ["prefork-shop.sock", "prefork-shop/prefork.sock"])
+def test_the_only_service_needs_no_name(tmp_path: Path, name: str) -> None:
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(tmp_path / "prefork-dead.sock"))
+    (tmp_path / "prefork-shop.pid").touch()
+    with listening(tmp_path / name, tmp_path / "other.sock"):
+        assert the_only_path({"XDG_RUNTIME_DIR": str(tmp_path)}, 7) == str(tmp_path / name)
+
+
+def test_of_several_services_one_has_to_be_named(tmp_path: Path) -> None:
+    with (
+        listening(tmp_path / "prefork-shop.sock", tmp_path / "prefork-blog.sock"),
+        pytest.raises(CommandError, match="several services run, choose one by --name: blog, shop") as failure,
+    ):
+        the_only_path({"XDG_RUNTIME_DIR": str(tmp_path)}, 7)
+    assert failure.value.status == os.EX_USAGE
+
+
+def test_in_a_unit_it_is_the_units_own() -> None:
+    assert the_only_path({"RUNTIME_DIRECTORY": "/run/shop"}, 0) == "/run/shop/prefork.sock"

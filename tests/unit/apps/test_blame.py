@@ -57,6 +57,12 @@ def test_a_syntax_error_shows_the_line(folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_exception_without_a_message_is_told(folder: Path) -> None:
+    (folder / "outer.py").write_text("class E(Exception):\n    def __str__(self):\n        1 / 0\nraise E\n")
+    with pytest.raises(LoadError, match=r"outer:app: outer\.E: its message can't be made \(outer\.py:4\)"):
+        load("outer:app")
+
+
 def test_what_a_library_raises_is_placed_where_the_application_called_it(folder: Path) -> None:
     library = folder / "lib" / "site-packages"
     library.mkdir(parents=True)

@@ -1,13 +1,16 @@
 """What is found as the application, and what is said where there is none."""
 
+import calendar
+import importlib
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from prefork.apps.interface import LoadError
-from prefork.apps.loading import load, prepare
+from prefork.apps.loading import drop_young_bytecode, load, prepare
 from tests.unit.apps.modules import folder
 
 __all__ = ["folder"]
@@ -117,6 +120,28 @@ def test_what_can_not_be_loaded_is_told_in_a_line(folder: Path, target: str, pro
         load(target)
     assert error.value.problem == f"{target}: {problem.format(folder=folder, **places)}"
     assert error.value.status == 65
+
+
+def test_a_module_from_elsewhere_is_told_with_its_file(folder: Path) -> None:
+    (folder / "calendar.py").write_text(SHOP)
+    importlib.import_module("calendar")  # as the server itself may have done before
+    with pytest.raises(LoadError) as error:
+        load("calendar:app")
+    assert error.value.problem == f"calendar:app: calendar ({calendar.__file__}) has no app"
+    with pytest.raises(LoadError, match=r"sys \(built in\) has no app"):
+        load("sys:app")
+
+
+def test_compiled_code_of_a_file_that_has_just_changed_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for name, age in (("young", 0), ("old", 3600)):
+        (folder / f"{name}.py").write_text(SHOP)
+        os.utime(folder / f"{name}.py", (time.time() - age,) * 2)
+        load(f"{name}:app")
+    drop_young_bytecode({"known"}, time.time())
+    assert [each.name.partition(".")[0] for each in (folder / "__pycache__").iterdir()] == ["old"]
 
 
 def test_the_application_gets_its_folder_its_modules_and_its_variables(folder: Path) -> None:

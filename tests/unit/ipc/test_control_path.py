@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from prefork.ipc.control_path import command_paths, service_name, service_path
+from prefork.ipc.control_path import command_paths, folders, name_of, path_in, path_of_unit, service_name, service_path
 
 SYSTEM = {"RUNTIME_DIRECTORY": "/run/shop:/run/other"}
 LOGIN = {"XDG_RUNTIME_DIR": "/run/user/7"}
@@ -42,3 +42,18 @@ def test_a_command_finds_units_that_are_called_as_the_service_and_the_services_o
         "/run/prefork-shop.sock",
         "/run/prefork-shop/prefork.sock",
     )
+
+
+def test_any_service_is_looked_for_among_those_of_the_user_then_of_root() -> None:
+    assert folders(LOGIN, 7) == ("/run/user/7", "/run")
+    assert folders(LOGIN, 0) == ("/run",)
+    assert (path_of_unit(SYSTEM), path_of_unit(LOGIN)) == ("/run/shop/prefork.sock", None)
+
+
+@pytest.mark.parametrize(
+    ("found", "path"),
+    [("/run/prefork-shop.sock", "/run/prefork-shop.sock"), ("/run/prefork-shop", "/run/prefork-shop/prefork.sock")],
+)
+def test_what_is_found_there_has_a_path_and_a_name(found: str, path: str) -> None:
+    assert path_in(found) == path
+    assert name_of(path) == "shop"

@@ -1,0 +1,92 @@
+"""Has the files of the application watched for `reload`, by a program of its own, and reloads when one changes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Final
+
+from prefork.config.errors import CONFIG
+from prefork.config.schema import Config
+from prefork.logs import Log
+from prefork.master.errors import StartError
+from prefork.master.poller import Poller
+
+OUTPUT_BYTES: Final = 65536
+LONGEST_END: Final = 5.0  # seconds
+
+
+def check_watching(config: Config) -> None:
+    """Raise StartError where changes can't be watched for, though they are to be."""
+    if not config.reload:
+        return
+    if find_spec("watchfiles") is None:
+        raise StartError(CONFIG, "reload: the package watchfiles is needed; pip install 'prefork[reload]'")
+    for folder in _folders(config):
+        if not os.path.isdir(folder):
+            raise StartError(os.EX_NOINPUT, f"reload_dir: {folder}: no such folder")
+
+
+class Watching:
+    """The watcher, a child of the master; it ends by itself when the master's end of its input is closed."""
+
+    def __init__(self, config: Config, path: str | None) -> None:
+        """Start it, as whoever we are: none of the application's code runs in it.
+
+        Raises:
+            StartError: 71 when the system refuses.
+        """
+        # -P, and not the folder that we are in, which is the application's: it may have modules of any name.
+        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        files = filter(None, (path, config.env_file))
+        self._folders = _folders(config)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - no shell; the paths are the user's own
+                [sys.executable, "-P", "-m", "prefork.watcher", *self._folders, "--", *files],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": paths},
+                process_group=0,  # Ctrl-C is for the master
+            )
+        except OSError as error:
+            raise StartError(os.EX_OSERR, f"reload: the watcher can't be started: {error.strerror}") from None
+
+    def begin(self, poller: Poller, reload: Callable[[], None], log: Log) -> None:
+        """Call `reload` at each change from now on."""
+        output = self._output
+
+        def on_output() -> None:
+            lines = os.read(output, OUTPUT_BYTES).decode(errors="replace").splitlines()
+            if not lines:
+                poller.forget(output)
+                log.error("the watcher has ended; changes are no longer noticed")
+            elif lines == [""]:
+                log.info("watching", folders=",".join(self._folders))
+            else:
+                log.info("changed", path=lines[-1])
+                reload()
+
+        poller.watch(output, on_output)
+
+    def close(self) -> None:
+        """End it."""
+        self.close_in_child()
+        self._process.wait(LONGEST_END)
+
+    def close_in_child(self) -> None:
+        """Close this process's copies: if a worker kept them, the end of the master would go unnoticed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    @property
+    def _output(self) -> int:
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+
+def _folders(config: Config) -> tuple[str, ...]:
+    return config.reload_dir or (config.chdir or ".",)

@@ -1,0 +1,100 @@
+"""What a worker does before it serves, and the check that does the same in a child."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from prefork.apps.hello import load_hello
+from prefork.apps.interface import Application, LoadError, ThisWorker
+from prefork.boot import boot, check, stacks_when_late
+from prefork.config.schema import Config
+from prefork.ipc.channel import LARGEST_MESSAGE, Failed, channel_pair
+from prefork.logs import STDERR, Log
+from prefork.master.errors import StartError
+
+WORKER = ThisWorker(0, 1, os.getpid(), Log("worker-0", "info"))
+
+
+def refusing(status: int, problem: str, *traceback: str) -> Failed:
+    """Return what the master is told when this is raised."""
+
+    def load(_config: Config, _variables: Mapping[str, str], _worker: ThisWorker) -> Application:
+        raise LoadError(status, problem, traceback)
+
+    ours, theirs = channel_pair()
+    with pytest.raises(SystemExit) as end:
+        boot(Config(), load, WORKER, identity=None, channel=theirs)
+    received = ours.receive()
+    ours.close()
+    theirs.close()
+    assert end.value.code == status
+    assert received is not None
+    assert isinstance(received[0], Failed)
+    return received[0]
+
+
+def test_what_keeps_an_application_from_being_served_is_told_to_the_master() -> None:
+    assert refusing(65, "wsgi:app: no", "a", "b") == Failed("wsgi:app: no", 65, ("a", "b"))
+
+
+def test_of_a_long_traceback_the_end_is_told() -> None:
+    lines = [f"{number} {'ä' * 1000}" for number in range(1000)]
+    told = refusing(65, "x" * 10**6, *lines)
+    assert told.traceback[0] == "…"
+    assert [each.split()[0] for each in told.traceback[1:]] == [str(n) for n in range(1001 - len(told.traceback), 1000)]
+    assert len(told.traceback) > 2
+    assert len("".join((told.reason, *told.traceback)).encode()) < LARGEST_MESSAGE
+
+
+def test_what_utf_8_can_not_carry_is_told_all_the_same() -> None:
+    assert refusing(65, "\udcff", "\udcfe") == Failed("\\udcff", 65, ("\\udcfe",))
+
+
+def test_a_mistake_in_the_file_of_variables_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("A")
+    ours, theirs = channel_pair()
+    with pytest.raises(SystemExit) as end:
+        boot(Config(env_file=str(tmp_path / "env")), load_hello, WORKER, identity=None, channel=theirs)
+    assert end.value.code == 78
+    assert ours.receive() == (Failed(f"{tmp_path}/env:1: expected KEY=VALUE", 78), [])
+    ours.close()
+    theirs.close()
+
+
+def test_a_signal_that_the_application_takes_for_itself_stays_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[int] = []
+    try:
+        with stacks_when_late(STDERR, 3600):
+            signal.signal(signal.SIGALRM, lambda number, _frame: seen.append(number))
+        signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert seen == [signal.SIGALRM]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:
+    check(Config(), load_hello)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "problem"),
+    [
+        ("os._exit(3)", 65, "the application can't be loaded: exit status 3"),
+        ("os.kill(os.getpid(), 9)", 65, "the application can't be loaded: killed by SIGKILL"),
+        ("time.sleep(3600)", 65, "the application was not loaded within boot_timeout"),
+        ("os.fork() or time.sleep(1)", 65, "the application can't be loaded: exit status 4"),  # its channel outlives it
+    ],
+)
+def test_a_check_whose_child_ends_otherwise_says_how(code: str, status: int, problem: str) -> None:
+    def load(_config: Config, _variables: Mapping[str, str], _worker: ThisWorker) -> Application:
+        exec(f"import os, time\n{code}")
+        os._exit(4)
+
+    with pytest.raises(StartError) as error:
+        check(Config(boot_timeout=0.5), load)
+    assert (error.value.status, error.value.problem) == (status, problem)
