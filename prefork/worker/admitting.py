@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from prefork.http.messages import Peer, Rejection
 from prefork.http.protocol import Protocol
+from prefork.http.reasons import GIVEN_UP
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.ipc.scoreboard import CONNECTIONS, Row
@@ -19,7 +20,6 @@ from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
 
-GIVEN_UP: Final = 0  # in place of a status: there was no request yet that could be answered
 MOST_REFUSED: Final = 256  # connections above the most that are told so; others are only closed
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from prefork.apps.interface import Application
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
+from prefork.http.reasons import GIVEN_UP, number_of
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
@@ -26,7 +27,7 @@ from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
-from prefork.worker.admitting import GIVEN_UP, Admission, Capacity
+from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
@@ -189,8 +190,9 @@ class Worker:
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
 
     def _tell_refused(self) -> None:
-        """Log each reason for which requests were refused since the last tick, however many they were."""
+        """Count, and log, each reason for which requests were refused since the last tick, however many they were."""
         for (status, reason), count in self._service.refused.items():
+            self._row.count(number_of(status, reason), count)
             if status == GIVEN_UP:
                 self._log.info("connections given up", reason=reason, count=count)
             else:
