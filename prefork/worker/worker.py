@@ -280,17 +280,18 @@ class Worker:
         assert self._leaves_at is not None
         if self._departures is not None:
             self._departures.move(self._connections)
-        openings = self._admission.openings
+        openings, refused = self._admission.openings, self._admission.refused
         if (self._connections or openings) and self._loop.now >= self._leaves_at:
             count = len(self._connections) + len(openings)
             self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
             for connection in list(self._connections):
                 connection.close()
             openings.clear()
+            refused.clear()
             self._arrivals.clear()
         # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
         self._arrivals = [each for each in self._arrivals if not each.over]
-        if not self._connections and not openings and not self._arrivals:
+        if not self._connections and not openings and not refused and not self._arrivals:
             self._loop.running = False
 
 
