@@ -79,7 +79,7 @@ class Admission:
                 self.openings,
                 opened=partial(self._admit, peer),
                 refused=partial(self._refuse, peer),
-                gave_up=self._count,
+                gave_up=partial(self._count, peer),
             )
         else:
             self._admit(peer, sock)
@@ -100,8 +100,7 @@ class Admission:
         for connection in [each for each in self.refused if self._loop.now - each.since > LINGERING_TIMEOUT]:
             connection.close()
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
-            opening.close()
-            self._service.refused[GIVEN_UP, "waited too long for what comes before HTTP"] += 1
+            opening.give_up(TimeoutError("waited too long for what comes before HTTP"))
 
     def tell_full(self, log: Log) -> None:
         """Log when new connections begin to wait because it is full, and when they no longer do."""
@@ -114,9 +113,9 @@ class Admission:
     def _room(self) -> int:
         return self._capacity.connections - len(self.connections) - len(self.openings)
 
-    def _count(self, error: OSError) -> None:
+    def _count(self, peer: Peer, error: OSError) -> None:
         if error.errno is None and error.args:
-            self._service.refused[GIVEN_UP, error.args[0]] += 1
+            self._service.count(GIVEN_UP, error.args[0], peer)
 
     def _admit(self, peer: Peer, sock: socket.socket) -> None:
         if (reason := self._reason_against(peer)) is None:
@@ -125,7 +124,7 @@ class Admission:
             self._refuse(peer, sock, Rejection(503, reason))
 
     def _refuse(self, peer: Peer, sock: socket.socket, rejection: Rejection) -> None:
-        _response, answer = self._service.refuse(rejection)
+        _response, answer = self._service.refuse(rejection, peer)
         if len(self.refused) >= MOST_REFUSED:
             sock.close()
         else:

@@ -192,11 +192,12 @@ class Worker:
     def _tell_refused(self) -> None:
         """Count, and log, each reason for which requests were refused since the last tick, however many they were."""
         for (status, reason), count in self._service.refused.items():
+            last = self._service.refused_last[status, reason].decode()
             self._row.count(number_of(status, reason), count)
             if status == GIVEN_UP:
-                self._log.info("connections given up", reason=reason, count=count)
+                self._log.info("connections given up", reason=reason, count=count, last=last)
             else:
-                self._log.info("requests refused", status=status, reason=reason, count=count)
+                self._log.info("requests refused", status=status, reason=reason, count=count, last=last)
         self._service.refused.clear()
 
     def _tell_lost(self, access_log: AccessLog) -> None:
