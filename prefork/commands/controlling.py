@@ -66,6 +66,8 @@ def _from_environment(name: str, default: str, doc: str) -> click.Option:
 
 
 def _paths(name: str, control: str) -> Sequence[str]:
+    if control == "off":
+        raise CommandError(os.EX_UNAVAILABLE, "control is off: a service with that obeys no commands; give --control")
     return command_paths(service_name(name), os.environ, os.geteuid()) if control == "auto" else (control,)
 
 

@@ -53,7 +53,9 @@ def test_the_log_tells_how_many_were_refused_why_and_whose_the_last_was(start: S
     hello = start("workers = 1\nheader_timeout = 0.4")
     for request in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", HALF_A_HEAD):
         assert hello.connect().ask(request).is_last
-    hello.wait_for_log('requests refused status=400 reason="TLS on a port that speaks plain HTTP" count=1 last=127.0.0.1')
+    hello.wait_for_log(
+        'requests refused status=400 reason="TLS on a port that speaks plain HTTP" count=1 last=127.0.0.1'
+    )
     hello.wait_for_log('requests refused status=408 reason="waited too long for the rest of a head" count=1')
 
 
