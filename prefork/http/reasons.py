@@ -60,6 +60,8 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (503, "too many connections of one client"),
     (505, "only HTTP/1.0 and HTTP/1.1 are served"),
     (503, "waited too long for the application"),
+    (503, "too many requests wait for the application"),
+    (507, "no room for the content of the request"),
 )
 # fmt: on
 _NUMBERS: Final[Mapping[tuple[int, str], int]] = {reason: number for number, reason in enumerate(REASONS)}
