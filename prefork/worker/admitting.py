@@ -150,5 +150,11 @@ class Admission:
 
 
 def peer_name(address: object) -> bytes:
-    """Return the IP address of what accept(2) gave for the peer; a unix socket has none."""
-    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"
+    """Return the IP address of what accept(2) gave for the peer; a unix socket has none.
+
+    A socket that was made elsewhere, as systemd does, may be for both versions of IP, and has IPv4 mapped (RFC 4291 §2.5.5.2).
+    """
+    if not isinstance(address, tuple):
+        return b"unix:"
+    name = str(address[0])
+    return (name.removeprefix("::ffff:") if "." in name else name).encode()

@@ -83,6 +83,8 @@ def test_of_many_that_are_refused_so_many_are_told_and_the_others_closed_until_t
     [
         (("127.0.0.1", 8080), b"127.0.0.1"),
         (("::1", 8080, 0, 0), b"::1"),
+        (("::ffff:192.0.2.1", 8080, 0, 0), b"192.0.2.1"),
+        (("::ffff:1", 8080, 0, 0), b"::ffff:1"),
         ("", b"unix:"),
         (b"", b"unix:"),
     ],
