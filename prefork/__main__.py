@@ -1,6 +1,6 @@
 """`python -m prefork` is the command `prefork`."""
 
-from prefork.cli import prefork
+from prefork.entry import prefork
 
 if __name__ == "__main__":
     prefork()

@@ -1,9 +1,10 @@
 """Describes a service to a person: the text of `prefork status`. Pure."""
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from prefork.ipc.control import LastReload, Service, Worker
+from prefork.ipc.control import LastReload, Refused, Service, Worker
 
 HEADINGS: Final = (
     "slot", "pid", "generation", "phase", "age", "connections", "requests", "failures", "deadline",
@@ -11,7 +12,7 @@ HEADINGS: Final = (
 
 
 def overview(service: Service) -> str:
-    """Return some lines about the service, and one for each worker."""
+    """Return some lines about the service, one for each worker, and one for each reason why something was refused."""
     rows = [HEADINGS, *map(_cells, service.workers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join([
@@ -20,6 +21,7 @@ def overview(service: Service) -> str:
         f"listening at {', '.join(service.listeners) or 'no address'}",
         "",
         *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
+        *_refused(service.refused),
     ])  # fmt: skip
 
 
@@ -42,6 +44,15 @@ def _cells(worker: Worker) -> tuple[str, ...]:
         str(worker.failures),
         "-" if worker.deadline is None else f"{worker.deadline:.1f}s",
     )
+
+
+def _refused(refused: Sequence[Refused]) -> Iterator[str]:
+    """Yield a line for each reason why something was refused, the most frequent first."""
+    if refused:
+        yield ""
+        yield "refused  status  reason"
+    for each in sorted(refused, key=lambda each: -each.count):
+        yield f"{each.count:7}  {each.status or '-':>6}  {each.reason}"
 
 
 def _age(seconds: float) -> str:

@@ -21,6 +21,7 @@ from prefork.config.load import Loaded
 from prefork.config.option import Reload
 from prefork.config.schema import Config
 from prefork.expiry import Certificate, Expiry
+from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
@@ -179,7 +180,7 @@ class Program:
         return os.EX_OK
 
     def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
-        commands = Commands(self._name, master, self._started)
+        commands = Commands(self._name, master, self._started, REASONS)
         self._control = Control(commanded, self._poller, commands, self._log)
         if held is not None:
             self._control.resume(held, master.fleet.wanted.generation)

@@ -64,6 +64,8 @@ def _from_environment(name: str, default: str | None, doc: str) -> click.Option:
 
 
 def _paths(name: str | None, control: str) -> Sequence[str]:
+    if control == "off":
+        raise CommandError(os.EX_UNAVAILABLE, "control is off: a service with that obeys no commands; give --control")
     if control != "auto":
         return (control,)
     if name is None:

@@ -409,7 +409,7 @@ class Protocol:
     def _reject(self, rejection: Rejection) -> bytes:
         self._stop()
         head_only = self._head.startswith((b"HEAD ", b"\r\nHEAD "))  # RFC 9110 §9.3.2, whatever is wrong with it
-        response, answer = self._service.refuse(rejection, head_only=head_only)
+        response, answer = self._service.refuse(rejection, self._peer, head_only=head_only)
         if self._observer is not None:
             body = 0 if head_only else len(response.body)
             self._observer.answered(self._head, None, response.status, size=len(answer), body=body, more=False)

@@ -60,7 +60,7 @@ def _parse_v1(data: bytes) -> Header | None:
     for kind, source, destination in ((IPv4Address, v4, v4_to), (IPv6Address, v6, v6_to)):
         if source:
             kind(destination.decode())
-            return Header(len(line), str(kind(source.decode())).encode())
+            return Header(len(line), _name(kind(source.decode())))
     return Header(len(line), None)
 
 
@@ -81,4 +81,10 @@ def _parse_v2(data: bytes) -> Header | None:
     kind, size, together = ADDRESSES[family]
     if length < FIXED + together:
         raise ValueError
-    return Header(length, str(kind(data[FIXED : FIXED + size])).encode())
+    return Header(length, _name(kind(data[FIXED : FIXED + size])))
+
+
+def _name(address: object) -> bytes:
+    """Return an address in its usual form: a proxy that listens for both versions of IP may tell IPv4 ones as mapped."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address).encode()

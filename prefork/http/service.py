@@ -19,10 +19,10 @@ class Service:
     """What the connections of a worker share: the application, the limits, what is remembered and counted.
 
     `new_content` makes what keeps the content of a request for the application; None where nobody reads it. `refused` counts
-    by status and reason.
+    by status and reason, and `refused_last` tells whose each was that was counted last.
     """
 
-    __slots__ = ("heads", "limits", "new_content", "refused", "renderer", "requests", "respond")
+    __slots__ = ("heads", "limits", "new_content", "refused", "refused_last", "renderer", "requests", "respond")
 
     def __init__(self, respond: Respond, limits: Limits, new_content: NewContent | None = None) -> None:
         self.respond = respond
@@ -32,9 +32,15 @@ class Service:
         self.renderer = Renderer()
         self.requests = 0
         self.refused: Counter[tuple[int, str]] = Counter()
+        self.refused_last: dict[tuple[int, str], bytes] = {}
 
-    def refuse(self, rejection: Rejection, *, head_only: bool = False) -> tuple[Response, bytes]:
+    def refuse(self, rejection: Rejection, peer: Peer, *, head_only: bool = False) -> tuple[Response, bytes]:
         """Count what is refused, and return the answer to it, also in bytes; the connection ends with it."""
-        self.refused[rejection.status, rejection.reason] += 1
+        self.count(rejection.status, rejection.reason, peer)
         response = rejected(rejection)
         return response, self.renderer.render(response, FRAMINGS[CLOSE, head_only])
+
+    def count(self, status: int, reason: str, peer: Peer) -> None:
+        """Count what this peer is refused."""
+        self.refused[status, reason] += 1
+        self.refused_last[status, reason] = peer.address

@@ -72,10 +72,18 @@ class LastReload(Struct, frozen=True):
     reason: str = ""
 
 
+class Refused(Struct, frozen=True):
+    """How many requests were refused with this status for this `reason`; with status 0, connections before a request."""
+
+    status: int
+    reason: str
+    count: int
+
+
 class Service(Struct, frozen=True):
     """How the service is: `state` is "starting", "serving", "reloading" or "stopping"; `wanted` counts workers.
 
-    `uptime` is in seconds, and goes on over upgrades.
+    `uptime` is in seconds, and goes on over upgrades; so do the counts of what was `refused`, by reason.
     """
 
     name: str
@@ -88,6 +96,7 @@ class Service(Struct, frozen=True):
     last_reload: LastReload | None
     listeners: tuple[str, ...]
     workers: tuple[Worker, ...]
+    refused: tuple[Refused, ...] = ()
 
 
 class Answer(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """What each worker tells about itself all the time, in memory that it shares with the master and its siblings.
 
 A fixed row of numbers for each worker's place, written by that worker alone, once a tick and with each connection that
-it takes, so that a request costs nothing more; and a note of the request that an application may hang on. The memory is a
+it takes, so that a request costs nothing more; and a note of the request that an application may hang on. Beside them it
+counts what it refuses, by the numbers of the reasons; those counts outlive it. The memory is a
 memfd: it survives the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who
 reads it must be able to stand that.
 """
@@ -18,6 +19,11 @@ HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED = range(5)
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
 NOTES: Final = (USED + 1) * 8  # the byte at which the notes begin, one for each row
 LONGEST_NOTE: Final = 128  # bytes
+COUNTS: Final = (
+    NOTES + ROWS * LONGEST_NOTE
+)  # the byte at which the counts begin: those of each row, and of all dead workers
+REASONS: Final = 64  # of 8 bytes; what is not written takes no memory
+SIZE: Final = COUNTS + (ROWS + 1) * REASONS * 8  # bytes
 LARGEST: Final = 2**64 - 1
 
 
@@ -27,12 +33,13 @@ class Row:
     Beside them it has a note: what the worker is doing, if that may take long.
     """
 
-    __slots__ = ("_cells", "_note", "number")
+    __slots__ = ("_cells", "_counts", "_note", "number")
 
-    def __init__(self, number: int, cells: memoryview, note: memoryview) -> None:
+    def __init__(self, number: int, cells: memoryview, note: memoryview, counts: memoryview) -> None:
         self.number = number
         self._cells = cells
         self._note = note
+        self._counts = counts
 
     @property
     def noted(self) -> str:
@@ -42,6 +49,10 @@ class Row:
     def note(self, text: bytes) -> None:
         """Write the beginning of a text over the note; an empty one ends it."""
         self._note[:] = text[:LONGEST_NOTE].ljust(LONGEST_NOTE, b"\0")
+
+    def count(self, reason: int, times: int) -> None:
+        """Count what was refused for the reason of this number."""
+        self._counts[reason] = min(self._counts[reason] + times, LARGEST)
 
     def __getitem__(self, column: int) -> int:
         return int(self._cells[column])
@@ -55,12 +66,13 @@ class Scoreboard:
 
     def __init__(self, fd: int | None = None) -> None:
         """Make a scoreboard, or map that of a descriptor, which is the scoreboard's then."""
-        size = NOTES + ROWS * LONGEST_NOTE
         self.fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
-        os.ftruncate(self.fd, size)
-        memory = memoryview(mmap.mmap(self.fd, size))
+        if os.fstat(self.fd).st_size < SIZE:  # never less: workers of another version may have it mapped (SIGBUS)
+            os.ftruncate(self.fd, SIZE)
+        memory = memoryview(mmap.mmap(self.fd, SIZE))
         self._cells = memory[:NOTES].cast("Q")
-        self._notes = memory[NOTES:]
+        self._notes = memory[NOTES:COUNTS]
+        self._counts = memory[COUNTS:].cast("Q")
         self._free = list(range(ROWS))
 
     def take(self, number: int | None = None) -> Row:
@@ -69,10 +81,15 @@ class Scoreboard:
         self._free.remove(taken)
         self._cells[USED] = max(self._cells[USED], taken + 1)
         cells = self._cells[taken * COLUMNS : (taken + 1) * COLUMNS]
-        return Row(taken, cells, self._notes[taken * LONGEST_NOTE : (taken + 1) * LONGEST_NOTE])
+        return Row(taken, cells, self._notes[taken * LONGEST_NOTE : (taken + 1) * LONGEST_NOTE], self._counts_of(taken))
 
     def give_back(self, row: Row) -> None:
-        """Empty the row of a dead worker, and let it be taken again."""
+        """Empty the row of a dead worker, whose counts are kept, and let it be taken again."""
+        retired, counts = self._counts_of(ROWS), self._counts_of(row.number)
+        for reason, count in enumerate(counts):
+            if count:
+                retired[reason] = min(retired[reason] + count, LARGEST)
+                counts[reason] = 0
         for column in range(COLUMNS):
             row[column] = 0
         row.note(b"")
@@ -84,3 +101,13 @@ class Scoreboard:
         accepting = self._cells[ACCEPTING:end:COLUMNS].tolist()
         counts = self._cells[CONNECTIONS:end:COLUMNS].tolist()
         return [count for count, moment in zip(counts, accepting, strict=True) if moment >= since]
+
+    def counts(self) -> list[int]:
+        """Return how often each reason was counted, by all workers that there have ever been."""
+        end = self._cells[USED] * REASONS
+        counts, retired = self._counts, self._counts_of(ROWS)
+        return [min(LARGEST, sum(counts[each:end:REASONS], retired[each])) for each in range(REASONS)]
+
+    def _counts_of(self, row: int) -> memoryview:
+        """Return the counts of a row; those of the dead are behind the last."""
+        return self._counts[row * REASONS : (row + 1) * REASONS]

@@ -10,6 +10,7 @@ from prefork.ipc.control import (
     Answer,
     Dump,
     LastReload,
+    Refused,
     Reload,
     Request,
     Service,
@@ -28,12 +29,16 @@ from prefork.version import VERSION
 
 
 class Commands:
-    """The commands, by the methods of the master. It `started` at a moment of CLOCK_MONOTONIC, as whatever version."""
+    """The commands, by the methods of the master. It `started` at a moment of CLOCK_MONOTONIC, as whatever version.
 
-    def __init__(self, name: str, master: Master, started: float) -> None:
+    `reasons` are those for which workers refuse something, a status and a text each, by their numbers.
+    """
+
+    def __init__(self, name: str, master: Master, started: float, reasons: Sequence[tuple[int, str]]) -> None:
         self._name = name
         self._master = master
         self._started = started
+        self._reasons = reasons
         self._last_reload: LastReload | None = None
 
     def expect(self, request: Request) -> Waiting:
@@ -95,7 +100,8 @@ class Commands:
             state=state(fleet),
             last_reload=LastReload(fleet.wanted.generation, "under way") if fleet.fallback else self._last_reload,
             listeners=tuple(map(str, self._master.addresses)),
-            workers=workers(fleet, self._master.processes, now),
+            workers=workers(fleet, self._master.crew.processes, now),
+            refused=refused(self._reasons, self._master.crew.scoreboard.counts()),
         )
         ready = sum(each.phase is Phase.READY for each in fleet.places.values())
         return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)
@@ -114,6 +120,12 @@ def workers(fleet: Fleet, processes: Mapping[int, Process], now: float) -> tuple
     """Return what is known of each place, by slots, in a slot the oldest first."""
     places = sorted(fleet.places.values(), key=lambda each: (each.slot, each.key))
     return tuple(_worker(place, processes.get(place.key), now) for place in places)
+
+
+def refused(reasons: Sequence[tuple[int, str]], counts: Sequence[int]) -> tuple[Refused, ...]:
+    """Return the reasons that there have been. A worker of a newer version may have counted others besides."""
+    each = zip(reasons, counts, strict=False)
+    return tuple(Refused(status, reason, count) for (status, reason), count in each if count)
 
 
 def _worker(place: Place, process: Process | None, now: float) -> Worker:

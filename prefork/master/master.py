@@ -120,9 +120,9 @@ class Master:
         return self._fleet
 
     @property
-    def processes(self) -> Mapping[int, Process]:
-        """The workers that live, by the keys of their places."""
-        return self._crew.processes
+    def crew(self) -> Crew:
+        """The workers that live, and what all have told."""
+        return self._crew
 
     @property
     def addresses(self) -> tuple[Address, ...]:

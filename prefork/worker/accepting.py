@@ -37,6 +37,7 @@ class Acceptor:
         is_full: Callable[[], bool],
     ) -> None:
         self._listener = listener
+        self._kind = (int(listener.family), int(listener.type), listener.proto)
         self._loop = loop
         self._accepted = accepted
         self._step_aside = step_aside
@@ -104,13 +105,14 @@ class Acceptor:
     def _accept(self) -> bool:
         """Accept one connection; return False when there is nothing more to accept now."""
         try:
-            sock, address = self._listener.accept()
+            # Written out: `socket.accept` asks for the members of two enums each time, 1.8 µs of some 25 a connection.
+            fd, address = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         except OSError as error:
             if error.errno in EXHAUSTED:
                 self._turn_away()
             # Without one waiting, or with one that was aborted meanwhile (accept(2)): the next wake tells.
             return False
-        self._accepted(sock, address)
+        self._accepted(socket.socket(*self._kind, fileno=fd), address)
         return True
 
     def _turn_away(self) -> None:

@@ -9,18 +9,19 @@ from msgspec import Struct
 
 from prefork.http.messages import Peer, Rejection
 from prefork.http.protocol import Protocol
+from prefork.http.reasons import GIVEN_UP
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.ipc.scoreboard import CONNECTIONS, Row
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.crowd import Crowd
+from prefork.worker.deadlines import LINGERING_TIMEOUT
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
 
-GIVEN_UP: Final = 0  # in place of a status: there was no request yet that could be answered
-MOST_REFUSED: Final = 256  # connections above the most that are told so; others are only closed
+MOST_REFUSED: Final = 256  # connections that are told so and left the time to read it; others are only closed
 
 
 class Capacity(Struct, frozen=True):
@@ -36,7 +37,7 @@ class Capacity(Struct, frozen=True):
 
 
 class Admission:
-    """The connections of a worker, and those that are being opened yet.
+    """The connections of a worker, those that are being opened yet, and those that are refused, which count for nothing.
 
     Each enters its set by itself, and leaves it when it is closed.
     """
@@ -53,6 +54,7 @@ class Admission:
     ) -> None:
         self.connections = Crowd()
         self.openings: set[Opening] = set()
+        self.refused: set[Connection] = set()
         self._draining: Collection[bytes] = ()
         self._service = service
         self._watch = watch
@@ -69,7 +71,7 @@ class Admission:
     def accept(self, sock: socket.socket, address: object) -> None:
         """Serve a client that the kernel has just connected from this address, once what comes before HTTP is done."""
         peer = Peer(peer_name(address))
-        if steps := [step for opener in self._openers for step in opener(peer)]:
+        if self._openers and (steps := [step for opener in self._openers for step in opener(peer)]):
             Opening(
                 sock,
                 steps,
@@ -77,7 +79,7 @@ class Admission:
                 self.openings,
                 opened=partial(self._admit, peer),
                 refused=partial(self._refuse, peer),
-                gave_up=self._count,
+                gave_up=partial(self._count, peer),
             )
         else:
             self._admit(peer, sock)
@@ -94,10 +96,11 @@ class Admission:
                 connection.drain()
 
     def expire(self, timeout: float) -> None:
-        """Close those that have been in opening for longer than this."""
+        """Close those that have been in opening for longer than this, and those that have had the time to read."""
+        for connection in [each for each in self.refused if self._loop.now - each.since > LINGERING_TIMEOUT]:
+            connection.close()
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
-            opening.close()
-            self._service.refused[GIVEN_UP, "waited too long for what comes before HTTP"] += 1
+            opening.give_up(TimeoutError("waited too long for what comes before HTTP"))
 
     def tell_full(self, log: Log) -> None:
         """Log when new connections begin to wait because it is full, and when they no longer do."""
@@ -110,36 +113,31 @@ class Admission:
     def _room(self) -> int:
         return self._capacity.connections - len(self.connections) - len(self.openings)
 
-    def _count(self, error: OSError) -> None:
+    def _count(self, peer: Peer, error: OSError) -> None:
         if error.errno is None and error.args:
-            self._service.refused[GIVEN_UP, error.args[0]] += 1
+            self._service.count(GIVEN_UP, error.args[0], peer)
 
     def _admit(self, peer: Peer, sock: socket.socket) -> None:
-        reason = self._reason_against(peer)
-        if reason is None:
+        if (reason := self._reason_against(peer)) is None:
             self._connect(peer, sock)
-            return
-        self._refuse(peer, sock, Rejection(503, reason))
+        else:
+            self._refuse(peer, sock, Rejection(503, reason))
 
     def _refuse(self, peer: Peer, sock: socket.socket, rejection: Rejection) -> None:
-        _response, answer = self._service.refuse(rejection)
-        if self._room <= -MOST_REFUSED or self._beyond(peer) >= MOST_REFUSED:
+        _response, answer = self._service.refuse(rejection, peer)
+        if len(self.refused) >= MOST_REFUSED:
             sock.close()
         else:
-            self._connect(peer, sock).refuse(answer)
+            Connection(sock, peer, Protocol(self._service, peer), self._loop, self.refused).refuse(answer)
 
     def _reason_against(self, peer: Peer) -> str | None:
         """Return why this one can't be served. Where the others wait, it was let in while there was room."""
-        if not self._capacity.wait and self._room <= 0:
+        capacity = self._capacity
+        if not capacity.wait and self._room <= 0:
             return "too many connections"
-        if self._beyond(peer) >= 0:
+        if self.connections.count_of(peer) >= capacity.per_client and not capacity.is_proxy(peer.address):
             return "too many connections of one client"
         return None
-
-    def _beyond(self, peer: Peer) -> int:
-        """Return by how many the client of this peer has more connections than it may."""
-        beyond = self.connections.count_of(peer) - self._capacity.per_client
-        return beyond if beyond < 0 or not self._capacity.is_proxy(peer.address) else -1
 
     def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
         observer = Observer(self._watch, peer) if self._watch else None
@@ -152,5 +150,11 @@ class Admission:
 
 
 def peer_name(address: object) -> bytes:
-    """Return the IP address of what accept(2) gave for the peer; a unix socket has none."""
-    return str(address[0]).encode() if isinstance(address, tuple) else b"unix:"
+    """Return the IP address of what accept(2) gave for the peer; a unix socket has none.
+
+    A socket that was made elsewhere, as systemd does, may be for both versions of IP, and has IPv4 mapped (RFC 4291 §2.5.5.2).
+    """
+    if not isinstance(address, tuple):
+        return b"unix:"
+    name = str(address[0])
+    return (name.removeprefix("::ffff:") if "." in name else name).encode()

@@ -22,7 +22,8 @@ class Crowd(set[Connection]):
         self._counts[client_of(connection.peer)] += 1
 
     def discard(self, connection: object) -> None:
-        if isinstance(connection, Connection) and connection in self:
+        if connection in self:
+            assert isinstance(connection, Connection)
             set.remove(self, connection)
             client = client_of(connection.peer)
             self._counts[client] -= 1

@@ -60,8 +60,7 @@ class Opening:
                 self._refused(self._socket, rejection)
                 return
             except OSError as error:
-                self.close()
-                self._gave_up(error)
+                self.give_up(error)
                 return
             if isinstance(result, int):
                 self._loop.change(self._fd, result, self.on_ready)
@@ -71,11 +70,12 @@ class Opening:
         self._leave()
         self._opened(self._socket)
 
-    def close(self) -> None:
-        """Give it up."""
+    def give_up(self, error: OSError) -> None:
+        """Close it, for this reason."""
         self._loop.forget_closed(self._fd)
         self._socket.close()
         self._openings.discard(self)
+        self._gave_up(error)
 
     def _leave(self) -> None:
         self._loop.forget(self._fd)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from prefork.apps.interface import Application
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
+from prefork.http.reasons import GIVEN_UP, number_of
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
@@ -26,7 +27,7 @@ from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
-from prefork.worker.admitting import GIVEN_UP, Admission, Capacity
+from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
@@ -189,12 +190,14 @@ class Worker:
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
 
     def _tell_refused(self) -> None:
-        """Log each reason for which requests were refused since the last tick, however many they were."""
+        """Count, and log, each reason for which requests were refused since the last tick, however many they were."""
         for (status, reason), count in self._service.refused.items():
+            last = self._service.refused_last[status, reason].decode()
+            self._row.count(number_of(status, reason), count)
             if status == GIVEN_UP:
-                self._log.info("connections given up", reason=reason, count=count)
+                self._log.info("connections given up", reason=reason, count=count, last=last)
             else:
-                self._log.info("requests refused", status=status, reason=reason, count=count)
+                self._log.info("requests refused", status=status, reason=reason, count=count, last=last)
         self._service.refused.clear()
 
     def _tell_lost(self, access_log: AccessLog) -> None:
@@ -278,17 +281,18 @@ class Worker:
         assert self._leaves_at is not None
         if self._departures is not None:
             self._departures.move(self._connections)
-        openings = self._admission.openings
+        openings, refused = self._admission.openings, self._admission.refused
         if (self._connections or openings) and self._loop.now >= self._leaves_at:
             count = len(self._connections) + len(openings)
             self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
             for connection in list(self._connections):
                 connection.close()
             openings.clear()
+            refused.clear()
             self._arrivals.clear()
         # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
         self._arrivals = [each for each in self._arrivals if not each.over]
-        if not self._connections and not openings and not self._arrivals:
+        if not self._connections and not openings and not refused and not self._arrivals:
             self._loop.running = False
 
 

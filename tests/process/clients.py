@@ -55,9 +55,11 @@ class Client:
         body = b"" if to_head else self._take(int(fields.get("content-length", 0)))
         return Answer(int(status_line.split()[1]), fields, body)
 
-    def take_some(self, size: int = 1000) -> None:
-        """Read no more than this of what comes; `answer` has it then."""
-        self._unread += self.socket.recv(size)
+    def take_some(self, size: int = 1000) -> int:
+        """Read no more than this of what comes, and return how much it was; `answer` has it then."""
+        came = self.socket.recv(size)
+        self._unread += came
+        return len(came)
 
     def until_closed(self) -> bytes:
         """Read all that comes until the server closes."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.process.installing import Installation
 from tests.process.starting import RUN, Start
+from tests.process.trust import NAMES, Trust
 
 
 @pytest.fixture
@@ -41,3 +42,11 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def trust(tmp_path: Path) -> Trust:
+    """Return an authority that has issued a.pem, with a.key, for NAMES, beside the folders of the services."""
+    trust = Trust(tmp_path)
+    trust.issue("a", *NAMES)
+    return trust

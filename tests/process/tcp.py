@@ -15,7 +15,9 @@ from tests.process import netlink, proc
 
 REQUEST: Final = struct.Struct("=BBxxL48x")  # struct inet_diag_req_v2, for any address
 PORTS: Final = struct.Struct(">HH")  # the first of struct inet_diag_sockid, in the order of the network
-QUEUES: Final = struct.Struct("=L4x4xL")  # the last of struct inet_diag_msg: bytes to be read, and the inode
+QUEUES: Final = struct.Struct(
+    "=LL4xL"
+)  # the last of struct inet_diag_msg: bytes to be read and to be sent, and the inode
 PORTS_AT, QUEUES_AT = 4, 56
 
 
@@ -32,11 +34,12 @@ class State(IntEnum):
 
 
 class Socket(Struct, frozen=True):
-    """A TCP socket between two ports; `unread` bytes have arrived, `name` is what leads to it in /proc/PID/fd."""
+    """A TCP socket between two ports; `unread` bytes have arrived, `unsent` are not acknowledged, `name` is what leads to it in /proc/PID/fd."""
 
     port: int
     peer_port: int
     unread: int
+    unsent: int
     name: str
 
 
@@ -46,8 +49,8 @@ def sockets_in(*states: State) -> Iterator[Socket]:
     for family in (socket.AF_INET, socket.AF_INET6):
         for message in netlink.dump(REQUEST.pack(family, socket.IPPROTO_TCP, wanted)):
             port, peer_port = PORTS.unpack_from(message, PORTS_AT)
-            unread, inode = QUEUES.unpack_from(message, QUEUES_AT)
-            yield Socket(port, peer_port, unread, f"socket:[{inode}]")
+            unread, unsent, inode = QUEUES.unpack_from(message, QUEUES_AT)
+            yield Socket(port, peer_port, unread, unsent, f"socket:[{inode}]")
 
 
 def sockets_of(port: int, state: State) -> list[Socket]:

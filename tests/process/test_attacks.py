@@ -2,28 +2,22 @@
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.process import proc, tcp
+from tests.process import proc
 from tests.process.clients import GET, HALF_A_HEAD, Client, Load
 from tests.process.hello import Hello
 from tests.process.starting import Start
-from tests.process.tcp import State
 from tests.process.test_disconnecting import SPINNING
 from tests.process.waiting import LIMIT, until
 
 KIB: Final = 1024
-ANSWER: Final = 60 * KIB  # two are nearly twice what is enough of them
-HEAD: Final = 32 * KIB  # limit_head
-# What README.md says: a head that is not whole and one read, or 64 KiB of answers and one more of them, and 8 KiB besides.
-LARGEST: Final = HEAD + 16 * KIB + 64 * KIB + ANSWER + 8 * KIB
 IDLE: Final = 4 * KIB
-GREEDY: Final = 200  # connections
 CROWD: Final = 10_000
 SLOW_READS: Final = ("-X", "-w", "1", "-y", "1", "-n", "1", "-z", "1", "-k", "10")
 
@@ -63,26 +57,6 @@ def send_most_of_a_head(client: Client) -> None:
 def send_most_of_a_body(client: Client) -> None:
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
     client.send(b"%x\r\n" % 10_000_000 + b"x" * 200_000)
-
-
-@pytest.mark.parametrize("greedy", [read_nothing, send_most_of_a_head, send_most_of_a_body])
-def test_a_connection_takes_no_more_memory_than_is_said(start: Start, greedy: Callable[[Client], None]) -> None:
-    hello = start(f'workers = 1\n[hello]\nbody = "{"x" * ANSWER}"')
-    (worker,) = hello.worker_pids()
-    assert hello.get().status_code == 200
-    before = proc.resident_bytes(worker)
-    with served_meanwhile(hello):
-        clients = [hello.connect() for _ in range(GREEDY)]
-
-        def are_stuck() -> bool:
-            for client in clients:
-                greedy(client)
-            unread = [each.unread for each in tcp.sockets_of(hello.ports[0], State.ESTABLISHED)]
-            return greedy is not read_nothing or sum(map(bool, unread)) >= GREEDY
-
-        until(are_stuck, "the worker to read no more of them")
-    assert proc.resident_bytes(worker) - before < GREEDY * LARGEST
-    assert is_calm_again(hello)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from tests.process import proc
 from tests.process.clients import GET, HALF_A_HEAD, Load
 from tests.process.commands import CONTROL, PREFORK, begin, command, end, status
+from tests.process.hello import Hello
 from tests.process.starting import AS_NOBODY, READ_ALL, Start, environment
 from tests.process.waiting import until
 
@@ -192,6 +193,29 @@ def test_status_tells_what_each_worker_has_done_and_for_how_long(start: Start) -
     assert 0 < worker["age"] < status(hello)["uptime"]
 
 
+def test_status_counts_what_was_refused_by_reason_over_dead_workers_and_an_upgrade(start: Start) -> None:
+    hello = start("workers = 1\nheader_timeout = 0.4", *CONTROL)
+
+    def refuse_and_count(count: int) -> None:
+        assert hello.connect().ask(b"GET / HTTP/1.1\nHost: a\n\n").status == 400
+        told = [{"status": 400, "reason": "bare line feed", "count": count}]
+        until(lambda: status(hello)["refused"] == told, "the count")
+
+    refuse_and_count(1)
+    kill_workers(hello)
+    refuse_and_count(2)
+    assert command(hello, "upgrade")[0] == 0
+    refuse_and_count(3)
+    assert "\nrefused  status  reason\n      3     400  bare line feed\n" in command(hello, "status")[1]
+
+
+def kill_workers(hello: Hello) -> None:
+    before = hello.worker_pids()
+    for pid in before:
+        os.kill(pid, SIGKILL)
+    hello.wait_for_workers(1, without=before)
+
+
 def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
     hello = start("workers = 2", *CONTROL)
 
@@ -267,6 +291,14 @@ def test_a_name_is_in_titles_and_in_the_path(start: Start) -> None:
     )
     assert json.loads(found.stdout)["name"] == "prefork-shop"
     assert (folder / "prefork-shop.sock").is_socket()
+
+
+def test_a_command_with_control_off_says_so(start: Start) -> None:
+    ended = subprocess.run(
+        [PREFORK, "status"], env={**os.environ, "PREFORK_CONTROL": "off"}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (69, "")
+    assert ended.stderr.startswith("prefork: error: control is off: ")
 
 
 def test_off_is_no_socket(start: Start) -> None:

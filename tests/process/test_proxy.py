@@ -133,7 +133,7 @@ def test_a_proxy_that_sends_no_header_is_closed_and_the_log_says_why(start: Star
     client.send(sent)
     with suppress(ConnectionResetError):  # it was closed with something unread
         assert client.until_closed() == b""
-    hello.wait_for_log('connections given up reason="malformed PROXY header" count=1')
+    hello.wait_for_log('connections given up reason="malformed PROXY header" count=1 last=127.0.0.1')
 
 
 def test_a_header_that_does_not_come_is_not_waited_for_for_ever(start: Start) -> None:

@@ -49,11 +49,13 @@ def test_each_refusal_has_its_status_a_reason_and_a_close(start: Start) -> None:
     assert hello.get().status_code == 200
 
 
-def test_the_log_tells_how_many_were_refused_and_why(start: Start) -> None:
+def test_the_log_tells_how_many_were_refused_why_and_whose_the_last_was(start: Start) -> None:
     hello = start("workers = 1\nheader_timeout = 0.4")
     for request in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", HALF_A_HEAD):
         assert hello.connect().ask(request).is_last
-    hello.wait_for_log('requests refused status=400 reason="TLS on a port that speaks plain HTTP" count=1')
+    hello.wait_for_log(
+        'requests refused status=400 reason="TLS on a port that speaks plain HTTP" count=1 last=127.0.0.1'
+    )
     hello.wait_for_log('requests refused status=408 reason="waited too long for the rest of a head" count=1')
 
 

@@ -1,15 +1,19 @@
 """Clients that don't read: their answers wait, and cost no more than they should."""
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from signal import SIGHUP
+from typing import Final
 
 import pytest
 
-from tests.process import proc, tcp
+from prefork.master.listeners import MOST_NOT_SENT
+from tests.process import large, proc, tcp
 from tests.process.clients import GET, LAST_GET, Client
 from tests.process.hello import ANY_PORT, Hello, connected
 from tests.process.starting import Start
@@ -64,6 +68,51 @@ def test_a_client_that_reads_nothing_is_closed_after_write_timeout(start: Start)
     wait_until_reading_stops(hello)
     hello.wait_until_closed()
     sender.join()
+
+
+WITH_LARGE: Final = (sys.executable, str(Path(large.__file__)))
+BITE: Final = 20_000  # bytes every 20 ms: less than the fastest of min_data_rate, enough for any timeout
+
+
+def test_who_takes_a_little_again_and_again_is_closed_below_min_data_rate(start: Start) -> None:
+    hello = start('workers = 1\nwrite_timeout = 0.6\nmin_data_rate = "1m"', under=WITH_LARGE)
+    client = hello.connect()
+    client.send(GET)
+    taken = taken_in_bites(client, large.SIZE)
+    assert taken < large.SIZE
+    hello.wait_until_closed()
+
+
+def test_who_takes_a_little_again_and_again_may_go_on_above_min_data_rate(start: Start) -> None:
+    hello = start("workers = 1\nwrite_timeout = 2\nmin_data_rate = 1000", under=WITH_LARGE)
+    client = hello.connect()
+    client.send(GET)
+    enough = 3_000_000  # at this pace, more than its timeout takes
+    assert taken_in_bites(client, enough) >= enough
+    assert len(client.answer().body) == large.SIZE
+
+
+def taken_in_bites(client: Client, enough: int) -> int:
+    """Take an answer little by little, until it is enough or the server has closed; return how much came."""
+    taken = 0
+    with suppress(ConnectionResetError):
+        while taken < enough and (came := client.take_some(BITE)):
+            taken += came
+            time.sleep(0.02)  # not a wait: the pace
+    return taken
+
+
+def test_the_kernel_keeps_little_of_what_nobody_reads(start: Start) -> None:
+    hello = start("workers = 1", under=WITH_LARGE)
+    client = hello.connect()
+    client.send(GET)
+    (served,) = until(lambda: [each for each in of_service(hello) if each.unsent > MOST_NOT_SENT / 2], "an answer")
+    assert served.unsent < MOST_NOT_SENT * 2
+    assert len(client.answer().body) == large.SIZE
+
+
+def of_service(hello: Hello) -> list[tcp.Socket]:
+    return tcp.sockets_of(hello.ports[0], State.ESTABLISHED)
 
 
 def connect_slowly(hello: Hello) -> Client:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from prefork.ipc.control import LastReload, Service, Worker
+from prefork.ipc.control import LastReload, Refused, Service, Worker
 from prefork.overview import overview
 
 SERVICE = Service(
@@ -31,6 +31,17 @@ def test_the_overview_is_a_table_below_three_lines() -> None:
         "slot   pid  generation    phase      age  connections  requests  failures  deadline",
         "   0  1234           2    ready  0:01:01            7      1024         0         -",
         "   1     -           2  backoff        -            0         0        12      3.2s",
+    ]
+
+
+def test_what_was_refused_is_listed_below_the_most_frequent_first() -> None:
+    refused = (Refused(0, "TLS handshake failed", 3), Refused(400, "bare line feed", 1024), Refused(408, "waited", 3))
+    assert overview(replace(SERVICE, refused=refused)).split("\n")[7:] == [
+        "",
+        "refused  status  reason",
+        "   1024     400  bare line feed",
+        "      3       -  TLS handshake failed",
+        "      3     408  waited",
     ]
 
 

@@ -27,12 +27,16 @@ def v2_proxy(source: IPv4Address | IPv6Address, destination: IPv4Address | IPv6A
     return v2(0x21, family, source.packed + destination.packed + b"\x1f\x90\x00\x50" + tlvs)
 
 
+def usual(address: IPv4Address | IPv6Address) -> bytes:
+    """Return an address as text, an IPv4 one that is mapped as itself."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address).encode()
+
+
 PAIRS = st.one_of(st.tuples(V4, V4), st.tuples(V6, V6))
 HEADERS = st.one_of(
-    st.builds(lambda pair, port: (v1(pair[0], pair[1], port, 80), str(pair[0]).encode()), PAIRS, PORTS),
-    st.builds(
-        lambda pair, tlvs: (v2_proxy(pair[0], pair[1], tlvs), str(pair[0]).encode()), PAIRS, st.binary(max_size=100)
-    ),
+    st.builds(lambda pair, port: (v1(pair[0], pair[1], port, 80), usual(pair[0])), PAIRS, PORTS),
+    st.builds(lambda pair, tlvs: (v2_proxy(pair[0], pair[1], tlvs), usual(pair[0])), PAIRS, st.binary(max_size=100)),
     st.just((b"PROXY UNKNOWN\r\n", None)),
     st.just((b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", None)),
     st.builds(lambda family, payload: (v2(0x20, family, payload), None), st.integers(0, 255), st.binary(max_size=100)),
@@ -91,6 +95,14 @@ def test_whatever_comes_is_a_header_or_the_beginning_of_one_or_refused(data: byt
 def test_a_malformed_header_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="malformed"):
         parse(data)
+
+
+def test_an_ipv4_client_of_a_proxy_that_listens_for_both_versions_is_one() -> None:
+    mapped, local = IPv6Address("::ffff:192.0.2.1"), IPv6Address("::1")
+    for header in (v1(mapped, local, 1, 2), v2_proxy(mapped, local, b"")):
+        found = parse(header)
+        assert found is not None
+        assert found.address == b"192.0.2.1"
 
 
 def test_a_header_may_be_as_long_as_the_limit_of_its_version() -> None:

@@ -4,6 +4,7 @@ It knows no limits, and takes all that it is given for the header, so it is give
 checksum, which it verifies and we skip.
 """
 
+from ipaddress import ip_address
 from typing import Final
 
 from hypothesis import assume, example, given
@@ -12,6 +13,7 @@ from proxyprotocol.detect import ProxyProtocolDetect
 from proxyprotocol.result import is_ipv4, is_ipv6
 
 from prefork.http.proxy import LONGEST_V1, SIGNATURE, Header, parse
+from tests.unit.http.test_proxy import usual
 
 ADDRESSES: Final = st.ip_addresses().map(str) | st.sampled_from(["1.2.3", "01.2.3.4", "::ffff:1.2.3.4", "1::2::3", ""])
 LINES: Final = st.builds(
@@ -36,7 +38,7 @@ def by_package(header: bytes) -> tuple[bytes | None] | None:
         result = ProxyProtocolDetect().unpack(header)
     except Exception:  # noqa: BLE001 - struct.error among them
         return None
-    return (str(result.peername[0]).encode(),) if is_ipv4(result) or is_ipv6(result) else (None,)
+    return (usual(ip_address(result.peername[0])),) if is_ipv4(result) or is_ipv6(result) else (None,)
 
 
 def by_us(header: bytes) -> tuple[bytes | None] | None:

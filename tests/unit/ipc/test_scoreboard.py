@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, LARGEST, LONGEST_NOTE, ROWS, Scoreboard
+from prefork.ipc.scoreboard import (
+    ACCEPTING,
+    CONNECTIONS,
+    LARGEST,
+    LONGEST_NOTE,
+    NOTES,
+    REASONS,
+    ROWS,
+    SIZE,
+    Scoreboard,
+)
 
 
 @pytest.fixture
@@ -49,6 +59,49 @@ def test_a_number_that_is_too_large_is_the_largest(scoreboard: Scoreboard) -> No
     row = scoreboard.take()
     row[CONNECTIONS] = LARGEST + 1
     assert row[CONNECTIONS] == LARGEST
+
+
+def test_counts_are_those_of_the_living_and_of_the_dead(scoreboard: Scoreboard) -> None:
+    first, second = scoreboard.take(), scoreboard.take()
+    first.count(0, 2)
+    second.count(0, 3)
+    second.count(REASONS - 1, 1)
+    scoreboard.give_back(second)
+    assert scoreboard.take().number == second.number
+    first.count(0, 4)
+    assert (scoreboard.counts()[0], scoreboard.counts()[1], scoreboard.counts()[-1]) == (9, 0, 1)
+    scoreboard.give_back(first)
+    assert (scoreboard.counts()[0], scoreboard.counts()[-1]) == (9, 1)
+
+
+def test_the_last_row_and_the_counts_of_the_dead_are_apart(scoreboard: Scoreboard) -> None:
+    rows = [scoreboard.take() for _ in range(ROWS)]
+    rows[-1].count(REASONS - 1, 5)
+    rows[0].count(0, 7)
+    scoreboard.give_back(rows[-1])
+    assert scoreboard.counts() == [7, *[0] * (REASONS - 2), 5]
+
+
+def test_a_count_that_is_too_large_is_the_largest(scoreboard: Scoreboard) -> None:
+    rows = [scoreboard.take() for _ in range(2)]
+    for row in rows:
+        row.count(1, LARGEST)
+        row.count(1, 1)
+    assert scoreboard.counts()[1] == LARGEST
+    for row in rows:
+        scoreboard.give_back(row)
+    assert scoreboard.counts()[1] == LARGEST
+
+
+@pytest.mark.parametrize("size", [NOTES, SIZE * 2])
+def test_another_version_may_have_made_it_smaller_or_larger(scoreboard: Scoreboard, size: int) -> None:
+    fd = os.memfd_create("scoreboard")
+    os.ftruncate(fd, size)
+    other = Scoreboard(fd)
+    assert os.fstat(fd).st_size == max(size, SIZE)
+    other.take().count(3, 1)
+    assert other.counts()[3] == 1
+    os.close(fd)
 
 
 @given(note=st.binary(max_size=LONGEST_NOTE * 2))

@@ -11,7 +11,14 @@ import pytest
 
 from prefork.config.addresses import Address, Inet, Unix
 from prefork.master.errors import StartError
-from prefork.master.listeners import Accept, Listeners, SocketOptions, backlog_warning, open_listeners
+from prefork.master.listeners import (
+    MOST_NOT_SENT,
+    Accept,
+    Listeners,
+    SocketOptions,
+    backlog_warning,
+    open_listeners,
+)
 
 ANY_PORT = Inet("127.0.0.1", 0)
 Open = Callable[..., Listeners]
@@ -105,6 +112,7 @@ def test_connections_give_up_what_is_not_acknowledged_and_another_listen_may_cha
         again = listen(ANY_PORT, tcp_user_timeout=timeout, previous=listeners)
         with connected(inet(again)), accept_one(all_sockets(again)) as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == timeout * 1000
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == MOST_NOT_SENT
 
 
 def test_reuseport_opens_a_socket_a_slot_all_on_the_port_that_the_kernel_chose(listen: Open) -> None:

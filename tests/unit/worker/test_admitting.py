@@ -1,8 +1,81 @@
-"""How peers are named."""
+"""Who is let in, who is refused, and how peers are named; on real sockets, whose clients never close."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from prefork.worker.admitting import peer_name
+from prefork.http.messages import Limits, Response
+from prefork.http.service import Service
+from prefork.ipc.scoreboard import Scoreboard
+from prefork.worker.admitting import MOST_REFUSED, Admission, Capacity, peer_name
+from prefork.worker.deadlines import LINGERING_TIMEOUT
+from prefork.worker.loop import Loop
+
+ADDRESS = ("192.0.2.1", 5000)
+OTHER = ("192.0.2.2", 5000)
+
+
+class Door:
+    """An admission, and the clients that have knocked."""
+
+    def __init__(self, capacity: Capacity, at_end: ExitStack) -> None:
+        self.loop = Loop()
+        at_end.callback(self.loop.close)
+        scoreboard = Scoreboard()
+        at_end.callback(os.close, scoreboard.fd)
+        service = Service(lambda _request, _peer, _content: Response(200), Limits())
+        self.admission = Admission(service, None, self.loop, scoreboard.take(), capacity)
+        self._at_end = at_end
+
+    def knock(self, address: object = ADDRESS) -> str:
+        """Return what becomes of a connection from there."""
+        ours, theirs = (self._at_end.enter_context(end) for end in socket.socketpair())
+        for end in (ours, theirs):
+            end.settimeout(0)
+        self.admission.accept(ours, address)
+        try:
+            said = theirs.recv(1000)
+        except BlockingIOError:
+            return "let in"
+        return "refused" if said.startswith(b"HTTP/1.1 503 ") else "closed"
+
+
+@pytest.fixture
+def at_end() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_who_is_refused_takes_the_place_of_nobody(at_end: ExitStack) -> None:
+    door = Door(Capacity(connections=2, wait=False), at_end)
+    assert [door.knock() for _ in range(4)] == ["let in", "let in", "refused", "refused"]
+    next(iter(door.admission.connections)).close()
+    assert [door.knock(), door.knock()] == ["let in", "refused"]
+
+
+def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(at_end: ExitStack) -> None:
+    door = Door(Capacity(per_client=1, is_proxy=lambda address: address == b"192.0.2.2"), at_end)
+    assert [door.knock() for _ in range(3)] == ["let in", "refused", "refused"]
+    assert [door.knock(OTHER) for _ in range(3)] == ["let in"] * 3
+    next(each for each in door.admission.connections if each.peer.address == b"192.0.2.1").close()
+    assert door.knock() == "let in"
+
+
+def test_of_many_that_are_refused_so_many_are_told_and_the_others_closed_until_those_have_read(
+    at_end: ExitStack,
+) -> None:
+    door = Door(Capacity(connections=1, wait=False), at_end)
+    assert [door.knock() for _ in range(MOST_REFUSED + 2)] == ["let in", *["refused"] * MOST_REFUSED, "closed"]
+    door.loop.now += LINGERING_TIMEOUT
+    door.admission.expire(0)
+    assert door.knock() == "closed"
+    door.loop.now += 0.1
+    door.admission.expire(0)
+    assert len(door.admission.refused) == 0
+    assert door.knock() == "refused"
 
 
 @pytest.mark.parametrize(
@@ -10,6 +83,8 @@ from prefork.worker.admitting import peer_name
     [
         (("127.0.0.1", 8080), b"127.0.0.1"),
         (("::1", 8080, 0, 0), b"::1"),
+        (("::ffff:192.0.2.1", 8080, 0, 0), b"192.0.2.1"),
+        (("::ffff:1", 8080, 0, 0), b"::ffff:1"),
         ("", b"unix:"),
         (b"", b"unix:"),
     ],

@@ -129,7 +129,7 @@ def test_a_client_that_leaves_while_it_is_being_opened_is_noticed(server: Server
 def test_it_can_be_closed_while_it_waits(server: Server) -> None:
     opening = server.open(expect(b"1"))
     server.turn()
-    opening.close()
+    opening.give_up(TimeoutError("too late"))
     assert is_gone(server)
 
 
