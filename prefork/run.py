@@ -24,16 +24,16 @@ from prefork.expiry import Certificate, Expiry
 from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
+from prefork.listening import Inherited, listen, worker_count
 from prefork.logs import Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.control import listen as listen_for_commands
-from prefork.master.cpus import allowed_cpus
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks, Kept
 from prefork.master.identity import look_up
-from prefork.master.listeners import Listener, Listeners, SocketOptions, backlog_warning, open_listeners
+from prefork.master.listeners import Listener, Listeners
 from prefork.master.master import Master
 from prefork.master.pidfile import PidFile
 from prefork.master.poller import Poller
@@ -60,7 +60,9 @@ def serve(name: str, load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -
             "a daemon has no standard error; set log to a file to keep its log"
         )
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
-    program = Program(name, load, loaded, reread, pid_file, verdict=detach() if loaded.config.daemon else None)
+    inherited = Inherited()
+    verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else None
+    program = Program(name, load, loaded, reread, pid_file, inherited, verdict=verdict)
     try:
         return program.run()
     except StartError as error:
@@ -89,6 +91,7 @@ class Program:
         loaded: Loaded,
         reread: Callable[[], Loaded],
         pid_file: PidFile | None,
+        inherited: Inherited | None = None,
         *,
         verdict: Verdict | None = None,
     ) -> None:
@@ -98,6 +101,7 @@ class Program:
         self._reread = reread
         self._verdict = verdict
         self._pid_file = pid_file
+        self._inherited = inherited or Inherited()
         self._control: Control | None = None
         self._watching: Watching | None = None
         self._started = monotonic()
@@ -120,7 +124,7 @@ class Program:
                 at_end.callback(commanded.close)
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
-            generation = self._generation(1, config, listen(config, worker_count(config), None), None)
+            generation = self._generation(1, config, self._inherited.listen(config), None)
             return self._run_master(generation, commanded, why_not=why_not)
 
     def resume(self, former: State) -> int:
@@ -257,10 +261,7 @@ class Program:
         config = generation.config
         origin = self._loaded.path or "defaults"
         self._log.info("starting", version=VERSION, python=platform.python_version(), config=origin)
-        for address in generation.listeners.addresses:
-            self._log.info("listening", address=address, accept=config.accept, backlog=config.backlog)
-        if warning := backlog_warning(config.backlog):
-            self._log.warning(warning)
+        self._inherited.tell(generation.listeners, config, self._log)
         if os.geteuid() == 0 and self._identity is None:
             self._log.warning("workers run as root; set user to let them run as somebody else")
 
@@ -280,22 +281,6 @@ def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:
 
     known = certificates.certificates(config.tls_cert, config.tls_key)
     return tls.opener(certificates.context(known, config.tls_min)), known
-
-
-def worker_count(config: Config) -> int:
-    """Return how many workers are wanted."""
-    return allowed_cpus() if config.workers == "auto" else config.workers
-
-
-def listen(config: Config, workers: int, previous: Listeners | None) -> Listeners:
-    """Open what is to be listened on, taking over what there is; raises StartError."""
-    return open_listeners(
-        config.bind,
-        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout),
-        accept=config.accept,
-        slots=workers,
-        previous=previous,
-    )
 
 
 def open_control(config: Config, name: str) -> tuple[Listener | None, str]:

@@ -9,8 +9,12 @@ import socket
 import time
 from collections.abc import Mapping, MutableMapping
 
-VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+VARIABLES = (
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE",
+)  # fmt: skip
 TIMEOUT = 1.0  # seconds that a full queue of systemd may hold us up
+FIRST_PASSED = 3  # SD_LISTEN_FDS_START
+UNNAMED = "unknown"  # the name of what has none, as in sd_listen_fds_with_names(3)
 
 
 class Notifier:
@@ -44,6 +48,19 @@ class Notifier:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(TIMEOUT)
             sender.sendto(state.encode(errors="replace"), self._address)
+
+
+def passed_descriptors(environ: Mapping[str, str], pid: int) -> list[tuple[str, int]]:
+    """Return the names and numbers of what systemd has passed to this process (sd_listen_fds(3)).
+
+    That is nothing where the variables are those of another process, such as the one that started this.
+    """
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(pid) or not count.isdecimal():
+        return []
+    numbers = range(FIRST_PASSED, FIRST_PASSED + int(count))
+    names = environ["LISTEN_FDNAMES"].split(":") if "LISTEN_FDNAMES" in environ else []
+    return list(zip([*names, *[UNNAMED] * len(numbers)], numbers, strict=False))
 
 
 def drop_variables(environ: MutableMapping[str, str]) -> dict[str, str]:

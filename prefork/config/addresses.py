@@ -17,6 +17,9 @@ _TCP: Final = re.compile(
 _UNIX: Final = re.compile(r"unix:(?P<path>[^@\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*)")
 _LONGEST_PATH: Final = 107
 _LAST_PORT: Final = 65535
+# As systemd takes it for FileDescriptorName= (systemd.socket(5)).
+_PASSED: Final = re.compile(r"systemd(?::(?P<name>[ -9;-~]{1,255}))?")
+_DESCRIPTOR: Final = re.compile(r"fd:(?P<number>0|[3-9]|[1-9][0-9]{1,5})")  # 1 and 2 are for the logs
 
 
 class Inet(Struct, frozen=True, tag=True):
@@ -38,13 +41,39 @@ class Unix(Struct, frozen=True, tag=True):
         return f"unix:{self.path}"
 
 
-Address = Inet | Unix
+class Passed(Struct, frozen=True, tag=True):
+    """The sockets that systemd passes by this name, FileDescriptorName= of their unit; without a name all of them."""
+
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"systemd:{self.name}" if self.name else "systemd"
+
+
+class Descriptor(Struct, frozen=True, tag=True):
+    """A socket that the service is started with, by its number."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"fd:{self.number}"
+
+
+Address = Inet | Unix | Passed | Descriptor
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address in `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`, or None; IP addresses come in their shortest form."""
+    """Return the address in `HOST:PORT`, `[IPV6]:PORT`, `unix:PATH`, `systemd`, `systemd:NAME` or `fd:N`, or None.
+
+    IP addresses come in their shortest form.
+    """
     if unix := _UNIX.fullmatch(text):  # first: "unix:80" is a socket called 80
         return Unix(unix["path"]) if len(unix["path"].encode()) <= _LONGEST_PATH else None
+    if passed := _PASSED.fullmatch(text):
+        return Passed(passed["name"] or "")
+    if text.startswith("fd:"):
+        descriptor = _DESCRIPTOR.fullmatch(text)
+        return Descriptor(int(descriptor["number"])) if descriptor else None
     if tcp := _TCP.fullmatch(text):
         host, port = _host(tcp["v6"], tcp["v4"], tcp["name"]), int(tcp["port"])
         return Inet(host, port) if host and port <= _LAST_PORT else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from prefork.config import units
-from prefork.config.addresses import Address, parse_address
+from prefork.config.addresses import Address, Passed, parse_address
 from prefork.config.literals import quote, shown
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -116,7 +116,7 @@ def mode() -> Kind:
 def addresses() -> Kind:
     """Accept a list of addresses, or a single one; text separates them by commas. The value is a tuple."""
     one = Kind(
-        expected="HOST:PORT, [IPV6]:PORT or unix:PATH",
+        expected="HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N",
         placeholder="ADDRESS",
         accept=lambda raw: parse_address(raw) if isinstance(raw, str) else None,
     )
@@ -125,6 +125,8 @@ def addresses() -> Kind:
         found = tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)
         if repeated := [address for address in found if found.count(address) > 1]:
             raise ValueError(f"{quote(str(repeated[0]))} is listed twice")
+        if Passed() in found and sum(isinstance(each, Passed) for each in found) > 1:
+            raise ValueError('"systemd" stands for all names; list it alone, or the names')
         return found or None
 
     def spell(found: Sequence[Address]) -> list[str]:

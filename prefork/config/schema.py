@@ -110,7 +110,9 @@ class Config(Struct, frozen=True, kw_only=True):
 
     bind: Annotated[
         tuple[Address, ...],
-        _listening(Reload.LIVE, addresses(), "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH; may be repeated.", "-b"),
+        _listening(
+            Reload.LIVE, addresses(), "Listen on HOST:PORT, unix:PATH, systemd[:NAME] or fd:N; may be repeated.", "-b"
+        ),
     ] = (Inet("127.0.0.1", 8080),)
     accept: Annotated[
         Literal["reuseport", "shared"],

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from prefork.config.addresses import Address, Inet, Unix
+from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.master.errors import StartError
 
 Accept = Literal["reuseport", "shared"]
@@ -42,12 +42,16 @@ class Listener(Struct, frozen=True):
     file: tuple[int, int] | None = None
 
     @property
-    def bound(self) -> Address:
-        """Where it really listens: a name resolved, port 0 chosen by the kernel."""
+    def bound(self) -> tuple[Address, ...]:
+        """Where it really listens: a name resolved, port 0 chosen by the kernel, and what passed sockets are bound to."""
         if isinstance(self.address, Unix):
-            return self.address
-        host, port, *_ = self.sockets[0].getsockname()
-        return Inet(host, port)
+            return (self.address,)
+        return tuple(dict.fromkeys(map(address_of, self.sockets)))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether somebody else has opened it, to whom its backlog and its file are left."""
+        return isinstance(self.address, Passed | Descriptor)
 
     def close(self) -> None:
         """Close the sockets; unlink a unix socket unless somebody else has put another in its place."""
@@ -58,20 +62,25 @@ class Listener(Struct, frozen=True):
 
 
 class Listeners(Struct, frozen=True):
-    """All that the service listens on, and how it is shared out among the slots."""
+    """All that the service listens on, and how it is shared out among the slots.
+
+    `passed` is what others have opened for the service, by their names and numbers, whether it is listened on or not: it is
+    there from the start, and kept to the end, since a reload may ask for it.
+    """
 
     accept: Accept
     members: tuple[Listener, ...]
+    passed: tuple[Listener, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """The addresses that are really listened on."""
-        return tuple(member.bound for member in self.members)
+        return tuple(each for member in self.members for each in member.bound)
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
-        """All sockets of all addresses."""
-        return tuple(each for member in self.members for each in member.sockets)
+        """All sockets that there are."""
+        return tuple(dict.fromkeys(each for member in (*self.members, *self.passed) for each in member.sockets))
 
     def for_slot(self, slot: int, slots: int) -> tuple[socket.socket, ...]:
         """Return the sockets that slot `slot` of `slots` serves; together the slots serve all of them."""
@@ -79,25 +88,25 @@ class Listeners(Struct, frozen=True):
             each
             for member in self.members
             for number, each in enumerate(member.sockets)
-            if number % slots == slot or self.accept == "shared" or isinstance(member.address, Unix)
+            if number % slots == slot or self.accept == "shared" or not isinstance(member.address, Inet)
         )
 
     def with_sockets_of(self, other: "Listeners") -> "Listeners":
         """Return these, with the further sockets that `other` has for the same addresses."""
         longer = {each.address: each for each in other.members}
         members = (max(each, longer.get(each.address, each), key=lambda one: len(one.sockets)) for each in self.members)
-        return Listeners(self.accept, tuple(members))
+        return Listeners(self.accept, tuple(members), self.passed)
 
     def close_dropped(self, successor: "Listeners") -> None:
         """Close what `successor` didn't take over."""
         kept = {member.address for member in successor.members}
         for member in self.members:
-            if member.address not in kept:
+            if member.address not in kept and not member.is_foreign:
                 member.close()
 
     def close(self) -> None:
         """Close everything, at the end, in the master: a worker that did would unlink the unix sockets."""
-        for member in self.members:
+        for member in (*self.members, *self.passed):
             member.close()
 
 
@@ -124,9 +133,9 @@ def open_listeners(
 
     Raises:
         StartError: 69 for an address in use or not of this machine, 77 without permission, 73 for a unix socket that
-            can't be created, 71 for anything else.
+            can't be created, 78 for one that was not passed, 71 for anything else.
     """
-    held = previous.members if previous else ()
+    held, passed = (previous.members, previous.passed) if previous else ((), ())
     count = slots if accept == "reuseport" else 1
     members: list[Listener] = []
     with ExitStack() as undo:
@@ -135,21 +144,28 @@ def open_listeners(
                 if isinstance(address, Unix):
                     known = next((member for member in held if member.address == address), None)
                     member = known or _open_unix(address, options, undo)
-                else:
+                elif isinstance(address, Inet):
                     member = _open_inet(address, count, (*held, *members), undo)
+                else:
+                    member = _given(address, passed)
             members.append(member)
         # Only when all are bound: what was queued on a socket that a failure closes would be reset.
         for member in members:
             with _explained(member.address):
                 for each in member.sockets:
-                    if isinstance(member.address, Inet):  # inherited by what it accepts
-                        each.setsockopt(
-                            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000)
-                        )
-                        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
-                    each.listen(options.backlog)  # of one that listens already, this changes the backlog
+                    _configure(each, options)
+                    if not member.is_foreign:
+                        each.listen(options.backlog)  # of one that listens already, this changes the backlog
         undo.pop_all()
-    return Listeners(accept, tuple(members))
+    return Listeners(accept, tuple(members), passed)
+
+
+def address_of(sock: socket.socket) -> Address:
+    """Return where a socket is bound; an abstract name begins with @."""
+    name = sock.getsockname()
+    if sock.family is socket.AF_UNIX:
+        return Unix(os.fsdecode(name).replace("\0", "@", 1))
+    return Inet(name[0], name[1])
 
 
 def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
@@ -163,6 +179,32 @@ def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
     return f"backlog {backlog} is cut to {cap} by the kernel; {advice}" if cap < backlog else None
 
 
+def _configure(sock: socket.socket, options: SocketOptions) -> None:
+    """Set what the connections that a TCP socket accepts inherit."""
+    if sock.family is not socket.AF_UNIX and sock.proto in (0, socket.IPPROTO_TCP):  # a passed one may be of MPTCP
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
+
+
+def _given(address: Passed | Descriptor, passed: Sequence[Listener]) -> Listener:
+    """Return what was passed by that name or number; raises StartError."""
+    everything = address == Passed()
+    found = [each for each in passed if each.address == address or (everything and isinstance(each.address, Passed))]
+    if not found:
+        raise StartError(os.EX_CONFIG, f"{address}: {_not_given(address, passed)}")
+    return Listener(address, tuple(each for member in found for each in member.sockets))
+
+
+def _not_given(address: Passed | Descriptor, passed: Sequence[Listener]) -> str:
+    if isinstance(address, Descriptor):
+        return "the service was not started with it; restart it with that socket"
+    names = " and ".join(sorted(each.address.name for each in passed if isinstance(each.address, Passed)))
+    if not names:
+        return "systemd has passed no socket; start the service by its socket unit"
+    return f"systemd has passed {names}, none of that name; see FileDescriptorName= of the socket unit"
+
+
 def _open_inet(address: Inet, count: int, ours: Sequence[Listener], undo: ExitStack) -> Listener:
     """Bind as many sockets as are missing from `count`, all in one reuseport group; the first decides about port 0."""
     sockets = [each for member in ours if member.address == address for each in member.sockets]
@@ -174,7 +216,6 @@ def _open_inet(address: Inet, count: int, ours: Sequence[Listener], undo: ExitSt
     while len(sockets) < count:
         fresh = undo.enter_context(_tcp_socket(family))
         fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # of a single one too: a reload may add to it
-        fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what it accepts
         fresh.bind(where)
         where = fresh.getsockname()
         sockets.append(fresh)

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from functools import cache
 from typing import Final, NoReturn
 
 from msgspec import MsgspecError, Struct, json
@@ -73,6 +74,7 @@ class State(Struct, frozen=True, kw_only=True):
     config: Config
     accept: Accept
     listeners: tuple[HeldListener, ...]
+    passed: tuple[HeldListener, ...] = ()
     workers: Mapping[int, HeldWorker]
     scoreboard: int
     log_paths: Mapping[int, str] = {}
@@ -82,7 +84,7 @@ class State(Struct, frozen=True, kw_only=True):
     def descriptors(self) -> Iterator[int]:
         """Yield all that are passed on, beyond the standard streams, which always are."""
         yield self.scoreboard
-        yield from (fd for listener in self.listeners for fd in listener.sockets)
+        yield from (fd for listener in (*self.listeners, *self.passed) for fd in listener.sockets)
         yield from (fd for worker in self.workers.values() for fd in (worker.channel, worker.stacks))
         yield from self.kept.descriptors.values()
         if self.kept.control is not None:
@@ -99,6 +101,7 @@ def state_of(fleet: Fleet, newest: int, generation: Generation, crew: Crew, kept
         config=generation.config,
         accept=generation.listeners.accept,
         listeners=tuple(map(_held_listener, generation.listeners.members)),
+        passed=tuple(map(_held_listener, generation.listeners.passed)),
         workers={key: _held_worker(each) for key, each in crew.processes.items()},
         scoreboard=crew.scoreboard.fd,
         log_paths=generation.files.paths,
@@ -109,8 +112,12 @@ def state_of(fleet: Fleet, newest: int, generation: Generation, crew: Crew, kept
 
 def listeners_of(state: State) -> Listeners:
     """Return the listeners, as objects again; call it once."""
-    members = (Listener(each.address, tuple(map(_socket, each.sockets)), each.file) for each in state.listeners)
-    return Listeners(state.accept, tuple(members))
+    socket_of = cache(_socket)  # what was passed is there twice
+
+    def listener(held: HeldListener) -> Listener:
+        return Listener(held.address, tuple(map(socket_of, held.sockets)), held.file)
+
+    return Listeners(state.accept, tuple(map(listener, state.listeners)), tuple(map(listener, state.passed)))
 
 
 def processes_of(state: State, listeners: Listeners, scoreboard: Scoreboard) -> Iterator[tuple[int, Process]]:

@@ -52,7 +52,7 @@ IGNORED: Final = (
 class Terms(Struct, frozen=True):
     """What a worker serves by: the application, what peers may send, and how long they may take, in seconds.
 
-    With `shared` all workers accept from the same sockets; from a unix socket they do in any case.
+    With `shared` all workers accept from the same sockets; from those that are in no reuseport group they do in any case.
     """
 
     application: Application
@@ -160,7 +160,8 @@ class Worker:
 
     def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
         for each in listeners:
-            shared = self._terms.shared or each.family is socket.AF_UNIX
+            # A socket for each worker is one of a reuseport group; unix sockets and those of others are for all.
+            shared = self._terms.shared or not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
             step_aside = self._balance.pause if shared else never
             self._acceptors.append(
                 Acceptor(

@@ -34,8 +34,8 @@ class Hello:
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[Client] = []
 
-    def launch(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Start the command in the foreground, as the leader of a session."""
+    def launch(self, command: Sequence[str], environ: Mapping[str, str], passing: Sequence[int] = ()) -> None:
+        """Start the command in the foreground, as the leader of a session, with these descriptors."""
         with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -45,6 +45,7 @@ class Hello:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=passing,
             )
         self.master_pid = self._session = self._process.pid
 

@@ -47,9 +47,10 @@ class Start:
         log_file: str = "output",
         environ: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
+        passing: Sequence[int] = (),
     ) -> Hello:
         """Start it, and wait until it is ready."""
-        hello = self.launch(toml, *flags, bind=bind, log_file=log_file, environ=environ, under=under)
+        hello = self.launch(toml, *flags, bind=bind, log_file=log_file, environ=environ, under=under, passing=passing)
         hello.wait_until_ready()
         return hello
 
@@ -61,18 +62,26 @@ class Start:
         log_file: str = "output",
         environ: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
+        passing: Sequence[int] = (),
     ) -> Hello:
         """Start it, and wait for nothing."""
         hello = self._place(log_file)
         hello.rewrite(toml, bind)
-        hello.launch((*under, *self._command, *flags), environment(environ))
+        hello.launch((*under, *self._command, *flags), environment(environ), passing)
         return hello
 
-    def daemon(self, toml: str = "", *, bind: Sequence[str] = ANY_PORT) -> Hello:
+    def daemon(
+        self,
+        toml: str = "",
+        *,
+        bind: Sequence[str] = ANY_PORT,
+        under: Sequence[str] = (),
+        passing: Sequence[int] = (),
+    ) -> Hello:
         """Start it as a daemon, with a pid file and a log file; return when the command has."""
         hello = self._place("hello.log")
         hello.rewrite(f'pid_file = "hello.pid"\nlog = "hello.log"\n{toml}', bind)
-        ended = run(hello, "--daemon", command=self._command)
+        ended = run(hello, "--daemon", under=under, command=self._command, passing=passing)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
         hello.watch_daemon()
         hello.wait_until_ready()
@@ -85,11 +94,12 @@ class Start:
         bind: Sequence[str] = ANY_PORT,
         environ: Mapping[str, str] | None = None,
         under: Sequence[str] = (),
+        passing: Sequence[int] = (),
     ) -> tuple[int, str]:
         """Run a command that can't start to its end; return its exit status and the error, which is its last line."""
         hello = self._place("output")
         hello.rewrite(toml, bind)
-        ended = run(hello, *flags, environ=environ, under=under, command=self._command)
+        ended = run(hello, *flags, environ=environ, under=under, command=self._command, passing=passing)
         assert "Traceback" not in ended.stderr, ended.stderr
         *before, error = ended.stderr.splitlines()
         assert not any(line.startswith("prefork") for line in before), f"more than one line of error: {ended.stderr}"
@@ -122,6 +132,7 @@ def run(
     environ: Mapping[str, str] | None = None,
     under: Sequence[str] = (),
     command: Sequence[str] = COMMAND,
+    passing: Sequence[int] = (),
 ) -> Completed:
     """Run the command in its folder until it returns."""
     return subprocess.run(
@@ -133,6 +144,7 @@ def run(
         text=True,
         timeout=LIMIT,
         check=False,
+        pass_fds=passing,
     )
 
 

@@ -1,20 +1,17 @@
 """What follows from a configuration before anything runs."""
 
-import os
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from prefork.apps.interface import Application
-from prefork.config.schema import Config, Hello, Inet
+from prefork.config.schema import Config, Hello
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.waiting import Waiting
-from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
-from prefork.master.listeners import Listeners
-from prefork.run import changed_for_restart, listen, open_files, same_files, worker_count
+from prefork.run import changed_for_restart, open_files, same_files
 from prefork.terms import terms
 from prefork.worker.connection import Writing
 
@@ -48,11 +45,6 @@ def test_the_defaults_of_the_limits_are_those_of_the_configuration() -> None:
     assert terms(Config(), Application(respond)).limits == Limits()
 
 
-def test_as_many_workers_are_wanted_as_is_said_or_as_there_are_cpus() -> None:
-    assert worker_count(Config(workers=3)) == 3
-    assert worker_count(Config(workers="auto")) == allowed_cpus()
-
-
 def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:
     assert same_files(Config(), Config(workers=7))
     assert not same_files(Config(), Config(log="/tmp/log"))
@@ -72,17 +64,3 @@ def test_only_keys_that_take_a_restart_are_named_when_they_change() -> None:
     after = Config(user="www", pid_file="/run/x.pid", workers=9, hello=Hello(body="Bye"))
     assert changed_for_restart(before, before) == []
     assert changed_for_restart(before, after) == ["user", "pid_file"]
-
-
-def test_listeners_are_opened_a_socket_a_worker_and_taken_over() -> None:
-    config = Config(bind=(Inet("127.0.0.1", 0),), accept="reuseport")
-    first = listen(config, 2, None)
-    again = listen(config, 2, first)
-    assert len(set(sockets_of(again, 0) + sockets_of(again, 1))) == 2
-    assert sockets_of(again, 0) == sockets_of(first, 0)
-    again.close()
-    first.close()
-
-
-def sockets_of(listeners: Listeners, slot: int) -> list[int]:
-    return [os.fstat(each.fileno()).st_ino for each in listeners.for_slot(slot, 2)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.systemd import Notifier, drop_variables
+from prefork.systemd import Notifier, drop_variables, passed_descriptors
 
 
 @pytest.fixture
@@ -62,3 +62,20 @@ def test_the_variables_of_the_master_are_dropped_and_no_others() -> None:
     environ = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "1", "LISTEN_FDS": "1", "PATH": "/bin"}
     drop_variables(environ)
     assert environ == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "passed"),
+    [
+        ({"LISTEN_FDS": "2", "LISTEN_PID": "7", "LISTEN_FDNAMES": "web:admin"}, [("web", 3), ("admin", 4)]),
+        ({"LISTEN_FDS": "2", "LISTEN_PID": "7", "LISTEN_FDNAMES": "web"}, [("web", 3), ("unknown", 4)]),
+        ({"LISTEN_FDS": "2", "LISTEN_PID": "7"}, [("unknown", 3), ("unknown", 4)]),
+        ({"LISTEN_FDS": "2", "LISTEN_PID": "8"}, []),
+        ({"LISTEN_FDS": "2"}, []),
+        ({"LISTEN_FDS": "-1", "LISTEN_PID": "7"}, []),
+        ({"LISTEN_PID": "7"}, []),
+        ({}, []),
+    ],
+)
+def test_descriptors_are_passed_to_one_process_by_names(environ: dict[str, str], passed: list[tuple[str, int]]) -> None:
+    assert passed_descriptors(environ, 7) == passed

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.config.addresses import Address, Inet, Unix, parse_address
+from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix, parse_address
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,13 @@ from prefork.config.addresses import Address, Inet, Unix, parse_address
         ("unix:/run/x.sock", Unix("/run/x.sock")),
         ("unix:x y,é.sock", Unix("x y,é.sock")),
         ("unix:" + "x" * 107, Unix("x" * 107)),
+        ("systemd", Passed()),
+        ("systemd:web", Passed("web")),
+        ("systemd:80", Passed("80")),
+        ("systemd:" + "x" * 255, Passed("x" * 255)),
+        ("fd:0", Descriptor(0)),
+        ("fd:3", Descriptor(3)),
+        ("fd:10", Descriptor(10)),
     ],
 )
 def test_an_address_is_read(text: str, address: Address) -> None:
@@ -34,6 +41,8 @@ def test_an_address_is_read(text: str, address: Address) -> None:
         "::1:80", "[::1]", "[::1]80", "[:::1]:80", "[localhost]:80", "[fe80::1%]:80", "-a:80", "a-:80", "é.org:80", "a b:80",
         "http://localhost:80", "unix:", "unix:@abstract", "unix:a\0b", "unix:a\nb", "unix:\udcff", "unix:" + "x" * 108,
         "unix:" + "é" * 54, "UNIX:/x",
+        "systemd:", "systemd:a:b", "systemd:é", "systemd:a\n", "systemd:" + "x" * 256, "fd:", "fd:1", "fd:2", "fd:03", "fd:-1",
+        "fd:x", "fd:1234567",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_none(text: str) -> None:
@@ -46,6 +55,16 @@ paths = st.text(st.characters(blacklist_categories=["Cc", "Cs"]), min_size=1, ma
 )
 
 
-@given(st.builds(Inet, hosts, st.integers(0, 65535)) | st.builds(Unix, paths))
+fd_names = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0x7E, blacklist_characters=":"), min_size=1, max_size=9
+)
+foreign = st.just(Passed()) | st.builds(Passed, fd_names) | st.builds(Descriptor, st.integers(3, 999_999))
+
+
+@given(
+    st.builds(Inet, hosts.filter(lambda host: host not in ("fd", "systemd")), st.integers(0, 65535))
+    | st.builds(Unix, paths)
+    | foreign
+)
 def test_an_address_written_is_read_as_the_same(address: Address) -> None:
     assert parse_address(str(address)) == address

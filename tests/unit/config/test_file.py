@@ -66,7 +66,7 @@ def test_a_file_may_say_little(write: Write, content: str) -> None:
         ('\nworkers = "many"', 'x.toml:2: workers: expected a whole number from 1 to 1024 or "auto", got "many"'),
         ("workers = true", 'x.toml:1: workers: expected a whole number from 1 to 1024 or "auto", got true'),
         ("[workers]\nx = 1", 'x.toml:1: workers: expected a whole number from 1 to 1024 or "auto", got a table'),
-        ("[[bind]]", "x.toml:1: bind: expected HOST:PORT, [IPV6]:PORT or unix:PATH, got a table"),
+        ("[[bind]]", "x.toml:1: bind: expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got a table"),
         ("unix_mode = 660", 'x.toml:1: unix_mode: expected an octal mode such as "0660", got 660'),
         ("backlog = 0x" + "f" * 5000, "x.toml:1: backlog: expected a whole number from 1 to 65535, got a huge number"),
         ("write_timeout = nan", 'x.toml:1: write_timeout: expected a duration from 1ms to 24h such as 30, "1.5s" or "2m", got nan'),

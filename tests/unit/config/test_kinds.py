@@ -59,7 +59,7 @@ REFUSED: list[tuple[Kind, list[object]]] = [
 
 @pytest.mark.parametrize(("kind", "raw"), [(kind, raw) for kind, raws in REFUSED for raw in raws])
 def test_a_bad_raw_is_refused(kind: Kind, raw: object) -> None:
-    with pytest.raises(ValueError, match=r"expected|twice"):
+    with pytest.raises(ValueError, match=r"expected|twice|alone"):
         kind.parse(raw)
 
 
@@ -74,8 +74,13 @@ def test_a_bad_raw_is_refused(kind: Kind, raw: object) -> None:
         (choice("a"), "b", 'expected "a", got "b"'),
         (mode(), 660, 'expected an octal mode such as "0660", got 660'),
         (addresses(), [], "expected at least one address, got a list"),
-        (addresses(), ["a:1", "b"], 'expected HOST:PORT, [IPV6]:PORT or unix:PATH, got "b"'),
+        (
+            addresses(),
+            ["a:1", "b"],
+            'expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got "b"',
+        ),
         (addresses(), ["[0::1]:1", "[::1]:1"], '"[::1]:1" is listed twice'),
+        (addresses(), ["systemd:a", "systemd"], '"systemd" stands for all names; list it alone, or the names'),
     ],
 )
 def test_a_refusal_says_what_was_expected_and_what_was_got(kind: Kind, raw: object, problem: str) -> None:

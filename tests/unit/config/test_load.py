@@ -93,7 +93,11 @@ def test_prefork_bind_beats_port(order: int) -> None:
         ("WEB_CONCURRENCY", "0", 'WEB_CONCURRENCY: expected a whole number from 1 to 1024 or "auto", got 0'),
         ("PORT", "http", 'PORT: expected a whole number from 0 to 65535, got "http"'),
         ("PORT", "80,b:1", 'PORT: expected a whole number from 0 to 65535, got "80,b:1"'),
-        ("PREFORK_BIND", "a:1,,b:1", 'PREFORK_BIND: expected HOST:PORT, [IPV6]:PORT or unix:PATH, got ""'),
+        (
+            "PREFORK_BIND",
+            "a:1,,b:1",
+            'PREFORK_BIND: expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got ""',
+        ),
         ("PREFORK_BIND", "a:1,a:1", 'PREFORK_BIND: "a:1" is listed twice'),
         ("PREFORK_WROKERS", "1", "PREFORK_WROKERS: unknown variable, did you mean PREFORK_WORKERS?"),
         ("PREFORK_BODY", "x", "PREFORK_BODY: unknown variable, did you mean PREFORK_HELLO_BODY?"),
@@ -148,7 +152,11 @@ def test_a_variable_that_is_not_ours_is_left_alone(variable: str, text: str) -> 
     ("name", "given", "line"),
     [
         ("workers", "many", '--workers: expected a whole number from 1 to 1024 or "auto", got "many"'),
-        ("bind", ("a:1", "b:1,c:1"), '--bind: expected HOST:PORT, [IPV6]:PORT or unix:PATH, got "b:1,c:1"'),
+        (
+            "bind",
+            ("a:1", "b:1,c:1"),
+            '--bind: expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got "b:1,c:1"',
+        ),
         ("hello.status", "304", "--status: expected a whole number from 200 to 599 but not 204, 205 or 304, got 304"),
     ],
 )

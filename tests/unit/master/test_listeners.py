@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from prefork.config.addresses import Address, Inet, Unix
+from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.master.errors import StartError
 from prefork.master.listeners import (
     MOST_NOT_SENT,
     Accept,
+    Listener,
     Listeners,
     SocketOptions,
     backlog_warning,
@@ -61,6 +62,7 @@ def inet(listeners: Listeners) -> Inet:
 def connected(address: Address) -> socket.socket:
     if isinstance(address, Inet):
         return socket.create_connection((address.host, address.port), timeout=5)
+    assert isinstance(address, Unix)
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(5)
     client.connect(address.path)
@@ -334,6 +336,80 @@ def test_a_socket_that_somebody_else_put_in_our_place_is_not_unlinked(listen: Op
         (tmp_path / "other").rename(tmp_path / "socket")
         ours.close()
         assert names(tmp_path) == ["socket"]
+
+
+def foreign(address: Passed | Descriptor, where: str = "127.0.0.1") -> Listener:
+    """Return what somebody else listens with, as it is passed."""
+    return Listener(address, (socket.create_server((where, 0), backlog=7),))
+
+
+def passing(*passed: Listener) -> Listeners:
+    return Listeners("reuseport", (), passed)
+
+
+def test_passed_sockets_are_listened_on_by_their_names_by_all_slots(listen: Open) -> None:
+    web, admin = foreign(Passed("web")), foreign(Passed("admin"))
+    listeners = listen(Passed("web"), slots=3, previous=passing(web, admin))
+    assert listeners.addresses == web.bound
+    assert [listeners.for_slot(slot, 3) for slot in range(3)] == [web.sockets] * 3
+    with connected(listeners.addresses[0]), accept_one(list(web.sockets)) as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def test_without_a_name_all_passed_sockets_are_listened_on_but_none_of_a_number(listen: Open) -> None:
+    web, admin, number = foreign(Passed("web")), foreign(Passed("admin")), foreign(Descriptor(9))
+    listeners = listen(Passed(), previous=passing(web, admin, number))
+    assert listeners.addresses == (*web.bound, *admin.bound)
+    assert listen(Descriptor(9), previous=listeners).addresses == number.bound
+
+
+def test_what_was_passed_outlives_a_reload_that_drops_it_and_may_be_asked_for_again(listen: Open) -> None:
+    passed = foreign(Passed("web"))
+    old = listen(Passed("web"), previous=passing(passed))
+    new = listen(ANY_PORT, previous=old)
+    old.close_dropped(new)
+    again = listen(Passed(), previous=new)
+    new.close_dropped(again)
+    assert again.addresses == passed.bound
+    assert not refused(passed.bound[0])
+    address = passed.bound[0]
+    again.close()
+    assert refused(address)
+
+
+def test_the_backlog_and_the_file_of_a_passed_socket_are_left_alone(listen: Open, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        sock.listen(0)
+        address = Unix(str(tmp_path / "socket"))
+        listeners = listen(Passed("web"), backlog=64, previous=passing(Listener(Passed("web"), (sock,))))
+        assert listeners.addresses == (address,)
+        with connected(address), socket.socket(socket.AF_UNIX) as second:
+            second.settimeout(0)
+            with pytest.raises(BlockingIOError):  # no room
+                second.connect(address.path)
+        listeners.close()
+    assert names(tmp_path) == ["socket"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "passed", "problem"),
+    [
+        (Passed("x"), (), "systemd:x: systemd has passed no socket; start the service by its socket unit"),
+        (Passed(), (), "systemd: systemd has passed no socket; start the service by its socket unit"),
+        (Passed("x"), ("www", "b"), "systemd:x: systemd has passed b and www, none of that name; see FileDescriptorName="),
+        (Descriptor(9), ("b",), "fd:9: the service was not started with it; restart it with that socket"),
+    ],
+)  # fmt: skip
+def test_what_was_not_passed_is_a_mistake_that_names_what_was(
+    listen: Open, wanted: Address, passed: tuple[str, ...], problem: str
+) -> None:
+    given = passing(*(foreign(Passed(name)) for name in passed))
+    with pytest.raises(StartError) as refusal:
+        listen(wanted, previous=given)
+    assert refusal.value.status == os.EX_CONFIG
+    assert str(refusal.value).startswith(problem)
+    given.close()
 
 
 @pytest.mark.parametrize(

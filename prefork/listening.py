@@ -1,0 +1,62 @@
+"""Translates a configuration into what is listened on, and takes over what was there before the service started."""
+
+import os
+from collections.abc import Iterable
+
+from prefork.config.addresses import Address, Descriptor
+from prefork.config.schema import Config
+from prefork.logs import Log
+from prefork.master.cpus import allowed_cpus
+from prefork.master.listeners import Listeners, SocketOptions, backlog_warning, open_listeners
+from prefork.master.passed import passed_listeners, unwanted
+from prefork.systemd import passed_descriptors
+
+
+class Inherited:
+    """The descriptors that the process was started with to listen on, by names and numbers."""
+
+    def __init__(self) -> None:
+        self._named = passed_descriptors(os.environ, os.getpid())
+        self._closed: list[str] = []
+
+    def kept(self, bind: Iterable[Address]) -> list[int]:
+        """Return the numbers that must stay open until `listen`."""
+        return [number for _, number in self._named] + [each.number for each in bind if isinstance(each, Descriptor)]
+
+    def listen(self, config: Config) -> Listeners:
+        """Open what is to be listened on at the start; raises StartError."""
+        passed, self._closed = passed_listeners(self._named, config.bind)
+        return listen(config, worker_count(config), Listeners(config.accept, (), passed))
+
+    def tell(self, listeners: Listeners, config: Config, log: Log) -> None:
+        """Log where the service listens, and what of it isn't as somebody may think."""
+        for member in listeners.members:
+            how = (
+                {"passed": member.address}
+                if member.is_foreign
+                else {"accept": config.accept, "backlog": config.backlog}
+            )
+            for address in member.bound:
+                log.info("listening", address=address, **how)
+        if self._closed:
+            log.warning("passed descriptors closed", names=" ".join(self._closed), reason="no listening sockets")
+        if names := unwanted(listeners.passed, config.bind):
+            log.warning("passed sockets not listened on", names=" ".join(names), hint="add systemd:NAME to bind")
+        if warning := backlog_warning(config.backlog):
+            log.warning(warning)
+
+
+def worker_count(config: Config) -> int:
+    """Return how many workers are wanted."""
+    return allowed_cpus() if config.workers == "auto" else config.workers
+
+
+def listen(config: Config, workers: int, previous: Listeners | None) -> Listeners:
+    """Open what is to be listened on, taking over what there is; raises StartError."""
+    return open_listeners(
+        config.bind,
+        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout),
+        accept=config.accept,
+        slots=workers,
+        previous=previous,
+    )
