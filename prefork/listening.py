@@ -7,8 +7,9 @@ from prefork.config.addresses import Address, Descriptor
 from prefork.config.schema import Config
 from prefork.logs import Log
 from prefork.master.cpus import allowed_cpus
-from prefork.master.listeners import Listeners, SocketOptions, backlog_warning, open_listeners
+from prefork.master.listeners import Listener, Listeners, SocketOptions, backlog_warning, open_listeners
 from prefork.master.passed import passed_listeners, unwanted
+from prefork.master.stored import is_stored, restored
 from prefork.systemd import passed_descriptors
 
 
@@ -16,17 +17,27 @@ class Inherited:
     """The descriptors that the process was started with to listen on, by names and numbers."""
 
     def __init__(self) -> None:
-        self._named = passed_descriptors(os.environ, os.getpid())
+        named = passed_descriptors(os.environ, os.getpid())
+        self._stored = [each for each in named if is_stored(each[0])]
+        self._named = [each for each in named if not is_stored(each[0])]
         self._closed: list[str] = []
+        self._restored: tuple[Listener, ...] = ()
+
+    @property
+    def stored(self) -> list[str]:
+        """The names of what comes from the fd store."""
+        return [name for name, _ in self._stored]
 
     def kept(self, bind: Iterable[Address]) -> list[int]:
         """Return the numbers that must stay open until `listen`."""
-        return [number for _, number in self._named] + [each.number for each in bind if isinstance(each, Descriptor)]
+        named = [number for _, number in (*self._named, *self._stored)]
+        return named + [each.number for each in bind if isinstance(each, Descriptor)]
 
     def listen(self, config: Config) -> Listeners:
         """Open what is to be listened on at the start; raises StartError."""
         passed, self._closed = passed_listeners(self._named, config.bind)
-        return listen(config, worker_count(config), Listeners(config.accept, (), passed))
+        self._restored = restored(self._stored, config.bind)
+        return listen(config, worker_count(config), Listeners(config.accept, self._restored, passed))
 
     def tell(self, listeners: Listeners, config: Config, log: Log) -> None:
         """Log where the service listens, and what of it isn't as somebody may think."""
@@ -38,6 +49,9 @@ class Inherited:
             )
             for address in member.bound:
                 log.info("listening", address=address, **how)
+        if self._stored:
+            taken = sum(len(each.sockets) for each in self._restored)
+            log.info("sockets of the fd store taken back", count=taken, dropped=len(self._stored) - taken)
         if self._closed:
             log.warning("passed descriptors closed", names=" ".join(self._closed), reason="no listening sockets")
         if names := unwanted(listeners.passed, config.bind):

@@ -40,7 +40,8 @@ from prefork.master.poller import Poller
 from prefork.master.reports import Reports
 from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
-from prefork.systemd import Notifier, drop_variables
+from prefork.master.stored import FdStore
+from prefork.systemd import Notifier, drop_variables, store_capacity
 from prefork.terms import terms
 from prefork.version import VERSION
 from prefork.watching import Watching, check_watching
@@ -164,13 +165,16 @@ class Program:
             self._log.warning("no commands obeyed", reason=why_not)
         hooks = Hooks(
             renew=self._renew,
-            grow=lambda generation, workers: listen(generation.config, workers, generation.listeners),
+            grow=self._grow,
             merge=self._merge,
             on_ready=self._on_ready,
             in_child=self._in_child,
             kept=self._kept,
         )
-        reports = Reports(self._log, Notifier(self._variables), former.version if former else None)
+        notifier = Notifier(self._variables)
+        self._store = FdStore(notifier, store_capacity(self._variables), self._log, self._inherited.stored)
+        self._store.settle(generation.listeners)
+        reports = Reports(self._log, notifier, former.version if former else None)
         master = Master(generation, hooks, self._log, reports, self._poller, former=former)
         self._poller.on_signal = Signals(master, self._log).obey
         if commanded is not None:
@@ -229,18 +233,27 @@ class Program:
             self._log.warning("takes effect at the next restart", key=name)
         listeners = listen(config, worker_count(config), previous.listeners)
         try:
-            return self._generation(number, config, listeners, previous)
+            generation = self._generation(number, config, listeners, previous)
         except StartError:
             listeners.close_dropped(previous.listeners)
             raise
+        self._store.keep(listeners)
+        return generation
+
+    def _grow(self, generation: Generation, workers: int) -> Listeners:
+        listeners = listen(generation.config, workers, generation.listeners)
+        self._store.keep(listeners)
+        return listeners
 
     def _merge(self, kept: Generation, given_up: Generation) -> Generation:
-        given_up.listeners.close_dropped(kept.listeners)
+        listeners = kept.listeners.with_sockets_of(given_up.listeners)
+        self._store.settle(listeners)
+        given_up.listeners.close_dropped(listeners)
         if given_up.files is not kept.files:
             given_up.files.close()
             kept.files.reopen(self._log)
         self._log.level = kept.config.log_level
-        return replace(kept, listeners=kept.listeners.with_sockets_of(given_up.listeners))
+        return replace(kept, listeners=listeners)
 
     def _on_ready(self) -> None:
         if self._verdict is not None:

@@ -7,6 +7,7 @@ news of it.
 import contextlib
 import socket
 import time
+from array import array
 from collections.abc import Mapping, MutableMapping
 
 VARIABLES = (
@@ -41,13 +42,36 @@ class Notifier:
         """Show a line in `systemctl status`."""
         self._send("STATUS=" + " ".join(text.split()))
 
-    def _send(self, state: str) -> None:
+    def store(self, name: str, fd: int) -> bool:
+        """Have a copy of a descriptor kept, which a service that starts after a crash is passed by this name.
+
+        Return whether that was asked for; where the unit has no room, systemd only says so in its own log.
+        """
+        return self._send(f"FDSTORE=1\nFDNAME={name}", fd)
+
+    def discard(self, name: str) -> bool:
+        """Have what is kept by this name closed; return whether that was asked for."""
+        return self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
+
+    def _send(self, state: str, *fds: int) -> bool:
         if not self._address:
-            return
+            return False
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
         # A socket for each: none is left to be inherited, and a systemd that was re-executed is found again.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.settimeout(TIMEOUT)
-            sender.sendto(state.encode(errors="replace"), self._address)
+            sender.sendmsg([state.encode(errors="replace")], rights, 0, self._address)
+            return True
+        return False
+
+
+def store_capacity(environ: Mapping[str, str]) -> int:
+    """Return how many descriptors the fd store takes: FileDescriptorStoreMax=.
+
+    systemd tells since version 254; before, the unit has to say the same in Environment=FDSTORE=.
+    """
+    number = environ.get("FDSTORE", "")
+    return int(number) if number.isdecimal() else 0
 
 
 def passed_descriptors(environ: Mapping[str, str], pid: int) -> list[tuple[str, int]]:

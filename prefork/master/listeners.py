@@ -55,7 +55,7 @@ class Listener(Struct, frozen=True):
 
     def close(self) -> None:
         """Close the sockets; unlink a unix socket unless somebody else has put another in its place."""
-        if isinstance(self.address, Unix) and self.file == _identity(self.address.path):
+        if isinstance(self.address, Unix) and self.file == file_identity(self.address.path):
             _unlink(self.address.path)
         for each in self.sockets:
             each.close()
@@ -179,6 +179,15 @@ def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
     return f"backlog {backlog} is cut to {cap} by the kernel; {advice}" if cap < backlog else None
 
 
+def file_identity(path: str) -> tuple[int, int] | None:
+    """Return the device and inode of what is at the path, None where there is nothing."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _configure(sock: socket.socket, options: SocketOptions) -> None:
     """Set what the connections that a TCP socket accepts inherit."""
     if sock.family is not socket.AF_UNIX and sock.proto in (0, socket.IPPROTO_TCP):  # a passed one may be of MPTCP
@@ -261,7 +270,7 @@ def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listen
     try:
         os.chmod(temporary, options.unix_mode)
         fresh.listen(options.backlog)
-        listener = Listener(address, (fresh,), _identity(temporary))
+        listener = Listener(address, (fresh,), file_identity(temporary))
         os.rename(temporary, address.path)
     except OSError:
         _unlink(temporary)
@@ -303,14 +312,6 @@ def _explanation(address: Address, error: OSError) -> StartError:
         return StartError(os.EX_CANTCREAT, f"{address}: cannot create the socket: {reason}; {advice}")
     status, problem = PROBLEMS.get(error.errno or 0, (os.EX_OSERR, f"cannot listen: {reason}"))
     return StartError(status, f"{address}: {problem}")
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _unlink(path: str) -> None:
