@@ -3,6 +3,7 @@
 Whatever a forked worker needs is put into its `work` here, so that the master knows neither HTTP nor the application.
 """
 
+import faulthandler
 import os
 import platform
 import resource
@@ -25,7 +26,7 @@ from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.listening import Inherited, listen, worker_count
-from prefork.logs import Log, LogFiles
+from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.control import listen as listen_for_commands
@@ -41,6 +42,7 @@ from prefork.master.reports import Reports
 from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
 from prefork.master.stored import FdStore
+from prefork.master.watchdog import Watchdog, watchdog_interval
 from prefork.systemd import Notifier, drop_variables, store_capacity
 from prefork.terms import terms
 from prefork.version import VERSION
@@ -155,6 +157,7 @@ class Program:
         self, generation: Generation, commanded: Listener | None, former: State | None = None, *, why_not: str = ""
     ) -> int:
         raise_descriptor_limit()
+        faulthandler.enable(STDERR)  # by SIGABRT systemd ends a service that doesn't answer its watchdog
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
         if self._pid_file is not None:
             self._pid_file.write(os.getpid())
@@ -176,6 +179,8 @@ class Program:
         self._store.settle(generation.listeners)
         reports = Reports(self._log, notifier, former.version if former else None)
         master = Master(generation, hooks, self._log, reports, self._poller, former=former)
+        interval = watchdog_interval(self._variables, os.getpid())
+        self._poller.keep_time(Watchdog(interval, notifier, lambda: master.fleet, self._log))
         self._poller.on_signal = Signals(master, self._log).obey
         if commanded is not None:
             self._obey_commands(master, commanded, former.kept.control if former else None)

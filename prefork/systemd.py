@@ -38,6 +38,10 @@ class Notifier:
         """Say that the service is about to end."""
         self._send("STOPPING=1")
 
+    def alive(self) -> None:
+        """Answer the watchdog."""
+        self._send("WATCHDOG=1")
+
     def status(self, text: str) -> None:
         """Show a line in `systemctl status`."""
         self._send("STATUS=" + " ".join(text.split()))

@@ -3,11 +3,13 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGHUP
+from signal import SIGABRT, SIGHUP
 
 import pytest
 
+from tests.process.installing import Installation
 from tests.process.starting import Start
+from tests.process.test_upgrading import upgrade
 from tests.process.waiting import LIMIT
 
 
@@ -54,3 +56,36 @@ def test_systemd_is_told_that_a_reload_is_over_and_has_failed(start: Start, mana
     status, ready = manager.hear(), manager.hear()
     assert status.startswith("STATUS=serving with generation 1; the last reload failed: hello.toml:2: workers: ")
     assert ready == "READY=1"
+
+
+def test_the_watchdog_is_answered_over_reloads_and_upgrades(
+    start: Start, manager: Manager, installed: Installation
+) -> None:
+    hello = start("workers = 2", environ={**manager.environ, **installed.environ, "WATCHDOG_USEC": "200000"})
+    hear_alive(manager, 5)
+    hello.reload("workers = 1")
+    hear_alive(manager, 5)
+    upgrade(hello)
+    hear_alive(manager, 5)
+
+
+def test_the_watchdog_of_another_process_is_not_answered(start: Start, manager: Manager) -> None:
+    hello = start("workers = 2", environ={**manager.environ, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"})
+    hello.reload("workers = 1")
+    hello.stop()
+    while (heard := manager.hear()) != "STOPPING=1":
+        assert heard != "WATCHDOG=1"
+
+
+def test_a_master_that_the_watchdog_ends_says_where_it_hung(start: Start) -> None:
+    hello = start("workers = 1")
+    hello.signal(SIGABRT)
+    hello.wait_for_exit()
+    assert "Fatal Python error: Aborted" in hello.log
+    assert "in turn" in hello.log
+
+
+def hear_alive(manager: Manager, count: int) -> None:
+    """Wait until that was said so often, whatever else is said."""
+    while count:
+        count -= manager.hear() == "WATCHDOG=1"

@@ -1,0 +1,139 @@
+"""When systemd is told that the service is alive, received at a real socket."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from prefork.logs import Log
+from prefork.master.fleet import Ending, Fleet, HeartbeatStale, Phase, Place, StopAsked, Wanted
+from prefork.master.watchdog import FAIR_FAILURES, Watchdog, has_hope, serves, watchdog_interval
+from prefork.systemd import Notifier
+from tests.unit.master.world import World, reloading, serving
+
+Hear = Callable[[], list[bytes]]
+
+
+@pytest.fixture
+def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(0)
+        yield receiver
+
+
+@pytest.fixture
+def hear(service_manager: socket.socket) -> Hear:
+    def hear() -> list[bytes]:
+        heard: list[bytes] = []
+        while True:
+            try:
+                heard.append(service_manager.recv(100))
+            except BlockingIOError:
+                return heard
+
+    return hear
+
+
+def watching(service_manager: socket.socket, world: World, interval: float = 8.0) -> Watchdog:
+    notifier = Notifier({"NOTIFY_SOCKET": service_manager.getsockname()})
+    return Watchdog(interval, notifier, lambda: world.fleet, Log("master", "info"))
+
+
+def test_systemd_hears_twice_in_each_interval_however_often_the_master_wakes(
+    service_manager: socket.socket, hear: Hear
+) -> None:
+    watchdog = watching(service_manager, serving())
+    moments = []
+    for now in range(1000, 1024):
+        watchdog.expire(float(now))
+        if hear() == [b"WATCHDOG=1"]:
+            moments.append(now)
+            assert watchdog.next_deadline() == now + 4.0
+    assert moments == [1000, 1004, 1008, 1012, 1016, 1020]
+
+
+def test_without_an_interval_it_never_wakes_anybody(service_manager: socket.socket, hear: Hear) -> None:
+    watchdog = watching(service_manager, serving(), 0.0)
+    watchdog.expire(1000.0)
+    assert watchdog.next_deadline() is None
+    assert hear() == []
+
+
+def test_workers_that_all_hang_and_don_t_die_are_told_by_silence_until_others_serve(
+    service_manager: socket.socket, hear: Hear, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = serving(2)
+    watchdog = watching(service_manager, world)
+    for place in world.places(Phase.READY):
+        world.happen(HeartbeatStale(place.key))
+    world.pass_time(2.0)
+    watchdog.expire(1000.0)
+    watchdog.expire(1000.8)
+    assert hear() == []
+    assert capfd.readouterr().err.count('watchdog not answered reason="no worker can serve" restart_after=8s') == 1
+    world.exit(*[place.key for place in world.places(Phase.HUNG)])
+    watchdog.expire(1001.6)
+    assert hear() == [b"WATCHDOG=1"]
+    assert "watchdog answered again" in capfd.readouterr().err
+
+
+def test_one_that_serves_is_enough() -> None:
+    world = serving(3)
+    world.happen(HeartbeatStale(world.of_slot(0, Phase.READY).key))
+    world.exit(world.of_slot(1, Phase.READY).key)
+    assert serves(world.fleet)
+
+
+def test_a_reload_and_the_loss_of_all_workers_are_no_reason_to_start_again() -> None:
+    world = serving(2)
+    reloading(world)
+    assert serves(world.fleet)
+    world.exit(*world.alive)
+    assert serves(world.fleet)
+
+
+def test_a_crash_loop_is_once_it_is_one() -> None:
+    world = serving(1)
+    for _ in range(FAIR_FAILURES):
+        world.exit(*world.alive)
+        assert serves(world.fleet)
+        world.pass_time(60.0)
+    world.exit(*world.alive)
+    assert not serves(world.fleet)
+    world.pass_time(60.0)
+    assert not serves(world.fleet)  # the next is starting
+    world.get_ready()
+    assert serves(world.fleet)
+
+
+def test_a_service_that_starts_or_ends_or_has_no_workers_on_purpose_is_well() -> None:
+    assert serves(Fleet(Wanted(2)))
+    drained = replace(serving(2).fleet, places={}, wanted=Wanted(0))
+    assert serves(drained)
+    world = serving(1)
+    world.happen(StopAsked(Ending.GRACEFUL))
+    assert serves(world.fleet)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_gives_hope_or_not(phase: Phase) -> None:
+    hopeful = phase in (Phase.EMPTY, Phase.STARTING, Phase.READY, Phase.BACKOFF)
+    assert has_hope(Place(1, 0, 1, phase=phase)) is hopeful
+
+
+@pytest.mark.parametrize(
+    ("environ", "interval"),
+    [
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 30.0),
+        ({"WATCHDOG_USEC": "1500000"}, 1.5),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, 0.0),
+        ({"WATCHDOG_USEC": "x"}, 0.0),
+        ({"WATCHDOG_USEC": "0"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_the_interval_is_that_of_this_process(environ: dict[str, str], interval: float) -> None:
+    assert watchdog_interval(environ, 7) == interval
