@@ -65,7 +65,7 @@ def serve(name: str, load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
     inherited = Inherited()
     verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else None
-    program = Program(name, load, loaded, reread, pid_file, inherited, verdict=verdict)
+    program = Program(name, load, loaded, reread, pid_file, inherited=inherited, verdict=verdict)
     try:
         return program.run()
     except StartError as error:
@@ -94,8 +94,8 @@ class Program:
         loaded: Loaded,
         reread: Callable[[], Loaded],
         pid_file: PidFile | None,
-        inherited: Inherited | None = None,
         *,
+        inherited: Inherited | None = None,
         verdict: Verdict | None = None,
     ) -> None:
         self._name = service_name(loaded.config.name) if loaded.config.name else name

@@ -17,7 +17,9 @@ Completed = subprocess.CompletedProcess[str]
 
 COMMAND: Final = (str(Path(sys.executable).with_name("prefork-hello")), "--config", "hello.toml")
 RUN: Final = (str(Path(sys.executable).with_name("prefork")), "run", "--config", "hello.toml")
-NOT_INHERITED: Final = re.compile(r"PREFORK_.*|WEB_CONCURRENCY|PORT|NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|FDSTORE|JOURNAL_STREAM").fullmatch
+NOT_INHERITED: Final = re.compile(
+    r"PREFORK_.*|WEB_CONCURRENCY|PORT|NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|FDSTORE|JOURNAL_STREAM"
+).fullmatch
 # Root becomes somebody else who may read what root may: Python itself can be in a folder that is closed to others.
 READ_ALL: Final = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
 AS_NOBODY: Final = (
