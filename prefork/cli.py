@@ -3,6 +3,7 @@
 click is done with before anything is served: it returns the next step, which runs when its objects are gone.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from prefork.config.errors import USAGE, ConfigError
 from prefork.config.literals import bare
 from prefork.control import CommandError
 from prefork.master.errors import StartError
+from prefork.systemd import Notifier
 
 
 def prefork_hello() -> NoReturn:
@@ -35,6 +37,8 @@ def _main(program: str, make_command: Callable[[], click.Command]) -> int:
         return _parse(program, make_command())()
     except (ConfigError, StartError, CommandError) as error:
         click.echo(f"{program}: error: {error}", err=True)
+        if not isinstance(error, CommandError):
+            Notifier(os.environ).status(f"error: {error}")
         return error.status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -42,6 +42,7 @@ from prefork.master.reports import Reports
 from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
 from prefork.master.stored import FdStore
+from prefork.master.telling import Telling
 from prefork.master.watchdog import Watchdog, watchdog_interval
 from prefork.systemd import Notifier, drop_variables, store_capacity
 from prefork.terms import terms
@@ -149,7 +150,8 @@ class Program:
             return self._run_master(generation, commanded, former)
 
     def report(self, error: StartError) -> None:
-        """Have the command that waits for a daemon say why it can't start."""
+        """Have systemd, and the command that waits for a daemon, say why it can't start."""
+        Notifier(self._variables).status(f"error: {error}")
         if self._verdict is not None:
             self._verdict.failed(error)
 
@@ -181,6 +183,9 @@ class Program:
         master = Master(generation, hooks, self._log, reports, self._poller, former=former)
         interval = watchdog_interval(self._variables, os.getpid())
         self._poller.keep_time(Watchdog(interval, notifier, lambda: master.fleet, self._log))
+        telling = Telling(notifier, lambda: master.fleet, lambda: master.crew.processes)
+        self._poller.keep_time(telling)
+        master.observers.append(telling.observe)
         self._poller.on_signal = Signals(master, self._log).obey
         if commanded is not None:
             self._obey_commands(master, commanded, former.kept.control if former else None)

@@ -25,6 +25,11 @@ class Notifier:
         name = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + name[1:] if name.startswith("@") else name
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is somebody to tell."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """Say that the start or the reload is over, also when the reload failed: until then no other can begin."""
         self._send("READY=1")
@@ -41,6 +46,10 @@ class Notifier:
     def alive(self) -> None:
         """Answer the watchdog."""
         self._send("WATCHDOG=1")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Ask for that much time from now to get on with starting or reloading; never shortens what there is."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def status(self, text: str) -> None:
         """Show a line in `systemctl status`."""

@@ -1,4 +1,4 @@
-"""Tells people, and systemd, what has become of the service."""
+"""Tells people, and systemd, what has become of the service; its line about the present is kept in telling.py."""
 
 from collections.abc import Mapping
 from time import monotonic
@@ -23,7 +23,7 @@ class Reports:
 
     def ready(self, wanted: Wanted) -> None:
         self._log.info("ready", workers=wanted.workers, seconds=self._elapsed())
-        self._serving(wanted)
+        self._notifier.ready()
 
     def reloading(self, generation: int) -> None:
         self._began = monotonic()
@@ -35,19 +35,17 @@ class Reports:
         event, versions = ("upgraded", self._versions()) if self._former else ("reloaded", {})
         self._log.info(event, **versions, generation=wanted.generation, workers=wanted.workers, seconds=self._elapsed())
         self._former = None
-        self._serving(wanted)
+        self._notifier.ready()
 
     def reload_failed(self, failed: ReloadFailed) -> None:
         what = "upgrade" if self._former else "reload"
         self._former = None
         self._log.error(f"{what} failed", generation=failed.generation, kept=failed.kept, reason=failed.reason)
-        self._notifier.status(f"serving with generation {failed.kept}; the last {what} failed: {failed.reason}")
         self._notifier.ready()
 
     def upgrade_failed(self, kept: int, reason: str) -> None:
         """Tell that the program stays what it is. The service manager was not told to wait."""
         self._log.error("upgrade failed", kept=kept, reason=reason)
-        self._notifier.status(f"serving with generation {kept}; the last upgrade failed: {reason}")
 
     def failed(self, names: Mapping[str, object], failed: Failed) -> None:
         """Tell why a worker can't get ready; once of all that fail alike, as those of a generation do."""
@@ -63,10 +61,6 @@ class Reports:
 
     def stopped(self) -> None:
         self._log.info("stopped")
-
-    def _serving(self, wanted: Wanted) -> None:
-        self._notifier.status(f"serving with {wanted.workers} workers, generation {wanted.generation}")
-        self._notifier.ready()
 
     def _versions(self) -> dict[str, object]:
         return {"from": self._former, "to": VERSION}

@@ -25,6 +25,14 @@ class Manager:
     def hear(self) -> str:
         return self._socket.recv(4096).decode()
 
+    def wait_for(self, *beginnings: str) -> str:
+        """Wait until these were said in this order, whatever comes between; return the last."""
+        heard = ""
+        for beginning in beginnings:
+            while not (heard := self.hear()).startswith(beginning):
+                pass
+        return heard
+
     def close(self) -> None:
         self._socket.close()
 
@@ -39,23 +47,33 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 def test_systemd_is_told_of_readiness_reloads_and_the_end(start: Start, manager: Manager) -> None:
     hello = start("workers = 2", environ=manager.environ)
-    assert [manager.hear(), manager.hear()] == ["STATUS=serving with 2 workers, generation 1", "READY=1"]
+    manager.wait_for("READY=1", "STATUS=2 workers, generation 1, 0 connections")
     hello.reload("workers = 3")
-    assert manager.hear().startswith("RELOADING=1\nMONOTONIC_USEC=")
-    assert [manager.hear(), manager.hear()] == ["STATUS=serving with 3 workers, generation 2", "READY=1"]
+    manager.wait_for("RELOADING=1\nMONOTONIC_USEC=", "READY=1", "STATUS=3 workers, generation 2, 0 connections; last")
     hello.stop()
-    assert manager.hear() == "STOPPING=1"
+    manager.wait_for("STOPPING=1", "STATUS=stopped")
 
 
 def test_systemd_is_told_that_a_reload_is_over_and_has_failed(start: Start, manager: Manager) -> None:
     hello = start("workers = 2", environ=manager.environ)
-    assert [manager.hear(), manager.hear()][-1] == "READY=1"
+    manager.wait_for("READY=1")
     hello.rewrite('workers = "many"')
     hello.signal(SIGHUP)
-    assert manager.hear().startswith("RELOADING=1\n")
-    status, ready = manager.hear(), manager.hear()
-    assert status.startswith("STATUS=serving with generation 1; the last reload failed: hello.toml:2: workers: ")
-    assert ready == "READY=1"
+    manager.wait_for("RELOADING=1\n", "READY=1")
+    status = manager.wait_for("STATUS=2 workers, generation 1, 0 connections; last reload ")
+    assert " failed: hello.toml:2: workers: " in status
+
+
+@pytest.mark.parametrize(
+    ("toml", "bind", "problem"),
+    [
+        ('workers = "many"', "127.0.0.1:0", "hello.toml:2: workers: expected"),
+        ("", "192.0.2.1:80", "192.0.2.1:80: cannot assign"),
+    ],
+)
+def test_systemd_is_told_why_a_start_failed(start: Start, manager: Manager, toml: str, bind: str, problem: str) -> None:
+    start.refused(toml, bind=[bind], environ=manager.environ)
+    manager.wait_for(f"STATUS=error: {problem}")
 
 
 def test_the_watchdog_is_answered_over_reloads_and_upgrades(

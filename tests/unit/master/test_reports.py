@@ -45,7 +45,7 @@ def told(service_manager: socket.socket, count: int) -> list[str]:
 def test_ready_is_told_with_what_serves(reports: Reports, service_manager: socket.socket, capfd: Stderr) -> None:
     reports.ready(Wanted(4))
     assert logged(capfd) == ["info ready workers=4 seconds=…"]
-    assert told(service_manager, 2) == ["STATUS=serving with 4 workers, generation 1", "READY=1"]
+    assert told(service_manager, 1) == ["READY=1"]
 
 
 def test_a_reload_begins_with_reloading_and_ends_with_ready(
@@ -54,7 +54,7 @@ def test_a_reload_begins_with_reloading_and_ends_with_ready(
     reports.reloading(2)
     reports.reloaded(Wanted(4, 2))
     assert logged(capfd) == ["info reloading generation=2", "info reloaded generation=2 workers=4 seconds=…"]
-    assert told(service_manager, 3) == ["RELOADING=1", "STATUS=serving with 4 workers, generation 2", "READY=1"]
+    assert told(service_manager, 2) == ["RELOADING=1", "READY=1"]
 
 
 def test_a_reload_that_fails_ends_with_ready_too_and_says_why(
@@ -63,8 +63,7 @@ def test_a_reload_that_fails_ends_with_ready_too_and_says_why(
     reports.reloading(2)
     reports.reload_failed(ReloadFailed(2, 1, "exit status 3"))
     assert logged(capfd)[1:] == ['error reload failed generation=2 kept=1 reason="exit status 3"']
-    status = "STATUS=serving with generation 1; the last reload failed: exit status 3"
-    assert told(service_manager, 3) == ["RELOADING=1", status, "READY=1"]
+    assert told(service_manager, 2) == ["RELOADING=1", "READY=1"]
 
 
 def test_the_end_is_told_when_it_begins_and_when_it_is_reached(

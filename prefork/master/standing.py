@@ -1,0 +1,83 @@
+"""Says in a line how the service is, for a person who asks the service manager. No I/O, no clock.
+
+It says what serves, then what has gone wrong: the last reload, if it failed, and the last worker that did. Both are told until
+a reload succeeds.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from prefork.master.fleet import DumpStacks, Ending, Fleet, Kill, Phase, Reloaded, ReloadFailed, Respawn
+from prefork.master.outcomes import News, UpgradeFailed
+
+
+class Past(Struct, frozen=True):
+    """What has happened, with its time of the day; `causes` are why workers are about to die, by their slots."""
+
+    reload: str = ""
+    failure: str = ""
+    causes: Mapping[int, str] = {}
+
+
+def remembered(past: Past, fleet: Fleet, news: Sequence[News], time: str) -> Past:
+    """Return what is remembered after the news."""
+    for each in news:
+        past = _remembered(past, fleet, each, time)
+    return past
+
+
+def _remembered(past: Past, fleet: Fleet, news: News, time: str) -> Past:
+    match news:
+        case Reloaded():
+            return Past(f"last reload {time}")
+        case ReloadFailed(_generation, _kept, reason):
+            return replace(past, reload=f"last reload {time} failed: {reason}")
+        case UpgradeFailed(_kept, reason):
+            return replace(past, reload=f"last upgrade {time} failed: {reason}")
+        case _:
+            return _with_failure(past, fleet, news, time)
+
+
+def _with_failure(past: Past, fleet: Fleet, news: News, time: str) -> Past:
+    match news:
+        case DumpStacks(key):
+            return replace(past, failure=f"worker {fleet.places[key].slot} hangs since {time}")
+        case Kill(key, reason) if key in fleet.places and fleet.places[key].phase in (Phase.HUNG, Phase.LATE):
+            return replace(past, causes={**past.causes, fleet.places[key].slot: reason})
+        case Respawn(slot, reason):
+            # Of one that the master has killed, its signal is not the cause.
+            cause = past.causes.get(slot, reason)
+            rest = {each: why for each, why in past.causes.items() if each != slot}
+            return replace(past, failure=f"worker {slot} failed {time}: {cause}", causes=rest)
+        case _:
+            return past
+
+
+def standing(fleet: Fleet, connections: int, past: Past) -> str:
+    """Return the line."""
+    return "; ".join(filter(None, (_present(fleet, connections), past.reload, past.failure)))
+
+
+def _present(fleet: Fleet, connections: int) -> str:
+    wanted = fleet.wanted.workers
+    ready = sum(each.phase is Phase.READY for each in fleet.places.values())
+    if fleet.ending is Ending.CRASH_LOOP:
+        return f"gave up: {fleet.failures} workers in a row failed: {fleet.reason}"
+    if fleet.ending is not None and not fleet.places:
+        return "stopped"
+    if fleet.ending is not None:
+        return f"stopping: {counted(len(fleet.places), 'worker')} left, {counted(connections, 'connection')}"
+    if not fleet.announced:
+        return f"starting: {ready} of {counted(wanted, 'worker')} ready"
+    whole = ready >= wanted
+    words = "stopping after shutdown_delay: " if fleet.stopping else ""
+    words += counted(wanted, "worker") if whole else f"{ready} of {counted(wanted, 'worker')}"
+    words += f", generation {fleet.wanted.generation}, {counted(connections, 'connection')}"
+    return words + (f", replacing generation {fleet.fallback.generation}" if fleet.fallback else "")
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
