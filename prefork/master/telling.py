@@ -42,6 +42,7 @@ class Telling:
             self._due = self._may_tell_at
         if any(isinstance(each, OUTCOMES) for each in news):
             self._tell(time.monotonic())
+            self._due = self._may_tell_at  # soon again: new workers have not counted their connections yet
 
     def next_deadline(self) -> float | None:
         """Return when to look again."""
