@@ -26,7 +26,8 @@ from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name, service_path
 from prefork.ipc.seat import Seat
 from prefork.listening import Inherited, listen, worker_count
-from prefork.logs import STDERR, Log, LogFiles
+from prefork.log_files import follow, journal_of_worker, open_files, same_files
+from prefork.logs import JOURNALD, STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.control import listen as listen_for_commands
@@ -164,6 +165,7 @@ class Program:
         if self._pid_file is not None:
             self._pid_file.write(os.getpid())
         self._log = Log("master", generation.config.log_level)
+        follow(self._log, generation.config, self._name)
         if former is None:
             self._say_how_it_starts(generation)
         if why_not:
@@ -229,11 +231,12 @@ class Program:
     def _work(self, config: Config, files: LogFiles, tls: Opener | None, seat: Seat) -> None:
         """Be a worker."""
         setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
-        log = Log(f"worker-{seat.slot}", config.log_level)
+        journal = journal_of_worker(config, self._name, seat.slot, seat.generation)
+        log = Log(f"worker-{seat.slot}", config.log_level, journal if config.log == JOURNALD else None)
         this = ThisWorker(seat.slot, seat.generation, os.getpid(), log)
         application = boot(config, self._load, this, identity=self._identity, channel=seat.channel, stacks=seat.stacks)
         try:
-            Worker(seat, terms(config, application, tls), log, files).run()
+            Worker(seat, terms(config, application, tls, journal), log, files).run()
         finally:
             application.worker_exit()
 
@@ -262,7 +265,7 @@ class Program:
         if given_up.files is not kept.files:
             given_up.files.close()
             kept.files.reopen(self._log)
-        self._log.level = kept.config.log_level
+        follow(self._log, kept.config, self._name)
         return replace(kept, listeners=listeners)
 
     def _on_ready(self) -> None:
@@ -271,6 +274,8 @@ class Program:
             self._verdict = None
 
     def _in_child(self) -> None:
+        if self._log.journal is not None:
+            self._log.journal.close()
         if self._pid_file is not None:
             self._pid_file.close_in_child()
         if self._verdict is not None:
@@ -320,22 +325,6 @@ def open_control(config: Config, name: str) -> tuple[Listener | None, str]:
         return listen_for_commands(service_path(name, os.environ, os.geteuid())), ""
     except StartError as error:
         return None, f"{error}; set name or control"
-
-
-def open_files(config: Config) -> LogFiles:
-    """Open the log files; raises StartError."""
-    try:
-        return LogFiles(config.log, config.access_log)
-    except OSError as error:
-        problem = (
-            f"log file {error.filename}: can't be opened: {error.strerror}; make its folder or choose another path"
-        )
-        raise StartError(os.EX_CANTCREAT, problem) from error
-
-
-def same_files(one: Config, other: Config) -> bool:
-    """Tell whether both log to the same places."""
-    return (one.log, one.access_log) == (other.log, other.access_log)
 
 
 def changed_for_restart(before: Config, after: Config) -> list[str]:

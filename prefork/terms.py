@@ -7,6 +7,8 @@ from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.trust import trusting
+from prefork.journal import Journal
+from prefork.logs import JOURNALD
 from prefork.worker.admitting import Capacity
 from prefork.worker.opening import Opener
 from prefork.worker.proxied import proxy_opener
@@ -14,7 +16,7 @@ from prefork.worker.wearing import Wear
 from prefork.worker.worker import Terms, timeouts
 
 
-def terms(config: Config, application: Application, tls: Opener | None = None) -> Terms:
+def terms(config: Config, application: Application, tls: Opener | None = None, journal: Journal | None = None) -> Terms:
     """Return what a worker of this configuration serves by, the last step before HTTP being `tls`."""
     is_proxy = trusting(config.forwarded_allow_ips)
     proxy = proxy_opener(trusting(config.proxy_allow_ips)) if config.proxy_protocol else None
@@ -43,6 +45,7 @@ def terms(config: Config, application: Application, tls: Opener | None = None) -
         opening_timeout=config.handshake_timeout,
         min_data_rate=config.min_data_rate,
         openers=tuple(filter(None, (proxy, tls))),
+        journal=journal if config.access_log == JOURNALD else None,
         access_log_format=config.access_log_format,
         forwarding=Forwarding(is_proxy),
         capacity=Capacity(

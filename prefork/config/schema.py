@@ -30,8 +30,8 @@ _UNFIT: Final = r"\x00-\x1f\x7f\ud800-\udfff"  # not in a path or a name: contro
 
 _timeout: Final = duration(0.001, 24 * 3600.0)
 _timeout_or_off: Final = duration(0, 24 * 3600.0)
-_log: Final = text('"-" or a path', "PATH", f"[^{_UNFIT}]+")
-_access_log: Final = text('"off", "-" or a path', "PATH", f"[^{_UNFIT}]+")
+_log: Final = text('"-", "journald" or a path', "PATH", f"[^{_UNFIT}]+")
+_access_log: Final = text('"off", "-", "journald" or a path', "PATH", f"[^{_UNFIT}]+")
 _PATH: Final = f"[^{_UNFIT}]+"
 _access_log_format: Final = text(
     '"common", "combined", "json", or directives such as %h, %>s and %{User-Agent}i',
@@ -224,11 +224,11 @@ class Config(Struct, frozen=True, kw_only=True):
         int, _limits(whole_number(1, 10**9), "A connection ends after so many requests.")
     ] = 1_000_000
 
-    log: Annotated[str, _logging(_log, "Log here; - is standard error.")] = "-"
+    log: Annotated[str, _logging(_log, "Log here; - is standard error, journald systemd's journal.")] = "-"
     log_level: Annotated[
         Literal["error", "warning", "info", "debug"], _logging(_levels, "Least severe of what is logged.")
     ] = "info"
-    access_log: Annotated[str, _logging(_access_log, "Log requests here; - is standard output.")] = "off"
+    access_log: Annotated[str, _logging(_access_log, "Log requests here; - is standard output; or journald.")] = "off"
 
     access_log_format: Annotated[
         str, _logging(_access_log_format, "Its lines: common, combined, json, or directives of mod_log_config.")

@@ -31,6 +31,17 @@ JSON: Final[Mapping[str, str]] = {
     "sent": "%O", "duration_us": "%D", "complete": "%X", "host": "%{Host}i", "referer": "%{Referer}i",
     "user_agent": "%{User-Agent}i", "pid": "%P",
 }  # fmt: skip
+# What an entry of the journal has besides its message; priority 6 is info.
+ENTRY: Final = """\
+PRIORITY=6
+REMOTE_ADDR=%h
+REQUEST=%r
+REQUEST_METHOD=%m
+HTTP_HOST=%{Host}i
+STATUS=%s
+BYTES_SENT=%O
+DURATION_USEC=%D
+"""
 NUMBERS: Final = frozenset({"%s", "%B", "%O", "%D", "%P", "%X"})  # and true or false, in JSON without quotes
 MOST_REMEMBERED: Final = 1024  # heads
 LARGEST_REMEMBERED: Final = 2048  # bytes of one
@@ -62,11 +73,16 @@ class Known(Struct, frozen=True):
 
 
 class Lines:
-    """Makes lines of one format: a name of FORMATS, `json`, or directives."""
+    """Makes lines of one format: a name of FORMATS, `json`, or directives.
 
-    def __init__(self, pattern: str) -> None:
+    With `process`, the fields of a process in systemd's journal, each is an entry there, whose message is the line.
+    """
+
+    def __init__(self, pattern: str, process: bytes = b"") -> None:
         self._is_json = pattern == "json"
         self._pattern = json_pattern() if self._is_json else FORMATS.get(pattern, pattern) + "\n"
+        if process:
+            self._pattern = f"MESSAGE={self._pattern}{ENTRY}{process.decode()}"
         self._escape = json_escaped if self._is_json else escaped
         letters = [match["letter"] for match in _DIRECTIVE.finditer(self._pattern)]
         places = [AT_THE_END[letter][0] for letter in letters if letter in AT_THE_END]

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
+from prefork.journal import Entries
 from prefork.logs import STDERR, AccessLog
 from prefork.worker.lines import Lines, Sent
 from prefork.worker.loop import Loop
@@ -44,7 +45,13 @@ class Watch:
     """What all observers of a worker share."""
 
     def __init__(
-        self, access_log: AccessLog | None, lines: Lines, forwarding: Forwarding, loop: Loop, *, show_heads: bool
+        self,
+        access_log: AccessLog | Entries | None,
+        lines: Lines,
+        forwarding: Forwarding,
+        loop: Loop,
+        *,
+        show_heads: bool,
     ) -> None:
         self.access_log = access_log
         self.show_heads = show_heads

@@ -25,6 +25,7 @@ from prefork.ipc.channel import Adopt, Failed, Listen, Message, Ready, RecycleMe
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
+from prefork.journal import Entries, Journal
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
@@ -52,7 +53,7 @@ IGNORED: Final = (
 class Terms(Struct, frozen=True):
     """What a worker serves by: the application, what peers may send, and how long they may take, in seconds.
 
-    With `shared` all workers accept from the same sockets; from those that are in no reuseport group they do in any case.
+    Where there is a `journal`, the access log goes there. With `shared` all workers accept from the same sockets; from those that are in no reuseport group they do in any case.
     """
 
     application: Application
@@ -68,6 +69,7 @@ class Terms(Struct, frozen=True):
     min_data_rate: float = 0.0
     capacity: Capacity = Capacity()
     access_log_format: str = "combined"
+    journal: Journal | None = None
     forwarding: Forwarding = Forwarding(NOBODY)
 
 
@@ -97,7 +99,7 @@ class Worker:
         self._service = Service(
             noting(terms.application.respond, seat.row), terms.limits, terms.application.new_content
         )
-        self._access_log = AccessLog(files.access_fd) if files.access_fd is not None else None
+        self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
         self._departures: Departures | None = None
@@ -138,7 +140,7 @@ class Worker:
         terms = self._terms
         if self._access_log is None and not terms.show_heads:
             return None
-        lines = Lines(terms.access_log_format)
+        lines = Lines(terms.access_log_format, terms.journal.process if terms.journal else b"")
         return Watch(self._access_log, lines, terms.forwarding, self._loop, show_heads=terms.show_heads)
 
     def _say(self, message: Message) -> None:
@@ -201,7 +203,7 @@ class Worker:
                 self._log.info("requests refused", status=status, reason=reason, count=count, last=last)
         self._service.refused.clear()
 
-    def _tell_lost(self, access_log: AccessLog) -> None:
+    def _tell_lost(self, access_log: AccessLog | Entries) -> None:
         if access_log.lost:
             self._log.warning("access log lines lost", count=access_log.lost)
             access_log.lost = 0
@@ -295,6 +297,13 @@ class Worker:
         self._arrivals = [each for each in self._arrivals if not each.over]
         if not self._connections and not openings and not refused and not self._arrivals:
             self._loop.running = False
+
+
+def access_log(files: LogFiles, journal: Journal | None) -> AccessLog | Entries | None:
+    """Return what writes the access log, if anything does."""
+    if journal is not None:
+        return Entries(journal)
+    return AccessLog(files.access_fd) if files.access_fd is not None else None
 
 
 def imf_fixdate(wall: float) -> bytes:

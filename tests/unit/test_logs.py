@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.journal import Journal
 from prefork.logs import ACCESS_BYTES, LINE_BYTES, STDERR, AccessLog, Log, LogFiles
+from tests.unit.journald import Journald
 
 
 @pytest.fixture(autouse=True)
@@ -287,3 +289,47 @@ def test_an_access_log_on_a_full_disk_stays_bounded() -> None:
     os.close(full)
     assert access.lost == 1
     assert len(access._waiting) == ACCESS_BYTES
+
+
+def test_with_a_journal_each_event_is_an_entry_with_fields(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    journald = Journald(tmp_path / "socket")
+    journal = Journal("prefork-x", [], journald.path)
+    log = Log("master", "info", journal)
+    log.error("worker failed", slot=3, pid=8, generation=2, reason='"a"\nb', message="own")
+    log.debug("not of this level")
+    (entry,) = journald.entries()
+    assert entry.pop("CODE_FILE") == __file__
+    assert entry.pop("CODE_LINE").isdecimal()
+    assert entry.pop("CODE_FUNC") == "test_with_a_journal_each_event_is_an_entry_with_fields"
+    assert entry == {
+        "MESSAGE": r'master worker failed slot=3 pid=8 generation=2 reason="\"a\"\nb" message=own',
+        "PRIORITY": "3",
+        "WORKER": "3",
+        "WORKER_PID": "8",
+        "GENERATION": "2",
+        "REASON": r'"a"\nb',
+        "SYSLOG_IDENTIFIER": "prefork-x",
+    }
+    assert capfd.readouterr().err == ""
+    journald.close()
+    journal.close()
+
+
+def test_entries_that_are_lost_are_counted_by_the_next(tmp_path: Path) -> None:
+    journal = Journal("prefork-x", [], str(tmp_path / "socket"))
+    log = Log("master", "info", journal)
+    log.info("one")
+    log.info("two")
+    journald = Journald(tmp_path / "socket")
+    log.info("three")
+    messages = [each["MESSAGE"] for each in journald.entries()]
+    assert messages == ["master log lines lost count=2", "master three"]
+    journald.close()
+    journal.close()
+
+
+def test_the_journal_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = LogFiles("journald", "journald")
+    assert (files.paths, files.access_fd) == ({}, None)
+    assert list(tmp_path.iterdir()) == []

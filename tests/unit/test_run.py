@@ -1,7 +1,5 @@
 """What follows from a configuration before anything runs."""
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -10,8 +8,7 @@ from prefork.config.schema import Config, Hello
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.waiting import Waiting
-from prefork.master.errors import StartError
-from prefork.run import changed_for_restart, open_files, same_files
+from prefork.run import changed_for_restart
 from prefork.terms import terms
 from prefork.worker.connection import Writing
 
@@ -43,20 +40,6 @@ def test_heads_are_shown_at_level_debug(level: str, *, shown: bool) -> None:
 
 def test_the_defaults_of_the_limits_are_those_of_the_configuration() -> None:
     assert terms(Config(), Application(respond)).limits == Limits()
-
-
-def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:
-    assert same_files(Config(), Config(workers=7))
-    assert not same_files(Config(), Config(log="/tmp/log"))
-    assert not same_files(Config(), Config(access_log="-"))
-
-
-def test_a_log_file_that_can_not_be_opened_is_a_reason_not_to_start(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "access.log"
-    with pytest.raises(
-        StartError, match=f"log file {path}: can't be opened: No such file or directory; make its folder"
-    ):
-        open_files(Config(access_log=str(path)))
 
 
 def test_only_keys_that_take_a_restart_are_named_when_they_change() -> None:

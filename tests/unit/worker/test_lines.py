@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from prefork.config.keys import KEYS
 from prefork.worker.lines import AT_THE_END, LARGEST_REMEMBERED, MOST_REMEMBERED, OF_THE_HEAD, Lines, Sent
+from tests.unit.journald import parsed
 
 HEAD = b"GET /a?b HTTP/1.1\r\nHost: h\r\nReferer: http://x/\r\nUser-Agent: curl/8\r\nReferer: second\r\n\r\n"
 WHEN = 971186136.9
@@ -120,3 +121,31 @@ def test_what_is_remembered_of_heads_is_bounded() -> None:
 def test_a_refused_head_is_not_remembered_as_a_valid_one_would_be() -> None:
     lines = Lines("%m %{Referer}i")
     assert lines.known(HEAD, valid=False).template != lines.known(HEAD, valid=True).template
+
+
+def test_an_entry_of_the_journal_has_the_line_as_its_message_and_fields_to_search_for() -> None:
+    lines = Lines("common", b"WORKER=3\n")
+    known = lines.known(HEAD, valid=True)
+    entry = parsed(lines.line(known.template, b"192.0.2.7", SENT, WHEN))
+    assert entry.pop("MESSAGE") == '192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] "GET /a?b HTTP/1.1" 200 2326'
+    assert entry | {"HTTP_HOST": ""} == {
+        "PRIORITY": "6",
+        "REMOTE_ADDR": "192.0.2.7",
+        "REQUEST": "GET /a?b HTTP/1.1",
+        "REQUEST_METHOD": "GET",
+        "HTTP_HOST": "",
+        "STATUS": "200",
+        "BYTES_SENT": "2500",
+        "DURATION_USEC": "1500",
+        "WORKER": "3",
+    }
+
+
+@pytest.mark.parametrize("pattern", ["combined", "json", "%m %r"])
+def test_no_entry_can_be_forged(pattern: str) -> None:
+    lines = Lines(pattern, b"WORKER=3\n")
+    head = b"GET /\nSTATUS=200\r\x00 HTTP/1.1\r\nHost: a\nSTATUS=200\r\n\r\n"
+    for valid in (True, False):
+        entry = lines.line(lines.known(head, valid=valid).template, b"192.0.2.7", CUT, WHEN)
+        assert entry.count(b"\n") == 10
+        assert parsed(entry)["STATUS"] == "499"

@@ -1,0 +1,42 @@
+"""Translates a configuration into where is logged."""
+
+import os
+
+from prefork.config.schema import Config
+from prefork.journal import SOCKET, Journal, is_there
+from prefork.logs import JOURNALD, Log, LogFiles
+from prefork.master.errors import StartError
+
+
+def open_files(config: Config) -> LogFiles:
+    """Open the log files; raises StartError."""
+    if JOURNALD in (config.log, config.access_log) and not is_there():
+        raise StartError(os.EX_CANTCREAT, f"log to {JOURNALD}: there is no journal at {SOCKET}; choose a path or -")
+    try:
+        return LogFiles(config.log, config.access_log)
+    except OSError as error:
+        problem = (
+            f"log file {error.filename}: can't be opened: {error.strerror}; make its folder or choose another path"
+        )
+        raise StartError(os.EX_CANTCREAT, problem) from error
+
+
+def same_files(one: Config, other: Config) -> bool:
+    """Tell whether both log to the same places."""
+    return (one.log, one.access_log) == (other.log, other.access_log)
+
+
+def follow(log: Log, config: Config, identifier: str) -> None:
+    """Have the master's log go on as a configuration wants it."""
+    log.level = config.log_level
+    if config.log != JOURNALD:
+        log.journal = None
+    elif log.journal is None:
+        log.journal = Journal(identifier)
+
+
+def journal_of_worker(config: Config, identifier: str, slot: int, generation: int) -> Journal | None:
+    """Return the journal for a worker that logs anything there."""
+    if JOURNALD not in (config.log, config.access_log):
+        return None
+    return Journal(identifier, [("WORKER", slot), ("GENERATION", generation)])

@@ -1,0 +1,57 @@
+"""Where is logged, by a configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from prefork.config.schema import Config
+from prefork.journal import SOCKET, Journal
+from prefork.log_files import follow, journal_of_worker, open_files, same_files
+from prefork.logs import Log
+from prefork.master.errors import StartError
+
+
+def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:
+    assert same_files(Config(), Config(workers=7))
+    assert not same_files(Config(), Config(log="/tmp/log"))
+    assert not same_files(Config(), Config(access_log="-"))
+
+
+def test_a_log_file_that_can_not_be_opened_is_a_reason_not_to_start(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "access.log"
+    with pytest.raises(
+        StartError, match=f"log file {path}: can't be opened: No such file or directory; make its folder"
+    ):
+        open_files(Config(access_log=str(path)))
+
+
+@pytest.mark.skipif(Path(SOCKET).exists(), reason="takes a machine without systemd's journal")
+@pytest.mark.parametrize("config", [Config(log="journald"), Config(access_log="journald")])
+def test_a_machine_without_a_journal_is_a_reason_not_to_start(config: Config) -> None:
+    with pytest.raises(StartError, match=r"log to journald: there is no journal at /run/.*; choose a path or -"):
+        open_files(config)
+
+
+def test_the_log_goes_where_the_present_configuration_wants_it() -> None:
+    log = Log("master", "info")
+
+    def follows(config: Config) -> Journal | None:
+        follow(log, config, "prefork-x")
+        assert log.level == config.log_level
+        return log.journal
+
+    journal = follows(Config(log="journald", log_level="debug"))
+    assert journal is not None
+    assert journal.process == b"SYSLOG_IDENTIFIER=prefork-x\n"
+    assert follows(Config(log="journald")) is journal
+    assert follows(Config()) is None
+    journal.close()
+
+
+def test_a_worker_says_who_it_is_where_it_logs_to_the_journal() -> None:
+    assert journal_of_worker(Config(), "prefork-x", 3, 2) is None
+    for config in (Config(log="journald"), Config(access_log="journald")):
+        journal = journal_of_worker(config, "prefork-x", 3, 2)
+        assert journal is not None
+        assert journal.process == b"SYSLOG_IDENTIFIER=prefork-x\nWORKER=3\nGENERATION=2\n"
+        journal.close()
