@@ -26,20 +26,24 @@ class CommandError(Exception):
         self.status = status
 
 
-def ask(request: Request, paths: Sequence[str]) -> Answer:
+def ask(request: Request, paths: Sequence[str], timeout: float | None = None) -> Answer:
     """Ask the service that listens at the first of these paths where one does, and return its answer.
+
+    With a `timeout` in seconds each step has as long, the service's answer among them.
 
     Raises:
         CommandError: 69 when there is no service, 77 for one of somebody else, 1 when it ends without an answer, 130 when
             the user doesn't want to wait any longer.
     """
     try:
-        with connect(paths) as sock:
+        with connect(paths, timeout) as sock:
             sock.sendall(encode(request))
             line = read(sock, to_end=isinstance(request, Stop))
         return decode_answer(line)
     except KeyboardInterrupt:
         raise CommandError(INTERRUPTED, "interrupted; the service goes on with what it was asked for") from None
+    except TimeoutError:
+        raise CommandError(FAILED, f"the service had no answer within {timeout:g} s") from None
     except (OSError, DecodeError):
         raise CommandError(FAILED, "the service ended before it had an answer") from None
 
@@ -73,10 +77,11 @@ def the_only_path(environ: Mapping[str, str], uid: int) -> str:
     raise CommandError(os.EX_UNAVAILABLE, f"no service listens in {' or '.join(searched)}; see --name and --control")
 
 
-def connect(paths: Sequence[str]) -> socket.socket:
+def connect(paths: Sequence[str], timeout: float | None = None) -> socket.socket:
     """Return a connection to the service that listens at the first of these paths where one does."""
     for path in paths:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
         try:
             sock.connect(path)
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):

@@ -45,7 +45,7 @@ from prefork.master.state import State, claim, listeners_of
 from prefork.master.stored import FdStore
 from prefork.master.telling import Telling
 from prefork.master.watchdog import Watchdog, watchdog_interval
-from prefork.systemd import Notifier, drop_variables, store_capacity
+from prefork.systemd import Notifier, drop_variables, farewell, store_capacity, unit_name
 from prefork.terms import terms
 from prefork.version import VERSION
 from prefork.watching import Watching, check_watching
@@ -201,7 +201,7 @@ class Program:
 
     def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
         commands = Commands(self._name, master, self._started, REASONS)
-        self._control = Control(commanded, self._poller, commands, self._log)
+        self._control = Control(commanded, self._poller, commands, self._log, farewell(self._variables, unit_name()))
         if held is not None:
             self._control.resume(held, master.fleet.wanted.generation)
         master.observers += [commands.observe, self._control.observe]

@@ -100,6 +100,25 @@ def passed_descriptors(environ: Mapping[str, str], pid: int) -> list[tuple[str, 
     return list(zip([*names, *[UNNAMED] * len(numbers)], numbers, strict=False))
 
 
+def unit_name(cgroups: str = "/proc/self/cgroup") -> str:
+    """Return the name of the unit that the process belongs to, such as hello.service, empty where it is none."""
+    try:
+        with open(cgroups, encoding="utf-8", errors="replace") as file:
+            paths = [line.rstrip("\n").partition(":")[2].partition(":")[2] for line in file]
+    except OSError:
+        return ""
+    units = [part for path in paths for part in path.split("/") if part.endswith(".service")]
+    return units[-1] if units else ""
+
+
+def farewell(environ: Mapping[str, str], unit: str) -> str:
+    """Return what who stops the service by itself has to know of its manager."""
+    if not environ.get("NOTIFY_SOCKET"):
+        return ""
+    advice = f", but for `systemctl stop {unit}`" if unit else ""
+    return f"its service manager may start it again{advice}"
+
+
 def drop_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Remove and return what systemd said to the master alone; workers would pass it on to their children."""
     return {name: environ.pop(name) for name in VARIABLES if name in environ}

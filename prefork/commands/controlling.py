@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import click
 from msgspec import json
@@ -13,10 +14,12 @@ from prefork.commands.step import Step
 from prefork.config.errors import USAGE, ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import literal
-from prefork.control import CommandError, ask, the_only_path
-from prefork.ipc.control import Dump, Reload, Request, Status, Stop, Upgrade, Workers
+from prefork.control import FAILED, CommandError, ask, the_only_path
+from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
 from prefork.ipc.control_path import command_paths, service_name
 from prefork.overview import overview
+
+PATIENCE: Final = 2.0  # seconds within which a service that is well has said so
 
 
 def control_commands() -> list[click.Command]:
@@ -29,6 +32,7 @@ def control_commands() -> list[click.Command]:
         _control_command("stop", Stop, "End the service, and wait until it has ended.", fast),
         _control_command("status", Status, "Show the service and its workers."),
         _control_command("workers", _workers, "Have so many workers, or so many more or fewer.", count),
+        _control_command("health", Health, "Tell whether the service serves: exit status 0, else 1 with the reason."),
         _control_command("dump", Dump, "Have the workers write the stacks of their threads into the log."),
     ]
 
@@ -83,7 +87,7 @@ def _workers(count: str) -> Workers:
 
 
 def _ask(request: Request, name: str | None, control: str, *, as_json: bool) -> int:
-    answer = ask(request, _paths(name, control))
+    answer = _health(name, control) if isinstance(request, Health) else ask(request, _paths(name, control))
     if as_json:
         click.echo(json.encode(answer.service or answer))
     elif answer.exit_status:
@@ -91,3 +95,11 @@ def _ask(request: Request, name: str | None, control: str, *, as_json: bool) -> 
     else:
         click.echo(overview(answer.service) if answer.service else answer.message)
     return answer.exit_status
+
+
+def _health(name: str | None, control: str) -> Answer:
+    """Ask how the service is: whatever keeps it from saying so is an answer too, since HEALTHCHECK knows only 0 and 1."""
+    try:
+        return ask(Health(), _paths(name, control), PATIENCE)
+    except CommandError as error:
+        return Answer(str(error), FAILED)

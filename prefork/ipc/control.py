@@ -44,7 +44,11 @@ class Dump(Command, frozen=True):
     """Have the workers write the stacks of their threads into the log."""
 
 
-Request: TypeAlias = Reload | Upgrade | Stop | Workers | Status | Dump
+class Health(Command, frozen=True):
+    """Tell whether the service serves: exit status 0 or 1."""
+
+
+Request: TypeAlias = Reload | Upgrade | Stop | Workers | Status | Dump | Health
 
 
 class Worker(Struct, frozen=True):

@@ -9,6 +9,7 @@ from prefork.config.schema import MOST_WORKERS
 from prefork.ipc.control import (
     Answer,
     Dump,
+    Health,
     LastReload,
     Refused,
     Reload,
@@ -20,8 +21,9 @@ from prefork.ipc.control import (
     Worker,
     Workers,
 )
-from prefork.ipc.scoreboard import CONNECTIONS, REQUESTS, STARTED
+from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS, STARTED
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFailed
+from prefork.master.health import health
 from prefork.master.master import Master
 from prefork.master.outcomes import FAILED, News, Waiting, failed, stopping, waiting
 from prefork.master.processes import Process
@@ -85,7 +87,16 @@ class Commands:
 
     def dump(self, _request: Dump) -> Answer:
         """Have the stacks of the workers written into the log."""
-        return Answer(f"told workers to write their stacks into the log: {self._master.dump()}")
+        processes = self._master.crew.processes.values()
+        for each in processes:
+            each.dump()
+        return Answer(f"told workers to write their stacks into the log: {len(processes)}")
+
+    def health(self, _request: Health) -> Answer:
+        """Tell whether the service serves."""
+        now = monotonic()
+        ages = {key: now - each.row[HEARTBEAT] / 1e9 for key, each in self._master.crew.processes.items()}
+        return health(self._master.fleet, ages, self._master.hang_timeout)
 
     def status(self, _request: Status) -> Answer:
         """Tell how the service is."""
@@ -149,4 +160,5 @@ BEGIN: Final[Mapping[type[Request], Callable[[Commands, Any], Answer | None]]] =
     Workers: Commands.resize,
     Status: Commands.status,
     Dump: Commands.dump,
+    Health: Commands.health,
 }

@@ -14,9 +14,10 @@ from time import monotonic
 from typing import Final, Protocol
 
 from msgspec import DecodeError, Struct
+from msgspec.structs import replace
 
 from prefork.config.addresses import Unix
-from prefork.ipc.control import LONGEST_REQUEST, Answer, Request, Status, Stop, decode_request, encode
+from prefork.ipc.control import LONGEST_REQUEST, Answer, Health, Request, Status, Stop, decode_request, encode
 from prefork.logs import Log
 from prefork.master.fleet import Fleet
 from prefork.master.listeners import Listener, SocketOptions, open_listeners
@@ -77,12 +78,14 @@ def listen(path: str) -> Listener:
 class Control:
     """The socket and its clients."""
 
-    def __init__(self, listener: Listener, poller: Poller, obeying: Obeying, log: Log) -> None:
+    def __init__(self, listener: Listener, poller: Poller, obeying: Obeying, log: Log, farewell: str = "") -> None:
+        """`farewell` is what who asks to stop has to know besides."""
         self._listener = listener
         self._socket = listener.sockets[0]
         self._poller = poller
         self._obeying = obeying
         self._log = log
+        self._farewell = farewell
         self._clients: set[Client] = set()
         self._resumes_at: float | None = None
         poller.watch(self._socket.fileno(), self._on_caller)
@@ -92,7 +95,7 @@ class Control:
         """Answer those who waited for this."""
         for client in list(self._clients):
             if client.waiting is not None and (answer := outcome(client.waiting, fleet, news)) is not None:
-                client.answer(answer)
+                client.answer(with_farewell(answer, client.waiting.request, self._farewell))
 
     def next_deadline(self) -> float | None:
         """Return when somebody's patience ends."""
@@ -151,7 +154,7 @@ class Control:
 
     def _begin(self, client: "Client", request: Request) -> None:
         pid, uid = peer(client.socket)
-        tell = self._log.debug if isinstance(request, Status) else self._log.info
+        tell = self._log.debug if isinstance(request, Status | Health) else self._log.info
         tell("command", name=type(request).__name__.lower(), pid=pid, uid=uid)
         expected = self._obeying.expect(request)
         client.wait(expected)
@@ -245,6 +248,12 @@ class Client:
             self._poller.watch(self.socket.fileno(), self._on_writable, WRITABLE)
         elif not self._ends_with_master:
             self.close()
+
+
+def with_farewell(answer: Answer, request: Request, farewell: str) -> Answer:
+    """Return the answer, to who has stopped the service with the farewell."""
+    stopped = isinstance(request, Stop) and not answer.exit_status
+    return replace(answer, message=f"{answer.message}; {farewell}") if stopped and farewell else answer
 
 
 def peer(sock: socket.socket) -> tuple[int, int]:

@@ -96,22 +96,21 @@ class Master:
 
     def next_deadline(self) -> float | None:
         """Return when the next place is overdue, or a check."""
-        next_check = self._heartbeats.next_check(self._current.config.hang_timeout)
-        moments = next_deadline(self._fleet), next_check, self._balance.due
+        moments = next_deadline(self._fleet), self._heartbeats.next_check(self.hang_timeout), self._balance.due
         return min((each for each in moments if each), default=None)
 
     def expire(self, now: float) -> None:
         """Have decided about all that is overdue."""
         while late := overdue(self._fleet, now):
             self._happen(late)
-        self._check_heartbeats(self._current.config.hang_timeout, now)
+        self._check_heartbeats(now)
         if self._balance.due and now >= self._balance.due:
             self._balance.restore(self._ready(), self._crew.tell)
 
-    def _check_heartbeats(self, hang_timeout: float, now: float) -> None:
-        check = self._heartbeats.next_check(hang_timeout)
+    def _check_heartbeats(self, now: float) -> None:
+        check = self._heartbeats.next_check(self.hang_timeout)
         if check is not None and now >= check:
-            for key in self._heartbeats.stale(self._ready(), hang_timeout, now):
+            for key in self._heartbeats.stale(self._ready(), self.hang_timeout, now):
                 self._happen(f.HeartbeatStale(key))
 
     @property
@@ -128,6 +127,11 @@ class Master:
     def addresses(self) -> tuple[Address, ...]:
         """Where the service listens; nowhere any more while it ends."""
         return () if self._fleet.ending else self._current.listeners.addresses
+
+    @property
+    def hang_timeout(self) -> float:
+        """How long a worker may be quiet, in seconds; 0 for ever."""
+        return self._current.config.hang_timeout
 
     def _ready(self) -> dict[int, Process]:
         ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
@@ -228,12 +232,6 @@ class Master:
         self._log.info("resizing", workers=workers)
         self._happen(f.ResizeAsked(workers))
         return None
-
-    def dump(self) -> int:
-        """Have the workers write the stacks of their threads into the log; return how many were told to."""
-        for process in self._crew.processes.values():
-            process.dump()
-        return len(self._crew.processes)
 
     def reap_strangers(self) -> None:
         """Reap children that are no workers, when one may have ended."""

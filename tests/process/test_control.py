@@ -8,7 +8,7 @@ import subprocess
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGTERM
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGWINCH
 from typing import Any
 
 import pytest
@@ -332,3 +332,43 @@ def test_no_worker_holds_the_connection_of_a_client(start: Start) -> None:
     ended = before - set(proc.descriptors(hello.master_pid).values())
     for pid in hello.worker_pids():
         assert not ended & set(proc.descriptors(pid).values())
+
+
+def test_a_service_that_serves_is_well(start: Start) -> None:
+    hello = start("workers = 2", *CONTROL)
+    assert command(hello, "health") == (0, "2 of 2 workers ready\n")
+    assert " command name=health" not in hello.log
+
+
+def test_a_service_that_is_not_there_or_has_no_worker_is_not_well(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    hello.signal(SIGWINCH)
+    until(lambda: not hello.worker_pids(), "the end of the worker")
+    assert command(hello, "health") == (1, "prefork: error: no worker is ready: none\n")
+    assert hello.stop() == 0
+    code, printed = command(hello, "health")
+    assert (code, "no service listens at control.sock" in printed) == (1, True)
+
+
+def test_workers_that_hang_are_not_well(start: Start) -> None:
+    hello = start('workers = 1\nhang_timeout = "1s"', *CONTROL)
+    (worker,) = hello.worker_pids()
+    os.kill(worker, SIGSTOP)  # which excuses it from being replaced
+    until(lambda: command(hello, "health")[0] == 1, "the service to be found unwell")
+    assert command(hello, "health")[1].startswith("prefork: error: no worker answers: 1 ready, but quiet")
+    os.kill(worker, SIGCONT)
+    until(lambda: command(hello, "health")[0] == 0, "the service to be well again")
+
+
+def test_a_master_that_hangs_is_not_well(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    hello.signal(SIGSTOP)
+    assert command(hello, "health") == (1, "prefork: error: the service had no answer within 2 s\n")
+    hello.signal(SIGCONT)
+
+
+def test_who_stops_a_service_that_has_a_manager_is_told_that_it_may_come_back(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL, environ={"NOTIFY_SOCKET": "@nobody"})
+    code, printed = command(hello, "stop")
+    assert (code, printed.startswith("stopped; its service manager may start it again")) == (0, True)
+    hello.wait_for_exit()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.systemd import Notifier, drop_variables, passed_descriptors
+from prefork.systemd import Notifier, drop_variables, farewell, passed_descriptors, store_capacity, unit_name
 
 
 @pytest.fixture
@@ -79,3 +79,34 @@ def test_the_variables_of_the_master_are_dropped_and_no_others() -> None:
 )
 def test_descriptors_are_passed_to_one_process_by_names(environ: dict[str, str], passed: list[tuple[str, int]]) -> None:
     assert passed_descriptors(environ, 7) == passed
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "name"),
+    [
+        ("0::/system.slice/hello.service\n", "hello.service"),
+        ("0::/system.slice/system-prefork.slice/prefork@shop.service\n", "prefork@shop.service"),
+        ("2:cpu:/\n1:name=systemd:/system.slice/hello.service\n0::/\n", "hello.service"),
+        ("0::/user.slice/user-0.slice/user@0.service/app.slice/hello.service\n", "hello.service"),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_unit_is_named_by_its_control_group(tmp_path: Path, cgroups: str, name: str) -> None:
+    (tmp_path / "cgroup").write_text(cgroups)
+    assert unit_name(str(tmp_path / "cgroup")) == name
+    assert unit_name(str(tmp_path / "nowhere")) == ""
+
+
+def test_who_stops_a_service_of_systemd_is_told_that_it_may_come_back() -> None:
+    environ = {"NOTIFY_SOCKET": "/run/systemd/notify"}
+    assert farewell(environ, "hello.service") == (
+        "its service manager may start it again, but for `systemctl stop hello.service`"
+    )
+    assert farewell(environ, "") == "its service manager may start it again"
+    assert farewell({}, "session.service") == ""
+
+
+@pytest.mark.parametrize(("environ", "capacity"), [({"FDSTORE": "7"}, 7), ({"FDSTORE": "x"}, 0), ({}, 0)])
+def test_the_fd_store_is_as_large_as_the_unit_says(environ: dict[str, str], capacity: int) -> None:
+    assert store_capacity(environ) == capacity
