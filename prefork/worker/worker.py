@@ -1,7 +1,7 @@
 """One worker process: accepts, serves, and leaves when it is told to or when its master is gone.
 
-It is told by messages of the master, by SIGTERM, or by the end of file of its channel, which is all that is left of a
-master that was killed. Leaving is the same in each case: listen no more, finish what has begun, exit.
+It is told by messages of the master, or by the end of file of its channel, which is all that is left of a master that was
+killed. Leaving is the same in each case: listen no more, finish what has begun, exit. SIGTERM has it ask the master first.
 """
 
 import faulthandler
@@ -224,8 +224,13 @@ class Worker:
         self._service.renderer.set_date(imf_fixdate(wall))
 
     def _on_signal(self, _events: int) -> None:
+        """Ask to be replaced: who wants the service to end tells the master too, which then knows better when."""
         self._signals.recv(64)
-        self._retire(self._terms.graceful_timeout, for_good=True)
+        if self._leaves_at is not None:
+            self._retire(self._terms.graceful_timeout, for_good=True)
+        elif self._wearing:
+            self._wearing = None
+            self._say(RecycleMe("SIGTERM"))
 
     def _on_message(self, _events: int) -> None:
         received = self._channel.receive()

@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 from tests.process import tcp
-from tests.process.clients import GET, HALF_A_HEAD, Client
+from tests.process.clients import GET, HALF_A_HEAD, Client, Load
 from tests.process.starting import Start
 from tests.process.tcp import State
 from tests.process.waiting import until
@@ -44,12 +44,34 @@ def test_the_other_worker_serves_on_while_one_is_killed_again_and_again(start: S
         (victim,) = hello.wait_for_workers(2, without=[victim]) - {survivor}
 
 
-def test_a_worker_that_is_told_to_leave_is_replaced(start: Start) -> None:
+def test_a_worker_that_is_told_to_leave_is_replaced_and_loses_nothing(start: Start) -> None:
     hello = start("workers = 1")
+    idle = hello.connect()
+    assert idle.ask().status == 200
     (worker,) = hello.worker_pids()
-    os.kill(worker, SIGTERM)
-    hello.wait_for_workers(1, without=[worker])
-    assert hello.get().status_code == 200
+    with Load(hello.connect) as load:
+        load.wait_for_more()
+        os.kill(worker, SIGTERM)
+        os.kill(worker, SIGTERM)
+        hello.wait_for_workers(1, without=[worker])
+        load.wait_for_more()
+    assert load.lost == []
+    assert idle.ask().status == 200
+    assert "worker failed" not in hello.log
+
+
+def test_term_to_all_processes_keeps_the_shutdown_delay(start: Start) -> None:
+    hello = start('workers = 2\nshutdown_delay = "3s"')
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    for pid in (*hello.worker_pids(), hello.master_pid):
+        os.kill(pid, SIGTERM)
+    with Load(hello.connect) as load:
+        load.wait_for_more()
+    assert load.lost == []
+    assert idle.ask().status == 200
+    assert hello.wait_for_exit() == 0
+    assert "worker failed" not in hello.log
 
 
 def test_when_the_master_is_killed_workers_finish_what_has_begun_and_leave(start: Start) -> None:

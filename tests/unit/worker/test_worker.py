@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from prefork.apps.interface import Application
 from prefork.http.messages import Limits, Response
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Listen, Ready, Reopen, Retire, channel_pair
+from prefork.ipc.channel import Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
@@ -169,9 +169,19 @@ def test_a_worker_leaves_when_its_master_is_gone(office: Office, capfd: Stderr) 
     assert "master gone: leaving" in capfd.readouterr().err
 
 
-def test_a_worker_leaves_when_it_gets_sigterm(office: Office) -> None:
+def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(office: Office) -> None:
+    client = office.client(GET, GET)
     os.kill(os.getpid(), OBEYED)
-    office.run()
+
+    def asked() -> bool:
+        os.kill(os.getpid(), OBEYED)
+        return bool(client.answers)
+
+    office.run(asked, lambda: office.retire(for_good=True))
+    assert [office.channel.receive() for _ in range(2)] == [(Ready(), []), (RecycleMe("SIGTERM"), [])]
+    with pytest.raises(BlockingIOError):
+        office.channel.receive()
+    assert client.is_over
 
 
 def test_a_worker_ignores_the_signals_that_are_for_its_master(office: Office) -> None:
