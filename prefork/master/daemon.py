@@ -50,9 +50,12 @@ def detach(keep: Iterable[int] = ()) -> Verdict:
 
     Raises:
         SystemExit: 0, where the command was called, when the daemon is ready.
-        StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't detach.
+        StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't detach,
+            78 where it must not.
     """
     fill_closed_streams()
+    if os.getpid() == 1:  # its end would be that of all others in its namespace (pid_namespaces(7))
+        raise StartError(os.EX_CONFIG, "daemon: the first process of a container must stay in the foreground")
     reader, writer = os.pipe()
     try:
         child = os.fork()
