@@ -1,20 +1,21 @@
 """Tells systemd that the service is alive, for as long as it is; else systemd ends it with SIGABRT and starts it again.
 
-What the master can mend itself is no reason for that: one worker that hangs or dies, or all at once, as long as their
-successors are on the way. A master that hangs says nothing, and one that has no worker left, and can't get any ready, says
-nothing on purpose.
+What the master can mend itself is no reason for that: workers that hang, die or can't get ready, all at once too, since it
+kills, replaces and tries again, ever later, and so is there when what they need is back; a service that is started again would
+fail at once. A master that hangs says nothing, and one whose workers neither serve nor die says nothing on purpose.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from prefork.logs import Log
-from prefork.master.fleet import Fleet, Phase, Place
+from prefork.master.fleet import Fleet, Phase
 from prefork.systemd import Notifier
 
 PINGS: Final = 2  # in each WatchdogSec=, as sd_watchdog_enabled(3) advises
 LOOKS: Final = 10  # in each, while the service is not well
-FAIR_FAILURES: Final = 5  # in a row, some three seconds: after more, the next worker is no reason for hope
+# Phases in which a worker serves, or one is on its way; one that hangs, by its heartbeats, is not READY any more.
+HOPEFUL: Final = frozenset({Phase.EMPTY, Phase.STARTING, Phase.READY, Phase.BACKOFF})
 
 
 class Watchdog:
@@ -48,20 +49,16 @@ class Watchdog:
         if well:
             self._log.info("watchdog answered again")
         else:
-            self._log.error("watchdog not answered", reason="no worker can serve", restart_after=f"{self._interval:g}s")
+            self._log.error(
+                "watchdog not answered", reason="no worker serves or dies", restart_after=f"{self._interval:g}s"
+            )
 
 
 def serves(fleet: Fleet) -> bool:
     """Tell whether somebody serves, or will soon, or nobody is to."""
     if fleet.stopping or not fleet.announced or not fleet.wanted.workers:
         return True
-    return any(map(has_hope, fleet.places.values()))
-
-
-def has_hope(place: Place) -> bool:
-    """Tell whether a worker serves, or is about to; one that hangs, by its heartbeats, is not READY any more."""
-    on_the_way = place.phase in (Phase.EMPTY, Phase.STARTING, Phase.BACKOFF)
-    return place.phase is Phase.READY or (on_the_way and place.failures <= FAIR_FAILURES)
+    return any(each.phase in HOPEFUL for each in fleet.places.values())
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> float:
