@@ -1,0 +1,53 @@
+"""The fixtures of the tests under a real systemd."""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.systemd.environment import shared
+from tests.systemd.machine import CannotBootError, Machine, booted
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember that a test has failed, for its fixtures."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+def cannot(reason: object) -> NoReturn:
+    """Skip the test where this machine can't run it; continuous integration has to."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to boot a systemd: {reason}")
+    pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the environment that machines have in /opt/prefork, one for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    try:
+        return shared(base if worker_id == "master" else base.parent)
+    except CannotBootError as error:
+        cannot(error)
+
+
+@pytest.fixture
+def machine(request: pytest.FixtureRequest, environment: Path, tmp_path: Path) -> Iterator[Machine]:
+    """Boot a machine; one of the marker `systemd` has these options of the sandbox."""
+    marker = request.node.get_closest_marker("sandbox")
+    options = [option.format(environment=environment) for option in marker.args] if marker else []
+    try:
+        with booted(environment, tmp_path, options) as running:
+            yield running
+            if request.node.stash.get(FAILED, False):
+                print(running.ask("journalctl --no-pager --lines=200").output)  # noqa: T201 - pytest shows it
+    except CannotBootError as error:
+        cannot(error)
