@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from prefork.commands.controlling import control_commands
+from prefork.commands.installing import service_command
 from prefork.commands.options import CONTEXT, version_option
 from prefork.commands.serving import hello_command, run_command
 from prefork.commands.step import Step
@@ -69,7 +70,7 @@ def _problem(error: click.ClickException) -> str:
 def _prefork_command() -> click.Command:
     return click.Group(
         "prefork",
-        commands=[run_command(), hello_command(), *control_commands()],
+        commands=[run_command(), hello_command(), *control_commands(), service_command()],
         params=[version_option()],
         context_settings=CONTEXT,
         no_args_is_help=False,

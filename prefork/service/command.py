@@ -1,0 +1,69 @@
+"""What `prefork service` does, from its arguments to the lines that it prints."""
+
+import os
+from collections.abc import Iterator
+
+from prefork.config.load import load
+from prefork.control import CommandError
+from prefork.ipc.control_path import service_name
+from prefork.service import host, plan
+from prefork.service.texts import HELLO, paths, unit_files
+
+
+def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> Iterator[str]:
+    """Have systemd run the service now and at each boot, and tell of each step.
+
+    `config` is the path of the configuration to begin with, without which it is that in /etc/prefork, or a sample.
+
+    Raises:
+        ConfigError: the configuration has a mistake. Nothing has been done then.
+        CommandError: it can't be done, or the service doesn't start.
+    """
+    place = paths(name)
+    chosen, text = _configuration(name, config)
+    loaded = load(chosen, {}, {}).config
+    try:
+        units = unit_files(name, host.bin_folder(), loaded, host.shipped("units"), socket=socket)
+        found = host.existing([place.config, place.service, place.socket, place.drop_in])
+        actions = plan.install(name, text, units, found, chosen=config is not None)
+    except ValueError as error:
+        raise CommandError(os.EX_CONFIG, f"{chosen}: bind: {error}") from None
+    except plan.ChangedError as error:
+        raise CommandError(os.EX_CANTCREAT, str(error)) from None
+    if dry_run:
+        yield from host.told(actions)
+        return
+    host.check()
+    yield from host.perform(actions, name)
+    yield f"{service_name(name)} serves at {', '.join(host.addresses(name) or map(str, loaded.bind))}"
+
+
+def remove(name: str, *, dry_run: bool) -> Iterator[str]:
+    """End the service and remove its units, and tell of each step; raises CommandError."""
+    place = paths(name)
+    found = host.existing([place.config, place.service, place.socket, place.drop_in])
+    if not found.keys() - {place.config}:
+        raise CommandError(os.EX_UNAVAILABLE, f"{place.service}: there is no such service")
+    try:
+        actions = plan.remove(name, found)
+    except plan.ChangedError as error:
+        raise CommandError(os.EX_CANTCREAT, str(error)) from None
+    if dry_run:
+        yield from host.told(actions)
+        return
+    host.check()
+    yield from host.perform(actions, name)
+    yield f"{service_name(name)} is removed"
+
+
+def _configuration(name: str, given: str | None) -> tuple[str, str | None]:
+    """Return the path of the configuration to be checked, and its text unless it is in its place already."""
+    path = paths(name).config
+    if given is not None and os.path.realpath(given) != path:
+        return given, host.existing([given]).get(given, "")  # that there is none, `load` says
+    if os.path.exists(path):
+        return path, None
+    if name != HELLO:
+        raise CommandError(os.EX_NOINPUT, f"{path}: there is no such file; write it, or name another by --config")
+    sample = os.path.join(os.path.dirname(__file__), "samples", "hello.toml")
+    return sample, host.existing([sample])[sample]
