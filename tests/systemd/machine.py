@@ -6,14 +6,13 @@ and config and systemd of the repository in /opt/source.
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from tests.process.waiting import LIMIT, until
-
-T = TypeVar("T")
 
 HERE: Final = Path(__file__).parent
 SANDBOX: Final = str(HERE / "sandbox")
@@ -92,10 +91,24 @@ class Machine:
         """Return the body of an answer."""
         return self.run(f"curl -sS --fail --max-time 10 http://127.0.0.1:{port}/")
 
+    @contextmanager
+    def load(self, port: int = 8080) -> Iterator[Counter[str]]:
+        """Keep clients of every kind busy until the block ends; the names of tests.loss.tally.Outcome are counted then."""
+        counted = Counter[str]()
+        with self.start(f"exec {BIN}/python -m tests.systemd.load {port}", stdin=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            assert first == "complete\n", first + process.stdout.read()
+            yield counted
+            output, _ = process.communicate(timeout=4 * LIMIT)
+        found = json.loads(output)
+        print(*found["notes"], sep="\n")  # noqa: T201 - pytest shows it where a test fails
+        counted.update(found["counts"])
+
     def workers(self, name: str = "hello") -> list[int]:
         """Return the pids of the workers that are ready."""
         answer = json.loads(self.run(f"{BIN}/prefork status --json --name {name}"))
-        return [worker["pid"] for worker in answer["workers"] if worker["phase"] == "READY"]
+        return [worker["pid"] for worker in answer["workers"] if worker["phase"] == "ready"]
 
 
 @contextmanager
@@ -123,8 +136,3 @@ def booted(environment: Path, folder: Path, options: Sequence[str] = ()) -> Iter
             raise AssertionError(error)
         yield Machine(state)
         process.communicate()  # its standard input ends, and so does `cat`
-
-
-def wait_for(condition: Callable[[], T], what: str) -> T:
-    """Return the first true value of a condition that may fail while the service is away."""
-    return until(condition, what, 2 * LIMIT)

@@ -1,0 +1,29 @@
+"""Clients of every kind, run inside the machine: `python -m tests.systemd.load PORT` until its standard input ends.
+
+It prints a line when each client has been answered once, and at the end what became of them, as JSON.
+"""
+
+import asyncio
+import json
+import sys
+
+from tests.loss.load import load
+from tests.loss.tally import Outcome
+
+CLIENTS = 1  # of each kind
+IDLE = 20
+
+
+async def main(port: int) -> None:
+    async with load([("127.0.0.1", port)], CLIENTS, IDLE) as clients:
+        while not clients.complete:  # noqa: ASYNC110 - the clients know of no event
+            await asyncio.sleep(0.01)
+        print("complete", flush=True)  # noqa: T201 - whoever started this reads it
+        await asyncio.to_thread(sys.stdin.read)
+    tally = clients.tally
+    counts = {outcome.name: tally[outcome] for outcome in Outcome}
+    print(json.dumps({"counts": counts, "notes": tally.notes(Outcome)}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))

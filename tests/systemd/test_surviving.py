@@ -1,0 +1,75 @@
+"""What a service survives under systemd, with its own units, and what the journal says about it."""
+
+from typing import Final
+
+import pytest
+
+from tests.loss.tally import TROUBLES
+from tests.process.waiting import until
+from tests.systemd.machine import BIN, UNIT, Machine
+
+LOST: Final = {outcome.name: 0 for outcome in TROUBLES}
+CONFIG: Final = "/etc/prefork/hello.toml"
+
+
+def test_a_reload_under_load_loses_nothing_and_a_bad_configuration_fails_with_the_reason(machine: Machine) -> None:
+    machine.run(f"{BIN}/prefork service install")
+    before = machine.main_pid()
+    with machine.load() as counted:
+        machine.run(f"sed -i 's/^workers = .*/workers = 2/' {CONFIG}; systemctl reload prefork-hello")
+        assert len(machine.workers()) == 2
+        machine.run(f"sed -i 's/^workers = .*/workers = \"many\"/' {CONFIG}")
+        failed = machine.ask("systemctl reload prefork-hello")
+        status = machine.status()
+    assert failed.status == 1, failed
+    reason = 'workers: expected a whole number from 1 to 1024 or "auto", got "many"'
+    assert reason in status
+    assert "Active: active (running)" in status
+    assert machine.main_pid() == before
+    assert {name: counted[name] for name in LOST} == LOST
+    assert counted["OK"] > 0
+    machine.run(f"sed -i 's/^workers = .*/workers = 3/' {CONFIG}; systemctl reload prefork-hello")
+    assert len(machine.workers()) == 3
+    assert reason not in machine.property("StatusText")
+
+
+@pytest.mark.parametrize("options", ["--socket"])
+def test_no_connect_is_refused_when_the_master_is_killed_or_the_service_restarted(
+    machine: Machine, options: str
+) -> None:
+    machine.run(f"{BIN}/prefork service install {options}")
+    with machine.load() as counted:
+        for action in (f"kill -KILL {machine.main_pid()}", f"systemctl restart {UNIT}"):
+            before = machine.main_pid()
+            machine.run(action)
+            until(lambda: machine.main_pid() not in {0, before}, "another main process")  # noqa: B023 - called at once
+            until(lambda: machine.property("ActiveState") == "active", "the service to be ready")
+            assert machine.get() == "Hello, world!"
+    assert counted["REFUSED"] == 0, counted
+    assert counted["WRONG"] == 0, counted
+    assert "code=killed, status=9/KILL" in machine.log()
+
+
+def test_a_stop_finishes_what_has_begun(machine: Machine) -> None:
+    machine.run(f"{BIN}/prefork service install")
+    answer = machine.run(
+        "exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.1\\r\\nHost: ' >&3;"
+        f"until {BIN}/prefork status --json | grep -q '\"connections\":1'; do sleep 0.01; done;"
+        f"systemctl stop {UNIT} & stop=$!;"
+        f"until [[ $(systemctl is-active {UNIT}) == deactivating ]]; do sleep 0.01; done;"
+        "printf 'x\\r\\n\\r\\n' >&3; cat <&3; wait $stop"
+    )
+    assert answer.startswith("HTTP/1.1 200 OK\n")
+    assert answer.endswith("Hello, world!")
+    assert machine.property("Result") == "success"
+    assert machine.property("ActiveState") == "inactive"
+
+
+def test_a_bad_configuration_at_the_start_fails_at_once_and_is_not_tried_again(machine: Machine) -> None:
+    machine.run(f"{BIN}/prefork service install; systemctl stop {UNIT}; echo 'workers = 0' >{CONFIG}")
+    assert machine.ask(f"systemctl start {UNIT}").status == 1
+    until(lambda: machine.property("ActiveState") == "failed", "the end of the start")
+    assert machine.property("NRestarts") == "0"
+    status = machine.status()
+    assert "status=78/CONFIG" in status
+    assert f"prefork-hello: error: {CONFIG}:1: workers: expected a whole number from 1 to 1024" in status
