@@ -3,7 +3,10 @@
 import os
 from collections.abc import Iterator
 
+from prefork.config.keys import keys_of
 from prefork.config.load import load
+from prefork.config.option import HELLO as HELLO_COMMAND
+from prefork.config.option import RUN as RUN_COMMAND
 from prefork.control import CommandError
 from prefork.ipc.control_path import service_name
 from prefork.service import host, plan
@@ -21,7 +24,9 @@ def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> It
     """
     place = paths(name)
     chosen, text = _configuration(name, config)
-    loaded = load(chosen, {}, {}).config
+    loaded = load(chosen, {}, {}, keys_of(HELLO_COMMAND if name == HELLO else RUN_COMMAND)).config
+    if name != HELLO and loaded.app is None:
+        raise CommandError(os.EX_CONFIG, f'{chosen}: no application, set app as in app = "shop.wsgi:app"')
     try:
         units = unit_files(name, host.bin_folder(), loaded, host.shipped("units"), socket=socket)
         found = host.existing([place.config, place.service, place.socket, place.drop_in])

@@ -40,10 +40,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
 
 
 @pytest.fixture
-def machine(request: pytest.FixtureRequest, environment: Path, tmp_path: Path) -> Iterator[Machine]:
-    """Boot a machine; one of the marker `systemd` has these options of the sandbox."""
+def folder(tmp_path: Path) -> Path:
+    """Return a folder for what a test gives to its machine."""
+    made = tmp_path / "given"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def machine(request: pytest.FixtureRequest, environment: Path, folder: Path, tmp_path: Path) -> Iterator[Machine]:
+    """Boot a machine; the marker `sandbox` of a test has more options of the script."""
     marker = request.node.get_closest_marker("sandbox")
-    options = [option.format(environment=environment) for option in marker.args] if marker else []
+    options = [each.format(environment=environment, folder=folder) for each in marker.args] if marker else []
     try:
         with booted(environment, tmp_path, options) as running:
             yield running

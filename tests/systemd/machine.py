@@ -66,6 +66,10 @@ class Machine:
     def main_pid(self, unit: str = UNIT) -> int:
         return int(self.property("MainPID", unit))
 
+    def serves_anew(self, before: int, unit: str = UNIT) -> bool:
+        """Tell whether the unit is ready with another main process than that before."""
+        return self.property("ActiveState", unit) == "active" and self.main_pid(unit) not in {0, before}
+
     def status(self, unit: str = UNIT) -> str:
         """Return what `systemctl status` shows a person."""
         return self.ask(f"systemctl status --no-pager --full {unit}").output
@@ -81,6 +85,10 @@ class Machine:
 
     def wait_for_log(self, text: str, unit: str = UNIT) -> None:
         until(lambda: text in self.log(unit), f"{text!r} in the journal")
+
+    def wait_for_status(self, text: str, unit: str = UNIT) -> None:
+        """Wait for what a person is to see; the journal may be a moment behind."""
+        until(lambda: text in self.status(unit), f"{text!r} in the status")
 
     def write(self, path: str, text: str) -> None:
         with self.start(f"mkdir -p $(dirname {path}); cat >{path}", stdin=subprocess.PIPE) as process:

@@ -50,7 +50,7 @@ def test_a_socket_unit_has_no_place_for_a_path_that_depends_on_where_one_is() ->
 def test_the_template_differs_from_the_units_of_the_hello_in_names_alone(kind: str) -> None:
     def settings(text: str) -> list[str]:
         lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
-        names = ("Description", "ExecStart", "ListenStream", "SocketMode")
+        names = ("Description", "ExecStart", "ListenStream", "SocketMode", "NoDelay")
         return [line for line in lines if not line.startswith(names)]
 
     template = SHIPPED[f"prefork@.{kind}"].replace("prefork-%i", "prefork-hello")

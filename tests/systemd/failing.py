@@ -1,0 +1,18 @@
+"""Runs the command that follows with workers that fail as soon as they are forked."""
+
+import sys
+from typing import NoReturn
+from unittest.mock import patch
+
+from prefork import run
+from prefork.cli import prefork_hello
+
+
+def terms(*_configured: object) -> NoReturn:
+    raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    del sys.argv[0]
+    with patch.object(run, "terms", terms):
+        prefork_hello()
