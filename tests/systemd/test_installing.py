@@ -48,6 +48,34 @@ def test_one_command_installs_the_hello_and_tells_where_it_serves_and_one_remove
     assert machine.ask(f"{PREFORK} service remove") == (69, f"prefork: error: {SERVICE}: there is no such service\n")
 
 
+def test_the_sockets_can_be_left_to_systemd_and_be_taken_back(machine: Machine) -> None:
+    machine.run(f"{PREFORK} service install")
+    said = machine.run(f"{PREFORK} service install --socket").splitlines()
+    assert said == [
+        f"ran systemctl stop {UNIT}",
+        f"kept {CONFIG}: it is the configuration",
+        f"wrote {SOCKET}",
+        f"wrote {DROP_IN}",
+        "ran systemctl daemon-reload",
+        f"ran systemctl enable --now prefork-hello.socket {UNIT}",
+        "prefork-hello serves at 0.0.0.0:8080",
+    ]
+    assert machine.run(f"systemd-analyze verify --man=no {UNIT} prefork-hello.socket") == ""
+    assert machine.property("PrivateNetwork") == "yes"
+    machine.run(f"systemctl stop {UNIT}")
+    assert machine.get() == "Hello, world!"
+    assert machine.property("ActiveState") == "active"
+    machine.run(f"{PREFORK} service install")
+    assert machine.property("PrivateNetwork") == "no"
+    assert machine.get() == "Hello, world!"
+    machine.run(f"{PREFORK} service install --socket; {PREFORK} service remove")
+    assert machine.run(f"find {UNITS} -name '*prefork*'; ss -Htln") == ""
+    machine.run(f"sed -i 's/^bind = .*/bind = \"unix:x\"/' {CONFIG}")
+    status, said_once = machine.ask(f"{PREFORK} service install --socket")
+    assert status == 78
+    assert said_once.startswith(f"prefork: error: {CONFIG}: bind: expected IP addresses with ports, and whole paths, ")
+
+
 def test_a_dry_run_prints_the_files_and_commands_and_does_nothing(machine: Machine) -> None:
     printed = machine.run(f"{PREFORK} service install --socket --dry-run")
     for step in (f"write {CONFIG}:\n", f"write {SERVICE}:\n", f"write {SOCKET}:\n", f"write {DROP_IN}:\n"):
