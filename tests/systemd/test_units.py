@@ -37,6 +37,23 @@ def test_units_are_clean_and_leave_little_open_and_less_with_the_sockets_of_syst
     assert exposure(machine, "prefork@shop.service") <= 0.2
 
 
+def test_drop_ins_allow_a_low_port_and_forbid_other_machines(machine: Machine) -> None:
+    machine.run(BY_HAND)
+    machine.run("sed -i 's/^bind = .*/bind = \"127.0.0.1:80\"/' /etc/prefork/hello.toml")
+    assert machine.ask("systemctl start prefork-hello").status == 1
+    machine.wait_for_status("prefork-hello: error: 127.0.0.1:80: ")
+    lines = [
+        "[Service]", "IPAddressDeny=any", "IPAddressAllow=localhost", "PrivateUsers=no",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "",
+    ]  # fmt: skip
+    machine.write("/etc/systemd/system/prefork-hello.service.d/override.conf", "\n".join(lines[:3]))
+    machine.run("systemctl daemon-reload")
+    assert exposure(machine, "prefork-hello.service") <= 0.9
+    machine.write("/etc/systemd/system/prefork-hello.service.d/override.conf", "\n".join(lines))
+    machine.run("systemctl daemon-reload; systemctl start prefork-hello")
+    assert machine.get(80) == "Hello, world!"
+
+
 def test_a_user_of_its_own_can_read_the_keys_of_tls_and_nobody_else(machine: Machine) -> None:
     machine.run(BY_HAND)
     machine.run(
