@@ -37,6 +37,7 @@ def _install_command() -> click.Command:
         ],
         callback=_install,
         context_settings=CONTEXT,
+        short_help="Have it started, now and at each boot.",
         help="Install the service prefork-NAME, which serves what /etc/prefork/NAME.toml says, and start it.",
     )
 
@@ -47,6 +48,7 @@ def _remove_command() -> click.Command:
         params=[_name(), _dry_run()],
         callback=_remove,
         context_settings=CONTEXT,
+        short_help="Undo that.",
         help="Stop the service prefork-NAME and remove it, but its configuration.",
     )
 

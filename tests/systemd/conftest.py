@@ -11,6 +11,15 @@ from tests.systemd.environment import shared
 from tests.systemd.machine import CannotBootError, Machine, booted
 
 FAILED = pytest.StashKey[bool]()
+HERE = Path(__file__).parent
+SECONDS = 180  # the first test waits for the environment
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder the time that their machine takes."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)

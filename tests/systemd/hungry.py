@@ -1,4 +1,4 @@
-"""Runs the command that follows with an application in the hello's place that takes all memory when it is asked for /eat."""
+"""Runs the command that follows with an application in the hello's place that takes a gigabyte when it is asked for /eat."""
 
 import sys
 from unittest.mock import patch
@@ -10,6 +10,7 @@ from prefork.http.messages import Peer, Request, Response
 from prefork.http.service import Respond
 
 MIB = 1 << 20
+EATEN = 1 << 10  # MiB
 
 
 def application(**_configured: object) -> Respond:
@@ -18,7 +19,7 @@ def application(**_configured: object) -> Respond:
 
 def respond(request: Request, _peer: Peer, _content: Content | None) -> Response:
     if request.target == b"/eat":
-        eaten = [bytearray(MIB) for _ in range(1 << 20)]
+        eaten = [bytearray(MIB) for _ in range(EATEN)]
         return Response(200, (), str(len(eaten)).encode())
     return Response(200, (), b"Hello, world!")
 

@@ -136,6 +136,9 @@ def test_a_start_that_fails_gets_one_line(
         (cli.prefork, ["run", "a:b", "--app", "c:d"], 64, "prefork: error: --app: the application is given twice, as a:b too"),
         (cli.prefork, ["run", "a.py"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a.py"'),
         (cli.prefork, ["helo"], 64, r"prefork: error: no such command 'helo'"),
+        (cli.prefork, ["service"], 64, "prefork: error: missing command"),
+        (cli.prefork, ["service", "install", "a/b"], 64, 'prefork: error: NAME: expected up to 64 letters, digits, -, _ and ., got "a/b"'),
+        (cli.prefork, ["service", "remove", "nope"], 69, "prefork: error: /etc/systemd/system/prefork-nope.service: there is no such service"),
         (cli.prefork, ["hello", "-w", "0"], 64, 'prefork: error: --workers: expected a whole number from 1 to 1024 or "auto", got 0'),
     ],
 )  # fmt: skip
