@@ -2,14 +2,17 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.systemd.machine import BIN, REPOSITORY, CannotBootError
 
 PYTHON: Final = "/usr/bin/python3"
 OLDEST: Final = (3, 11)
+LEFT_OUT: Final = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__")
 
 
 def shared(folder: Path) -> Path:
@@ -29,7 +32,9 @@ def make(folder: Path) -> None:
     if not suits():
         raise CannotBootError(f"{PYTHON} is no Python of {'.'.join(map(str, OLDEST))} or later with venv")
     run(PYTHON, "-m", "venv", str(folder))
-    run(str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", str(REPOSITORY))
+    with TemporaryDirectory() as copy:  # setuptools leaves its own files where it builds, and takes what it finds there
+        shutil.copytree(REPOSITORY, copy, symlinks=True, ignore=LEFT_OUT, dirs_exist_ok=True)
+        run(str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", copy)
     for script in (folder / "bin").iterdir():
         if not script.is_symlink() and script.read_bytes().startswith(f"#!{folder}/".encode()):
             script.write_text(script.read_text().replace(f"#!{folder}/bin", f"#!{BIN}", 1))

@@ -81,5 +81,8 @@ def test_the_preset_enables_the_hello_alone(machine: Machine) -> None:
 def test_the_commands_find_the_service_that_was_installed_by_hand(machine: Machine) -> None:
     machine.run(f"{BY_HAND} systemctl enable --now prefork-hello")
     assert machine.run(f"{BIN}/prefork status").startswith("prefork-hello ")
+    machine.run(f"{BIN}/prefork health")
     machine.run("systemctl reload prefork-hello")
     assert "generation 2" in machine.status()
+    machine.run("systemctl stop prefork-hello")
+    assert machine.ask(f"{BIN}/prefork health").status == 1
