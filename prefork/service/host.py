@@ -146,6 +146,7 @@ def _last_words(name: str) -> str:
     started = _run("systemctl", "show", "--property=InvocationID", "--value", unit(name)).stdout.strip()
     if not started:
         return ""
+    _run("journalctl", "--sync")
     lines = _run("journalctl", "--no-pager", "--output=cat", f"_SYSTEMD_INVOCATION_ID={started}").stdout.split("\n")
     last = next((line for line in reversed(lines) if line), "")
     return last.rpartition(": error: ")[2]

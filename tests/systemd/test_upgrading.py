@@ -15,9 +15,12 @@ PIP: Final = f"{BIN}/pip --isolated install --quiet --no-index --no-deps --disab
 
 
 @pytest.mark.sandbox("--copy", "{environment}:/opt/prefork", "--bind", "{folder}:/opt/wheels")
-def test_an_upgrade_loses_nothing_and_systemd_knows_the_main_process(machine: Machine, folder: Path) -> None:
+@pytest.mark.parametrize("options", ["", "--socket"])
+def test_an_upgrade_loses_nothing_and_systemd_knows_the_main_process(
+    machine: Machine, folder: Path, options: str
+) -> None:
     name = wheel(folder, NEXT).name
-    machine.run(f"{BIN}/prefork service install")
+    machine.run(f"{BIN}/prefork service install {options}")
     before = machine.main_pid()
     with machine.load() as counted:
         machine.run(f"{PIP} /opt/wheels/{name}")
