@@ -62,7 +62,7 @@ def unit_files(
     service_source, socket_source = sources(name)
     texts = {place.service: shipped[service_source]}
     if socket:
-        texts[place.socket] = _listening(shipped[socket_source], config)
+        texts[place.socket] = _listening(shipped[socket_source], config, name)
         texts[place.drop_in] = shipped["socket.conf"]
     return {path: sealed(_own(text, name, bin_folder), VERSION) for path, text in texts.items()}
 
@@ -72,22 +72,28 @@ def _own(text: str, name: str, bin_folder: str) -> str:
     return _FIRST_COMMENT.sub("", text, count=1).replace("%i", name).replace(_BIN, bin_folder)
 
 
-def _listening(text: str, config: Config) -> str:
+def _listening(text: str, config: Config, name: str) -> str:
     """Return the text of a socket unit for the addresses of a configuration."""
     settings = {
-        "ListenStream": "\nListenStream=".join(map(_stream, config.bind)),
+        "ListenStream": "\nListenStream=".join(
+            _stream(address, f"/run/{service_name(name)}") for address in config.bind
+        ),
         "SocketMode": f"{config.unix_mode:04o}",
         "Backlog": str(config.backlog),
     }
-    for name, value in settings.items():
-        text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+    for setting, value in settings.items():
+        text = re.sub(rf"^{setting}=.*$", f"{setting}={value}", text, flags=re.MULTILINE)
     return text
 
 
-def _stream(address: object) -> str:
+def _stream(address: object, runtime_folder: str) -> str:
     match address:
         case Inet(host, port):
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case Unix(path) if path.startswith(f"{runtime_folder}/"):
+            raise ValueError(
+                f"expected a socket outside of {runtime_folder}, which goes with the service, got {address}"
+            )
         case Unix(path) if path.startswith("/"):
             return path
     raise ValueError(f"expected IP addresses with ports, and whole paths, for a socket unit, got {address}")

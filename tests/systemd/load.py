@@ -1,6 +1,6 @@
-"""Clients of every kind, run inside the machine: `python -m tests.systemd.load PORT` until its standard input ends.
+"""Clients of every kind, run inside the machine: `python -m tests.systemd.load ADDRESS...` until its standard input ends.
 
-It prints a line when each client has been answered once, and at the end what became of them, as JSON.
+An address is a port, or the path of a unix socket. It prints a line when each client has been answered once, and at the end what became of them, as JSON.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ CLIENTS = 1  # of each kind
 IDLE = 20
 
 
-async def main(port: int) -> None:
-    async with load([("127.0.0.1", port)], CLIENTS, IDLE) as clients:
+async def main(addresses: list[str]) -> None:
+    wanted = [each if each.startswith("/") else ("127.0.0.1", int(each)) for each in addresses]
+    async with load(wanted, CLIENTS, IDLE) as clients:
         while not clients.complete:  # noqa: ASYNC110 - the clients know of no event
             await asyncio.sleep(0.01)
         print("complete", flush=True)  # noqa: T201 - whoever started this reads it
@@ -26,4 +27,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(sys.argv[1:]))

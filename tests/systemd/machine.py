@@ -100,10 +100,12 @@ class Machine:
         return self.run(f"curl -sS --fail --max-time 10 http://127.0.0.1:{port}/")
 
     @contextmanager
-    def load(self, port: int = 8080) -> Iterator[Counter[str]]:
+    def load(self, *addresses: str) -> Iterator[Counter[str]]:
         """Keep clients of every kind busy until the block ends; the names of tests.loss.tally.Outcome are counted then."""
         counted = Counter[str]()
-        with self.start(f"exec {BIN}/python -m tests.systemd.load {port}", stdin=subprocess.PIPE) as process:
+        with self.start(
+            f"exec {BIN}/python -m tests.systemd.load {' '.join(addresses) or 8080}", stdin=subprocess.PIPE
+        ) as process:
             assert process.stdout is not None
             first = process.stdout.readline()
             assert first == "complete\n", first + process.stdout.read()

@@ -1,9 +1,6 @@
 """What a service survives under systemd, with its own units, and what the journal says about it."""
 
-from functools import partial
 from typing import Final
-
-import pytest
 
 from tests.loss.tally import TROUBLES
 from tests.process.waiting import until
@@ -34,20 +31,31 @@ def test_a_reload_under_load_loses_nothing_and_a_bad_configuration_fails_with_th
     assert reason not in machine.property("StatusText")
 
 
-@pytest.mark.parametrize("options", ["", "--socket"])
-def test_no_connect_is_refused_when_the_master_is_killed_or_the_service_restarted(
-    machine: Machine, options: str
-) -> None:
-    machine.run(f"{BIN}/prefork service install {options}")
-    with machine.load() as counted:
-        for action in (f"kill -KILL {machine.main_pid()}", f"systemctl restart {UNIT}"):
-            before = machine.main_pid()
-            machine.run(action)
-            until(partial(machine.serves_anew, before), "another main process to be ready")
-            assert machine.get() == "Hello, world!"
-    assert counted["REFUSED"] == 0, counted
-    assert counted["WRONG"] == 0, counted
+def refusals(machine: Machine, action: str, *addresses: str) -> int:
+    """Do what makes systemd start the service again, under load; return how many connections were refused."""
+    before = machine.main_pid()
+    with machine.load(*addresses) as counted:
+        machine.run(action.format(pid=before))
+        until(lambda: machine.serves_anew(before), "another main process to be ready")
+        assert machine.get() == "Hello, world!"
+    assert counted["OK"] > 0
+    assert counted["WRONG"] == 0
+    return counted["REFUSED"]
+
+
+def test_no_connection_is_refused_when_the_master_is_killed_or_the_service_restarted(machine: Machine) -> None:
+    machine.write("/root/hello.toml", 'bind = ["127.0.0.1:8080", "unix:/run/prefork-hello/http"]\nworkers = 2\n')
+    machine.run(f"{BIN}/prefork service install --config hello.toml")
+    assert refusals(machine, "kill -KILL {pid}", "8080", "/run/prefork-hello/http") == 0
+    assert refusals(machine, f"systemctl restart {UNIT}", "8080") == 0
     assert "code=killed, status=9/KILL" in machine.log()
+
+
+def test_nor_is_one_where_systemd_has_bound_the_sockets(machine: Machine) -> None:
+    machine.write("/root/hello.toml", 'bind = ["127.0.0.1:8080", "unix:/run/http"]\nworkers = 2\n')
+    machine.run(f"{BIN}/prefork service install --config hello.toml --socket")
+    assert refusals(machine, "kill -KILL {pid}", "8080", "/run/http") == 0
+    assert refusals(machine, f"systemctl restart {UNIT}", "8080", "/run/http") == 0
 
 
 def test_a_stop_finishes_what_has_begun(machine: Machine) -> None:

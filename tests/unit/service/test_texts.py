@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from prefork.config.schema import Config, Inet, Unix
+from prefork.config.addresses import Inet, Passed, Unix
+from prefork.config.schema import Config
 from prefork.service.seal import is_sealed
 from prefork.service.texts import paths, unit_files
 
@@ -41,16 +42,27 @@ def test_a_socket_unit_has_the_addresses_of_the_configuration() -> None:
     assert all(map(is_sealed, texts.values()))
 
 
-def test_a_socket_unit_has_no_place_for_a_path_that_depends_on_where_one_is() -> None:
-    with pytest.raises(ValueError, match="got unix:x"):
-        unit_files("shop", BIN, Config(bind=(Unix("x"),)), SHIPPED, socket=True)
+@pytest.mark.parametrize(
+    ("bind", "problem"),
+    [
+        (Unix("x"), "expected IP addresses with ports, and whole paths, for a socket unit, got unix:x"),
+        (Passed("web"), "expected IP addresses with ports, and whole paths, for a socket unit, got systemd:web"),
+        (
+            Unix("/run/prefork-shop/x"),
+            "expected a socket outside of /run/prefork-shop, which goes with the service, got ",
+        ),
+    ],
+)
+def test_a_socket_unit_has_no_place_for_some_addresses(bind: Unix | Passed, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        unit_files("shop", BIN, Config(bind=(bind,)), SHIPPED, socket=True)
 
 
 @pytest.mark.parametrize("kind", ["service", "socket"])
 def test_the_template_differs_from_the_units_of_the_hello_in_names_alone(kind: str) -> None:
     def settings(text: str) -> list[str]:
         lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
-        names = ("Description", "ExecStart", "ListenStream", "SocketMode", "NoDelay")
+        names = ("Description", "ExecStart", "ListenStream", "SocketMode")
         return [line for line in lines if not line.startswith(names)]
 
     template = SHIPPED[f"prefork@.{kind}"].replace("prefork-%i", "prefork-hello")
