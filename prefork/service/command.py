@@ -27,6 +27,9 @@ def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> It
     loaded = load(chosen, {}, {}, keys_of(HELLO_COMMAND if name == HELLO else RUN_COMMAND)).config
     if name != HELLO and loaded.app is None:
         raise CommandError(os.EX_CONFIG, f'{chosen}: no application, set app as in app = "shop.wsgi:app"')
+    host.reachable(
+        [os.path.realpath(loaded.chdir)] if loaded.chdir else [], "set chdir to a folder elsewhere, in /srv say"
+    )
     try:
         units = unit_files(name, host.bin_folder(), loaded, host.shipped("units"), socket=socket)
         found = host.existing([place.config, place.service, place.socket, place.drop_in])

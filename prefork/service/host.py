@@ -6,7 +6,7 @@ A step that fails ends all that would follow, with one line that says why.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, assert_never
 
@@ -44,22 +44,19 @@ def _read(path: str) -> str | None:
 
 
 def bin_folder() -> str:
-    """Return where the commands of this environment are.
-
-    Raises:
-        CommandError: no service can reach it.
-    """
+    """Return where the commands of this environment are; raises CommandError where no service can reach it."""
     places = {sys.prefix, os.path.realpath(sys.executable), os.path.dirname(os.path.realpath(prefork.__path__[0]))}
-    for place in sorted(places):
-        if any(place == hidden or place.startswith(f"{hidden}/") for hidden in HIDDEN):
-            raise CommandError(
-                os.EX_CONFIG,
-                f"{place}: no service sees what is below {' or '.join(HIDDEN)}; make the environment elsewhere, with the"
-                " system's Python: /usr/bin/python3 -m venv /opt/prefork",
-            )
+    reachable(places, "make the environment elsewhere, with the system's Python: /usr/bin/python3 -m venv /opt/prefork")
     if UNFIT & set(sys.prefix):
         raise CommandError(os.EX_CONFIG, f"{sys.prefix}: has characters that a unit file can't have in a path")
     return os.path.join(sys.prefix, "bin")
+
+
+def reachable(places: Iterable[str], hint: str) -> None:
+    """Raise CommandError for a place that services don't see."""
+    for place in sorted(places):
+        if any(place == hidden or place.startswith(f"{hidden}/") for hidden in HIDDEN):
+            raise CommandError(os.EX_CONFIG, f"{place}: no service sees what is below {' or '.join(HIDDEN)}; {hint}")
 
 
 def check() -> None:

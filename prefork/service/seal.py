@@ -7,13 +7,13 @@ import hashlib
 import re
 from typing import Final
 
-_MARK: Final = "# prefork service"
-_SEALED: Final = re.compile(rf"{_MARK} [^\n]* sha256:([0-9a-f]{{64}})\n(.*)", re.DOTALL)
+_MARK: Final = "# Written by prefork service; change it by systemctl edit. sha256:"
+_SEALED: Final = re.compile(rf"{re.escape(_MARK)}([0-9a-f]{{64}})\n(.*)", re.DOTALL)
 
 
-def sealed(text: str, version: str) -> str:
+def sealed(text: str) -> str:
     """Return the text as it is written to a file."""
-    return f"{_MARK} {version}, change it by `systemctl edit`; sha256:{_checksum(text)}\n{text}"
+    return f"{_MARK}{_checksum(text)}\n{text}"
 
 
 def is_sealed(content: str) -> bool:

@@ -14,7 +14,6 @@ from prefork.config.addresses import Inet, Unix
 from prefork.config.schema import Config
 from prefork.ipc.control_path import service_name
 from prefork.service.seal import sealed
-from prefork.version import VERSION
 
 UNITS: Final = "/etc/systemd/system"
 CONFIGURATIONS: Final = "/etc/prefork"
@@ -64,7 +63,7 @@ def unit_files(
     if socket:
         texts[place.socket] = _listening(shipped[socket_source], config, name)
         texts[place.drop_in] = shipped["socket.conf"]
-    return {path: sealed(_own(text, name, bin_folder), VERSION) for path, text in texts.items()}
+    return {path: sealed(_own(text, name, bin_folder)) for path, text in texts.items()}
 
 
 def _own(text: str, name: str, bin_folder: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tests.systemd.machine import BIN, REPOSITORY, CannotBootError
+from tests.systemd.machine import BIN, REPOSITORY, CannotBootError, check
 
 PYTHON: Final = "/usr/bin/python3"
 OLDEST: Final = (3, 11)
@@ -16,7 +16,12 @@ LEFT_OUT: Final = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "
 
 
 def shared(folder: Path) -> Path:
-    """Return an environment with prefork, which the first of several processes makes and the others wait for."""
+    """Return an environment with prefork, which the first of several processes makes and the others wait for.
+
+    Raises:
+        CannotBootError: it can't be made, or would be of no use here.
+    """
+    check()
     made = folder / "opt-prefork"
     with (folder / "opt-prefork.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -34,7 +39,10 @@ def make(folder: Path) -> None:
     run(PYTHON, "-m", "venv", str(folder))
     with TemporaryDirectory() as copy:  # setuptools leaves its own files where it builds, and takes what it finds there
         shutil.copytree(REPOSITORY, copy, symlinks=True, ignore=LEFT_OUT, dirs_exist_ok=True)
-        run(str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", copy)
+        try:
+            run(str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", copy)
+        except subprocess.CalledProcessError:
+            raise CannotBootError("pip can't install prefork; what it says is above") from None
     for script in (folder / "bin").iterdir():
         if not script.is_symlink() and script.read_bytes().startswith(f"#!{folder}/".encode()):
             script.write_text(script.read_text().replace(f"#!{folder}/bin", f"#!{BIN}", 1))

@@ -121,6 +121,20 @@ class Machine:
         return [worker["pid"] for worker in answer["workers"] if worker["phase"] == "ready"]
 
 
+def check() -> None:
+    """Raise CannotBootError where no machine can be booted."""
+    ended = subprocess.run(
+        [SANDBOX, "--", "true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+    )
+    _check(ended.returncode, ended.stderr)
+
+
+def _check(status: int, error: str) -> None:
+    if status == SKIPPED:
+        raise CannotBootError(error.strip().rpartition("\n")[2])
+    assert status == 0, error
+
+
 @contextmanager
 def booted(environment: Path, folder: Path, options: Sequence[str] = ()) -> Iterator[Machine]:
     """Boot a machine, and stop it when the block ends.
@@ -141,8 +155,6 @@ def booted(environment: Path, folder: Path, options: Sequence[str] = ()) -> Iter
         until(lambda: state.exists() or process.poll() is not None, "the machine to boot", BOOT_SECONDS)
         if not state.exists():
             _, error = process.communicate()
-            if process.returncode == SKIPPED:
-                raise CannotBootError(error.strip().rpartition("\n")[2])
-            raise AssertionError(error)
+            _check(process.returncode, error)
         yield Machine(state)
         process.communicate()  # its standard input ends, and so does `cat`

@@ -110,7 +110,7 @@ def test_a_file_of_an_older_version_is_replaced_and_the_service_restarted(machin
     machine.run(f"{PREFORK} service install")
     before = machine.main_pid()
     _, _, text = machine.run(f"cat {SERVICE}").partition("\n")
-    machine.write(SERVICE, sealed(text.replace("WatchdogSec", "# WatchdogSec"), "0.0.1"))
+    machine.write(SERVICE, sealed(text.replace("WatchdogSec", "# WatchdogSec")))
     machine.run("systemctl daemon-reload")
     said = machine.run(f"{PREFORK} service install").splitlines()
     assert f"wrote {SERVICE}" in said

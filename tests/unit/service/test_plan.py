@@ -8,9 +8,9 @@ from prefork.service.texts import paths
 
 PLACE = paths("shop")
 SERVICE, SOCKET = "prefork-shop.service", "prefork-shop.socket"
-PLAIN = {PLACE.service: sealed("new", "1")}
-ACTIVATED = PLAIN | {PLACE.socket: sealed("socket", "1"), PLACE.drop_in: sealed("drop-in", "1")}
-OLD = {PLACE.service: sealed("old", "0")}
+PLAIN = {PLACE.service: sealed("new")}
+ACTIVATED = PLAIN | {PLACE.socket: sealed("socket"), PLACE.drop_in: sealed("drop-in")}
+OLD = {PLACE.service: sealed("old")}
 RELOAD = Systemctl(("daemon-reload",))
 CONFIG = {PLACE.config: "workers = 1"}
 KEPT = Keep(PLACE.config, "it is the configuration")
