@@ -270,6 +270,7 @@ class Worker:
         deadline = self._loop.now + timeout
         if self._leaves_at is None:
             self._loop.after_turn.append(self._leave_when_done)
+            self._terms.application.pre_stop()
         self._leaves_at = min(deadline, self._leaves_at or deadline)
         for acceptor in self._acceptors:
             if for_good:

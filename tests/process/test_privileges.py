@@ -46,16 +46,6 @@ def test_workers_without_rights_log_to_files_of_root_and_are_replaced(start: Sta
     assert ' "GET / HTTP/1.1" 200 13 ' in (hello.folder / "access.log").read_text()
 
 
-def test_root_that_may_not_become_the_user_ends_at_once(start: Start) -> None:
-    under = ("setpriv", "--bounding-set=-setuid,-setgid")
-    status, line = start.refused('workers = 2\nuser = "nobody"', under=under)
-    assert status == 77
-    assert line == (
-        "prefork-hello: error: user: a worker can't become nobody: [Errno 1] Operation not permitted; "
-        "the system must allow setuid and setgid"
-    )
-
-
 def test_root_without_a_user_is_warned(start: Start) -> None:
     assert " warning " in start("workers = 1").log
     assert "workers run as root" in start("workers = 1").log

@@ -123,7 +123,12 @@ def test_workers_that_cannot_be_forked_end_the_start_with_70_and_the_reason(star
 
 
 @as_root
-def test_workers_that_cannot_become_the_user_end_the_start_with_70_and_without_a_traceback(start: Start) -> None:
+def test_workers_that_cannot_become_the_user_end_the_start_at_once_with_77_and_without_a_traceback(
+    start: Start,
+) -> None:
     status, error = start.refused('workers = 2\nuser = "nobody"', under=WITHOUT_SETUID)
-    assert status == 70
-    assert error.startswith("prefork-hello: error: gave up: 3 workers in a row failed: ")
+    assert status == 77
+    assert error == (
+        "prefork-hello: error: user: a worker can't become nobody: [Errno 1] Operation not permitted; "
+        "the system must allow setuid and setgid"
+    )

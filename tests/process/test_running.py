@@ -205,13 +205,13 @@ def test_hooks_are_called_in_their_order(start_app: Start) -> None:
         "shop.py": f"print('imported', flush=True)\n{app('1')}",
         "hooks.py": "\n".join(
             f"def {name}(worker):\n    worker.log.info({name!r}, slot=worker.slot, generation=worker.generation)\n"
-            for name in ("post_fork", "post_worker_init", "worker_exit", "on_starting")
+            for name in ("post_fork", "post_worker_init", "pre_stop", "worker_exit", "on_starting")
         ),
     }
     hello = start_app('app = "shop:answer"\nworkers = 1\nhooks = "hooks"')
     assert hello.stop() == 0
     seen = re.findall(
-        r"(imported)$|\] (post_fork|post_worker_init|worker ready|worker_exit|on_starting) ?(.*)",
+        r"(imported)$|\] (post_fork|post_worker_init|worker ready|pre_stop|worker_exit|on_starting) ?(.*)",
         hello.log,
         re.MULTILINE,
     )
@@ -219,6 +219,7 @@ def test_hooks_are_called_in_their_order(start_app: Start) -> None:
         ("post_fork", "slot=0 generation=1"),
         ("imported", ""),
         ("post_worker_init", "slot=0 generation=1"),
+        ("pre_stop", "slot=0 generation=1"),
         ("worker_exit", "slot=0 generation=1"),
     ]
 
