@@ -121,13 +121,16 @@ class Protocol:
                         rendered += answer.body
                 else:
                     rendered = service.renderer.rendered[framing].get(answer)
-                if rendered is None or not framing.keep_alive:
+                if rendered is None:
                     self.peer_is_done = not framing.keep_alive
                     self._head = data
                     return self._give(answer, request)
                 service.requests += 1
                 self._left -= 1
-                if self._left == 1:
+                if not framing.keep_alive:
+                    self.peer_is_done = True
+                    self._stop()
+                elif self._left == 1:
                     self.drain()
                 return rendered
         return self._receive(data)
@@ -192,12 +195,15 @@ class Protocol:
 
     def abandon(self) -> None:
         """Let the application know that nothing more is wanted of it."""
-        for each in (self._outgoing, self._content):
-            if each is not None:
-                each.close()
+        if self._outgoing is not None:
+            self._outgoing.close()
+            self._outgoing = None
+        if self._content is not None:
+            self._content.close()
+            self._content = None
         if self.pending is not None:
             self.pending.abandon()
-        self._outgoing = self._content = self.pending = None
+            self.pending = None
 
     @property
     def unanswered(self) -> tuple[bytes, bool]:
