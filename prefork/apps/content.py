@@ -3,7 +3,6 @@
 An application gets all of it as `wsgi.input`. So a client that sends slowly costs no time of the application.
 """
 
-import errno
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
@@ -12,7 +11,6 @@ from prefork.http.messages import Rejection
 from prefork.ipc.handover import LARGEST_PARCEL
 
 MOST_MOVED: Final = LARGEST_PARCEL // 2  # bytes: the rest is for what comes with it
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
 
 class KeptContent:
@@ -29,17 +27,15 @@ class KeptContent:
         """Keep some more.
 
         Raises:
-            Rejection: 507 where the disk is full; OSError otherwise.
+            Rejection: 507 where there is no room for it in a temporary file.
         """
         self.size += len(data)
         try:
             if self.size > self._in_memory and isinstance(self.file, BytesIO):
                 self._move_to_disk(self.file)
             self.file.write(data)
-        except OSError as error:
-            if error.errno in FULL:
-                raise Rejection(507, "no room for the content of the request") from None
-            raise
+        except OSError:  # that the disk is full may be said as "no usable temporary directory"
+            raise Rejection(507, "no room in a temporary file for what is too large for memory") from None
 
     def kept(self) -> bytes | None:
         """Return what has come so far, None where it is too much to be moved to another process."""

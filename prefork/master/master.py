@@ -96,7 +96,7 @@ class Master:
 
     def next_deadline(self) -> float | None:
         """Return when the next place is overdue, or a check."""
-        next_check = self._heartbeats.next_check(self._current.config.hang_timeout)
+        next_check = self._heartbeats.next_check(self._current.config.loop_timeout)
         moments = next_deadline(self._fleet), next_check, self._balance.due
         return min((each for each in moments if each), default=None)
 
@@ -104,7 +104,7 @@ class Master:
         """Have decided about all that is overdue."""
         while late := overdue(self._fleet, now):
             self._happen(late)
-        self._check_heartbeats(self._current.config.hang_timeout, now)
+        self._check_heartbeats(self._current.config.loop_timeout, now)
         if self._balance.due and now >= self._balance.due:
             self._balance.restore(self._ready(), self._crew.tell)
 
