@@ -3,6 +3,7 @@
 An application gets all of it as `wsgi.input`. So a client that sends slowly costs no time of the application.
 """
 
+from contextlib import suppress
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
@@ -42,8 +43,9 @@ class KeptContent:
         return self.file.getvalue() if isinstance(self.file, BytesIO) and self.size <= MOST_MOVED else None
 
     def close(self) -> None:
-        """Let go of it."""
-        self.file.close()
+        """Let go of it, though what is not written yet finds no room."""
+        with suppress(OSError):
+            self.file.close()
 
     def _move_to_disk(self, memory: BytesIO) -> None:
         self.file = TemporaryFile(prefix="prefork-")  # noqa: SIM115 - it is closed with the content

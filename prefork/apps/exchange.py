@@ -102,8 +102,8 @@ class Pieces:
 
     def close(self) -> None:
         """Close what the application returned, as often as it may be asked for; raises whatever that raises."""
-        if self._written is not None:
-            self._written.close()
+        if self._exchange.written is not None:
+            self._exchange.written.close()
         close, self._close = self._close, bool
         close()
 
