@@ -17,7 +17,7 @@ from prefork.apps.heads import head_of, with_length
 from prefork.http.answers import File, Head, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
-from prefork.http.messages import Peer, Request
+from prefork.http.messages import WITHOUT_CONTENT, Peer, Request
 from prefork.logs import Log
 from prefork.version import VERSION
 
@@ -135,7 +135,7 @@ def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole
         raise TypeError(f"the content must be bytes, got {type(body).__name__}")
     if head.length != len(body) and head.length is not None and request.method != b"HEAD":
         raise LengthError(f"Content-Length says {head.length} bytes, and there are {len(body)}")
-    return Whole(head, body)
+    return Whole(head, b"" if head.status in WITHOUT_CONTENT else body)
 
 
 def head_of_file(head: Head, file: File) -> Head:

@@ -25,7 +25,7 @@ class Head(Struct, frozen=True, eq=False, gc=False):
 
 
 class Whole(Struct, frozen=True, eq=False, gc=False):
-    """An answer with all of its content, of as many bytes as its head says if it says so."""
+    """An answer with all of its content, of as many bytes as its head says if it says so; none where its status has none."""
 
     head: Head
     body: bytes = b""

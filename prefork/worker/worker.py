@@ -194,7 +194,7 @@ class Worker:
         """End what has waited too long; not for want of reading, where the application kept the loop from it."""
         hanging = []
         for connection in expired(self._connections, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
-            if request := connection.occupying:
+            if connection.waiting_for is Waiting.APPLICATION and (request := connection.occupying):
                 hanging.append(request)
             connection.expire()
         self._admission.expire(self._terms.opening_timeout)

@@ -48,7 +48,7 @@ def pulled(pieces: Pieces) -> list[bytes]:
 
 def test_the_head_is_what_was_said() -> None:
     exchange = Exchange()
-    write = exchange("404 Not Found", [("X", "1")])
+    write = exchange.start_response("404 Not Found", [("X", "1")])
     assert exchange.head is not None
     assert exchange.head.status == 404
     assert write == exchange.write
@@ -56,29 +56,29 @@ def test_the_head_is_what_was_said() -> None:
 
 def test_a_second_head_is_refused_unless_there_was_an_error() -> None:
     exchange = Exchange()
-    exchange("200 OK", [])
+    exchange.start_response("200 OK", [])
     with pytest.raises(AssertionError, match="a second time, without exc_info"):
-        exchange("200 OK", [])
-    exchange("500 Sorry", [], raised())
+        exchange.start_response("200 OK", [])
+    exchange.start_response("500 Sorry", [], raised())
     assert exchange.head is not None
     assert exchange.head.status == 500
 
 
 def test_an_error_before_the_first_head_is_only_another_way_to_say_it() -> None:
     exchange = Exchange()
-    exchange("500 Sorry", [], raised())
+    exchange.start_response("500 Sorry", [], raised())
     assert exchange.head is not None
 
 
 def test_an_error_after_some_content_was_given_out_is_raised_again_with_its_traceback() -> None:
     exchange = Exchange()
-    exchange("200 OK", [])
+    exchange.start_response("200 OK", [])
     pieces = Pieces(exchange, [b"one", b"two"])
     pieces.begin()
-    exchange("500 Sorry", [], raised())  # nothing is given out yet
+    exchange.start_response("500 Sorry", [], raised())  # nothing is given out yet
     pieces.pull()
     with pytest.raises(KeyError, match="the application's") as error:
-        exchange("500 Sorry", [], raised())
+        exchange.start_response("500 Sorry", [], raised())
     assert "raised" in {entry.name for entry in error.traceback}
 
 
@@ -88,7 +88,7 @@ def test_an_error_after_some_content_was_given_out_is_raised_again_with_its_trac
 @pytest.mark.parametrize("size", [10, IN_MEMORY])
 def test_what_is_written_comes_before_what_is_returned(size: int) -> None:
     exchange = Exchange()
-    write = exchange("200 OK", [])
+    write = exchange.start_response("200 OK", [])
     write(b"a" * size)
     write(b"b" * size)
     result = Result(b"c")
@@ -102,7 +102,7 @@ def test_what_is_written_comes_before_what_is_returned(size: int) -> None:
 
 def test_what_is_written_is_closed_though_its_folder_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Exchange()
-    exchange("200 OK", [])(b"x" * (IN_MEMORY + 1))
+    exchange.start_response("200 OK", [])(b"x" * (IN_MEMORY + 1))
     assert exchange.written is not None
     exchange.written.file.write(b"not written yet")
     full = os.open("/dev/full", os.O_WRONLY)
@@ -115,7 +115,7 @@ def test_what_is_written_is_closed_though_its_folder_is_full(monkeypatch: pytest
 
 def test_only_bytes_are_written() -> None:
     with pytest.raises(TypeError):
-        Exchange()("200 OK", [])("text")  # type: ignore[arg-type]
+        Exchange().start_response("200 OK", [])("text")  # type: ignore[arg-type]
 
 
 # Pieces

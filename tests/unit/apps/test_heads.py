@@ -13,9 +13,9 @@ from prefork.apps.heads import HOP_BY_HOP, LONGEST_REMEMBERED, MOST_REMEMBERED, 
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    heads._remembered.clear()
+    heads.remembered.clear()
     yield
-    heads._remembered.clear()
+    heads.remembered.clear()
 
 
 class Text(str):
@@ -137,9 +137,9 @@ def test_a_head_that_was_said_before_is_the_same() -> None:
 def test_no_more_heads_are_remembered_than_so_many_and_no_long_ones() -> None:
     for number in range(MOST_REMEMBERED + 1):
         head_of("200 OK", [("X", str(number))])
-    assert len(heads._remembered) == 1
+    assert len(heads.remembered) == 1
     head_of("200 OK", [("X", "x" * LONGEST_REMEMBERED)])
-    assert len(heads._remembered) == 1
+    assert len(heads.remembered) == 1
 
 
 def test_a_head_can_be_completed_with_its_length() -> None:
