@@ -36,7 +36,7 @@ class KeptContent:
                 self._move_to_disk(self.file)
             self.file.write(data)
         except OSError:  # that the disk is full may be said as "no usable temporary directory"
-            raise Rejection(507, "no room in a temporary file for what is too large for memory") from None
+            raise Rejection(507, "no room for the content of the request") from None
 
     def kept(self) -> bytes | None:
         """Return what has come so far, None where it is too much to be moved to another process."""

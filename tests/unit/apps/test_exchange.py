@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.apps.exchange import IN_MEMORY, Exchange, FileWrapper, LengthError, Pieces
+from prefork.apps.heads import HeaderError
 
 
 class Result:
@@ -52,6 +53,11 @@ def test_the_head_is_what_was_said() -> None:
     assert exchange.head is not None
     assert exchange.head.status == 404
     assert write == exchange.write
+
+
+def test_headers_that_are_no_pairs_are_refused() -> None:
+    with pytest.raises(HeaderError, match="a header must be a pair of strings"):
+        Exchange().start_response("200 OK", [["X", "1"]])  # type: ignore[list-item]  # it is wrong
 
 
 def test_a_second_head_is_refused_unless_there_was_an_error() -> None:
@@ -225,6 +231,10 @@ def pipe(_path: Path) -> object:
     return os.fdopen(reader, "rb")
 
 
+def device(_path: Path) -> object:
+    return Path("/dev/null").open("rb")
+
+
 def closed(path: Path) -> object:
     with path.open("rb") as file:
         return file
@@ -237,7 +247,7 @@ class NoFile:
         self.read = BytesIO(b"0123456789").read
 
 
-@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, closed, NoFile])
+@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, device, closed, NoFile])
 def test_what_is_no_regular_file_is_not_sent_by_the_kernel(path: Path, like: Callable[[Path], object]) -> None:
     filelike = like(path)
     wrapped = FileWrapper(filelike)

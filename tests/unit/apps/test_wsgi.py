@@ -107,6 +107,12 @@ def test_what_is_a_list_is_answered_whole(result: Iterable[bytes]) -> None:
     assert answer.body == b"".join(result)
 
 
+def test_its_length_may_be_said_by_the_application() -> None:
+    answer = ask(answering([b"Hello"], ("Content-Length", "5")))
+    assert isinstance(answer, Whole)
+    assert (answer.head.length, answer.body) == (5, b"Hello")
+
+
 class Bytes(bytes):
     """Bytes of an application's own kind."""
 

@@ -21,6 +21,7 @@ from prefork.http.waiting import Waiting
 from tests.unit.http.test_protocol import CHUNKED, EXPECTING, GET, POST, by_bytes, cuts, split, statuses
 
 OK = b"HTTP/1.1 200 OK\r\n"
+EXACT = Head(200, OK + b"Content-Length: 5\r\n", 5)
 
 
 def get(target: str, *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
@@ -109,7 +110,7 @@ class Application:
             return self.stream(length=5, file=File(3, 0, 5))
         if kind == b"/cut":
             return self.stream(b"one", Truncated())
-        return Whole(Head(200, OK), b"whole" + content)
+        return Whole(EXACT, b"exact") if kind == b"/exact" else Whole(Head(200, OK), b"whole" + content)
 
     def stream(
         self, *pieces: bytes | Truncated, length: int | None = None, status: int = 200, file: File | None = None
@@ -348,6 +349,13 @@ def test_a_thread_that_has_not_begun_is_not_occupied(app: Application) -> None:
     assert app.protocol.occupying == ""
 
 
+def test_an_answer_whose_head_comes_again_is_the_same_with_its_own_content(app: Application) -> None:
+    for _ in range(3):
+        assert app.say(get("/exact")) == OK + b"Content-Length: 5\r\n\r\nexact"
+        assert app.say(get("/exact", method="HEAD")) == OK + b"Content-Length: 5\r\n\r\n"
+    assert app.service.requests == 6
+
+
 # Content
 
 
@@ -434,7 +442,7 @@ def test_the_observer_is_told_of_answers_without_content_that_they_have_none(app
 # Anything
 
 PARTS = [
-    GET, get("/pieces"), get("/sized"), get("/file"), get("/cut"), get("/later"), get("/later/pieces"),
+    GET, get("/exact"), get("/exact", method="HEAD"), get("/exact", "Connection: close"), get("/pieces"), get("/sized"), get("/file"), get("/cut"), get("/later"), get("/later/pieces"),
     get("/pieces", method="HEAD"), get("/sized", "Connection: close"), get("/pieces", version="1.0"),
     get("/status?204"), POST + b"Hello", CHUNKED + b"3\r\nHel\r\n2\r\nlo\r\n0\r\n\r\n",
     POST.replace(b"/five", b"/later/pieces") + b"Hello", b"nonsense\r\n\r\n",
