@@ -40,7 +40,7 @@ def terms(config: Config, application: Application, tls: Opener | None = None, j
             application=config.request_timeout or math.inf,
         ),
         graceful_timeout=config.graceful_timeout,
-        hang_timeout=config.hang_timeout,
+        hang_timeout=config.loop_timeout,
         shared=config.accept == "shared",
         opening_timeout=config.handshake_timeout,
         min_data_rate=config.min_data_rate,

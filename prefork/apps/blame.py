@@ -19,6 +19,14 @@ _NOT_ITS_OWN: Final = (
 )
 
 
+def working_folder() -> str:
+    """Return the folder of this process, empty where it has been deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Return the frames of the application, the outermost first."""
     return _own(traceback.extract_tb(error.__traceback__))

@@ -3,7 +3,7 @@
 An application gets all of it as `wsgi.input`. So a client that sends slowly costs no time of the application.
 """
 
-import errno
+from contextlib import suppress
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import BinaryIO, Final
@@ -12,7 +12,6 @@ from prefork.http.messages import Rejection
 from prefork.ipc.handover import LARGEST_PARCEL
 
 MOST_MOVED: Final = LARGEST_PARCEL // 2  # bytes: the rest is for what comes with it
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 
 
 class KeptContent:
@@ -29,25 +28,24 @@ class KeptContent:
         """Keep some more.
 
         Raises:
-            Rejection: 507 where the disk is full; OSError otherwise.
+            Rejection: 507 where there is no room for it in a temporary file.
         """
         self.size += len(data)
         try:
             if self.size > self._in_memory and isinstance(self.file, BytesIO):
                 self._move_to_disk(self.file)
             self.file.write(data)
-        except OSError as error:
-            if error.errno in FULL:
-                raise Rejection(507, "no room for the content of the request") from None
-            raise
+        except OSError:  # that the disk is full may be said as "no usable temporary directory"
+            raise Rejection(507, "no room for the content of the request") from None
 
     def kept(self) -> bytes | None:
         """Return what has come so far, None where it is too much to be moved to another process."""
         return self.file.getvalue() if isinstance(self.file, BytesIO) and self.size <= MOST_MOVED else None
 
     def close(self) -> None:
-        """Let go of it."""
-        self.file.close()
+        """Let go of it, though what is not written yet finds no room."""
+        with suppress(OSError):
+            self.file.close()
 
     def _move_to_disk(self, memory: BytesIO) -> None:
         self.file = TemporaryFile(prefix="prefork-")  # noqa: SIM115 - it is closed with the content

@@ -45,7 +45,7 @@ class Environs:
     def __init__(self, base: Mapping[str, object], forwarding: Forwarding, prefix: str = "") -> None:
         self._base = dict(base)
         self._forwarding = forwarding
-        self._prefix = prefix
+        self._prefix = prefix.encode().decode("latin-1")  # as PEP 3333 has all strings
         self._names: dict[str, str] = {}
 
     def make(self, request: Request, peer: Peer, content: Content | None) -> Environ:
@@ -85,7 +85,7 @@ class Environs:
         environ["REQUEST_URI"] = target
         path, _, environ["QUERY_STRING"] = target.partition("?")
         is_plain = path.startswith("/")
-        if not is_plain and path != "*":
+        if not is_plain:
             path = path_of(path)
         if "%" in path:
             path = unquote_to_bytes(path).decode("latin-1")
@@ -120,7 +120,9 @@ class Environs:
         lower = name.lower()
         key = "" if "_" in name or lower in _DROPPED else "HTTP_" + name.upper().replace("-", "_")
         key = _SPECIAL.get(lower, key)
-        if len(self._names) < MOST_NAMES and len(name) <= LONGEST_NAME:
+        if len(name) <= LONGEST_NAME:
+            if len(self._names) >= MOST_NAMES:
+                self._names.clear()
             self._names[name] = key
         return key
 
@@ -140,7 +142,9 @@ class Environs:
 
 
 def path_of(target: str) -> str:
-    """Return the path of a target in absolute-form (RFC 9112 §3.2.2)."""
+    """Return the path of a target in absolute-form (RFC 9112 §3.2.2), an empty one for the asterisk of OPTIONS."""
+    if target == "*":
+        return ""
     _, _, rest = target.partition("//")
     _, slash, path = rest.partition("/")
     return f"{slash or '/'}{path}"

@@ -1,12 +1,13 @@
 """The `wsgi.errors` of an application: what it writes there are lines of the log."""
 
 from collections.abc import Iterable
+from threading import local
 
 from prefork.logs import Log
 
 
-class ErrorStream:
-    """A text stream whose lines are logged."""
+class ErrorStream(local):
+    """A text stream whose lines are logged; what a thread has not finished is continued by that thread alone."""
 
     def __init__(self, log: Log) -> None:
         self._log = log

@@ -28,8 +28,11 @@ class Exchange:
     ) -> Callable[[bytes], None]:
         """Take the head of the answer; with `exc_info` in place of another, unless some of that has been given out."""
         if exc_info is not None:
-            if self.begun:
-                raise exc_info[1].with_traceback(exc_info[2])
+            try:
+                if self.begun:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # it would hold on to this frame, which holds on to it
         elif self.head is not None:
             raise AssertionError("start_response was called a second time, without exc_info (PEP 3333)")
         try:  # written out: a call of head_of costs a tenth of a microsecond
@@ -53,9 +56,7 @@ class Pieces:
     def __init__(self, exchange: Exchange, result: Iterable[bytes]) -> None:
         self._exchange = exchange
         self._written = exchange.written.file if exchange.written is not None else None
-        if self._written is not None:
-            self._written.seek(0)
-        self._next = iter(result).__next__
+        self._result = result
         self._close: Callable[[], object] = getattr(result, "close", bool)
         self._first: bytes | None = None
         self._left: int | None = None
@@ -63,6 +64,9 @@ class Pieces:
 
     def begin(self) -> bool:
         """Find the first piece, for which the application has to know the head; tell whether there is one."""
+        if self._written is not None:
+            self._written.seek(0)
+        self._next = iter(self._result).__next__
         self._first = self._pull()
         return self._first is not None
 
@@ -98,8 +102,8 @@ class Pieces:
 
     def close(self) -> None:
         """Close what the application returned, as often as it may be asked for; raises whatever that raises."""
-        if self._written is not None:
-            self._written.close()
+        if self._exchange.written is not None:
+            self._exchange.written.close()
         close, self._close = self._close, bool
         close()
 

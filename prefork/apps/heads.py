@@ -9,10 +9,11 @@ from typing import Final
 
 from prefork.http.answers import Head
 from prefork.http.grammar import TOKEN
-from prefork.http.response import WITHOUT_LENGTH
+from prefork.http.messages import WITHOUT_CONTENT
 
 MOST_REMEMBERED: Final = 512  # heads
 LONGEST_REMEMBERED: Final = 2048  # bytes of one
+PAIR: Final = 2
 
 # RFC 9110 §7.6.1: of one connection, and so the server's. wsgiref.util.is_hop_by_hop lists the same.
 HOP_BY_HOP: Final = frozenset(
@@ -75,16 +76,16 @@ def _made(status: object, headers: object) -> Head:
         if lower == "content-length":
             if not _is_length(value) or length not in (None, int(value)):
                 raise HeaderError(f"Content-Length must be one decimal number, got {value!r}")
-            if code in WITHOUT_LENGTH or length is not None:
+            if code in WITHOUT_CONTENT or length is not None:
                 continue
             length = int(value)
         dated = dated or lower == "date"
-        lines.append(f"{name}: {value}\r\n")
+        lines += name, ": ", value, "\r\n"
     return Head(code, "".join(lines).encode("latin-1"), length, dated)
 
 
 def _pair(header: object) -> tuple[str, str]:
-    if not (isinstance(header, tuple) and [type(each) for each in header] == [str, str]):
+    if not (isinstance(header, tuple) and len(header) == PAIR and all(isinstance(each, str) for each in header)):
         raise HeaderError(f"a header must be a pair of strings, got {header!r}")
     name, value = header
     if not _is_name(name):

@@ -6,7 +6,7 @@ as what an application keeps for a thread may belong to it; while its client is 
 """
 
 import os
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -55,7 +55,7 @@ class Pool:
         self._most_waiting = most_waiting
         self._count = 0
         self._idle: list[Runner] = []
-        self._waiting: deque[tuple[Pending, Callable[[Runner], object]]] = deque()
+        self._waiting: OrderedDict[Pending, Callable[[Runner], object]] = OrderedDict()
         self._posted: deque[Task] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -70,17 +70,25 @@ class Pool:
         while self._posted:
             self._posted.popleft()()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread is at work, be it to close what was answered."""
+        return len(self._idle) < self._count
+
     def respond(self, request: Request, peer: Peer, content: Content | None) -> Pending | Response:
         """Have the application called as soon as a thread is free."""
-        pending = Pending()
-        task = partial(self._answer, pending, request, peer, content)
         runner = self._free()
+        if runner is None and len(self._waiting) >= self._most_waiting:
+            if content is not None:
+                content.close()
+            return BUSY
+        pending = Pending(has_begun=runner is not None)
+        task = partial(self._answer, pending, request, peer, content)
         if runner is not None:
             runner.give(partial(task, runner))
-        elif len(self._waiting) < self._most_waiting:
-            self._waiting.append((pending, task))
         else:
-            return BUSY
+            self._waiting[pending] = task
+            pending.on_abandon = partial(self._forget, pending, content)
         return pending
 
     def post(self, task: Task) -> None:
@@ -112,24 +120,29 @@ class Pool:
         if runner.owed:
             runner.give(runner.owed.popleft())
             return
-        while self._waiting:
-            pending, task = self._waiting.popleft()
-            if not pending.abandoned:
-                runner.give(partial(task, runner))
-                return
+        if self._waiting:
+            pending, task = self._waiting.popitem(last=False)
+            pending.has_begun = True
+            runner.give(partial(task, runner))
+            return
         self._idle.append(runner)
+
+    def _forget(self, pending: Pending, content: Content | None) -> None:
+        """Call the application for nobody; in the queue of those that wait, a place is free again."""
+        if self._waiting.pop(pending, None) is not None and content is not None:
+            content.close()
 
     def _answer(self, pending: Pending, request: Request, peer: Peer, content: Content | None, runner: Runner) -> None:
         """Call the application; in a thread."""
         answer = self._call(request, peer, content)
         if isinstance(answer, Whole):
-            self.post(partial(finish, pending, answer))
+            self.post(partial(pending.finish, answer))
         elif answer.file is not None:
             answer.close = partial(self.run_on, runner, answer.close)
-            self.post(partial(finish, pending, answer))
+            self.post(partial(pending.finish, answer))
         else:
             flow = Flow(self, runner, answer)
-            self.post(partial(finish, pending, Stream(answer.head, flow.pull, flow.close)))
+            self.post(partial(pending.finish, Stream(answer.head, flow.pull, flow.close)))
             flow.burst()
 
 
@@ -185,7 +198,7 @@ class Flow:
             self._pieces.append(piece)
         else:
             asked, self._asked = self._asked, None
-            finish(asked, piece)
+            asked.finish(piece)
 
     def _pause(self) -> None:
         self._in_burst = False
@@ -196,12 +209,3 @@ class Flow:
         if not self._in_burst and not self._closed:
             self._in_burst = True
             self._pool.run_on(self._runner, self.burst)
-
-
-def finish(pending: Pending, result: Whole | Stream | bytes | Truncated | None) -> None:
-    """Hand over what was pending, or let go of it where nobody waits any more. In the loop."""
-    if not pending.abandoned:
-        pending.result = result
-        pending.on_done()
-    elif isinstance(result, Stream):
-        result.close()

@@ -5,11 +5,10 @@ no client occupies it. What it raises is logged with the request and its traceba
 sent yet, and else a connection that is cut, so that no truncated answer looks whole.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from prefork.apps.blame import own_traceback, summary
+from prefork.apps.blame import own_traceback, summary, working_folder
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
@@ -18,7 +17,7 @@ from prefork.apps.heads import head_of, with_length
 from prefork.http.answers import File, Head, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
-from prefork.http.messages import Peer, Request
+from prefork.http.messages import WITHOUT_CONTENT, Peer, Request
 from prefork.logs import Log
 from prefork.version import VERSION
 
@@ -70,6 +69,9 @@ class Gateway:
             answering = Answering(self._log, request, Pieces(exchange, result), content)
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, request, error)
+            for each in (exchange.written, content):
+                if each is not None:
+                    each.close()
             return FAILED
         return answering.begin(exchange, result)
 
@@ -129,11 +131,11 @@ def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole
     body = result[0] if len(result) == 1 else b"".join(result)
     if head is None:
         raise AssertionError(NOT_CALLED)
-    if body.__class__ is not bytes:
+    if not isinstance(body, bytes):
         raise TypeError(f"the content must be bytes, got {type(body).__name__}")
     if head.length != len(body) and head.length is not None and request.method != b"HEAD":
         raise LengthError(f"Content-Length says {head.length} bytes, and there are {len(body)}")
-    return Whole(head, body)
+    return Whole(head, b"" if head.status in WITHOUT_CONTENT else body)
 
 
 def head_of_file(head: Head, file: File) -> Head:
@@ -163,6 +165,6 @@ def named(request: Request) -> dict[str, object]:
 
 def report(log: Log, request: Request, error: BaseException) -> None:
     """Log what the application raised, and where, a line for each line of its traceback."""
-    log.error("application failed", **named(request), reason=summary(error, os.getcwd()))
+    log.error("application failed", **named(request), reason=summary(error, working_folder()))
     for line in own_traceback(error):
         log.error("traceback", line=line)

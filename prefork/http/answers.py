@@ -25,7 +25,7 @@ class Head(Struct, frozen=True, eq=False, gc=False):
 
 
 class Whole(Struct, frozen=True, eq=False, gc=False):
-    """An answer with all of its content, of as many bytes as its head says if it says so."""
+    """An answer with all of its content, of as many bytes as its head says if it says so; none where its status has none."""
 
     head: Head
     body: bytes = b""
@@ -40,20 +40,35 @@ class File(Struct, eq=False):
 
 
 class Pending:
-    """What another thread is at work on; `on_done` is called in the thread of the loop when `result` is there.
+    """What another thread is at work on, once it `has_begun`; `on_done` is called in the thread of the loop when `result` is there.
 
-    `abandon` tells that nobody waits for it any more.
+    `abandon` tells that nobody waits for it any more, and calls `on_abandon`.
     """
 
-    __slots__ = ("abandoned", "on_done", "result")
+    __slots__ = ("abandoned", "has_begun", "is_done", "on_abandon", "on_done", "result")
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_begun: bool = True) -> None:
+        self.on_abandon: Callable[[], object] = bool
         self.on_done: Callable[[], object] = bool
+        self.has_begun = has_begun
         self.result: Whole | Stream | bytes | Truncated | None = None
+        self.is_done = False
         self.abandoned = False
+
+    def finish(self, result: "Whole | Stream | bytes | Truncated | None") -> None:
+        """Hand over what was pending, or let go of it where nobody waits any more."""
+        if not self.abandoned:
+            self.result = result
+            self.is_done = True
+            self.on_done()
+        elif isinstance(result, Stream):
+            result.close()
 
     def abandon(self) -> None:
         self.abandoned = True
+        self.on_abandon()
+        if isinstance(self.result, Stream):
+            self.result.close()
 
     def answer(self) -> "Whole | Stream":
         """Return the result, which is a new answer."""

@@ -147,6 +147,13 @@ class Protocol:
         return self._outgoing is not None
 
     @property
+    def occupying(self) -> str:
+        """The request that a thread is at work on, as in the log; empty where none is."""
+        if self.pending is None or self._request is None or not self.pending.has_begun:
+            return ""
+        return f"{self._request.method.decode()} {self._request.target.decode()}"
+
+    @property
     def can_move(self) -> bool:
         """Whether it can go on elsewhere: not while the application is giving an answer, or with much of a request's content."""
         return self.waiting_for is not APPLICATION and (self._content is None or self._content.kept() is not None)
@@ -190,6 +197,7 @@ class Protocol:
             return self._reject(Rejection(503, "waited too long for the application"))
         if self.waiting_for in (HEAD, BODY):
             return self._reject(Rejection(408, f"waited too long for {self.waiting_for.value}"))
+        self.cut = self.is_streaming
         self._stop()
         return b""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from prefork.http.answers import Head, Whole
 from prefork.http.grammar import METHODS
-from prefork.http.messages import FRAMINGS, WITHOUT_CONTENT, Fields, Framing, Rejection, Response
+from prefork.http.messages import FRAMINGS, Fields, Framing, Rejection, Response
 
 MOST_HEADS: Final = 512  # kept for a second, of answers that are followed by all of their content
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
@@ -77,7 +77,7 @@ class Renderer:
 
     def whole(self, answer: Whole, framing: Framing) -> bytes:
         """Return an answer in bytes that is made for one request; its length is told where the application didn't."""
-        head, body = answer.head, b"" if answer.head.status in WITHOUT_CONTENT else answer.body
+        head, body = answer.head, answer.body
         if framing.head_only:
             return head.block + self.tail(head, framing)
         if head.length is None:

@@ -131,7 +131,7 @@ class Master:
     @property
     def hang_timeout(self) -> float:
         """How long a worker may be quiet, in seconds; 0 for ever."""
-        return self._current.config.hang_timeout
+        return self._current.config.loop_timeout
 
     def _ready(self) -> dict[int, Process]:
         ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]

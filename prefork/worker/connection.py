@@ -7,6 +7,7 @@ forgotten and closed at once: a socket left behind would stay in CLOSE_WAIT and 
 
 import socket
 from enum import Enum
+from time import monotonic
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from prefork.worker.sending import reset, send_file
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
 MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer
+LONGEST_TURN: Final = 0.01  # seconds, after which an application that makes its answer slowly lets others be served
 
 
 class Writing(Enum):
@@ -168,6 +170,11 @@ class Connection:
         """Answer what is not even read, and close."""
         self._send_last(answer)
 
+    @property
+    def occupying(self) -> str:
+        """The request that a thread is at work on for it, as in the log; empty where none is."""
+        return self._protocol.occupying
+
     def drain(self) -> None:
         """Make the next answer the last."""
         self._protocol.drain()
@@ -223,7 +230,7 @@ class Connection:
         """Close at once. The socket has no copy elsewhere, so the kernel takes it out of the epoll set."""
         protocol = self._protocol
         self._loop.forget_closed(self._socket.fileno())
-        if protocol.cut or protocol.is_streaming:
+        if protocol.cut or protocol.is_streaming or self._unsent:
             reset(self._socket)
         else:
             self._socket.close()
@@ -258,7 +265,9 @@ class Connection:
 
     def _answered(self) -> None:
         """Go on after all that was given out is sent."""
-        if self._protocol.waiting_for is APPLICATION and (self._protocol.behind or self._protocol.pending):
+        protocol = self._protocol
+        is_done = protocol.pending is not None and protocol.pending.is_done
+        if protocol.waiting_for is APPLICATION and (protocol.behind or is_done):
             self._give()
         else:
             self._settle()
@@ -268,7 +277,8 @@ class Connection:
         share = HIGH_WATER
         while share > 0 and (sent := self._give_piece()):
             share -= sent
-            if not self._protocol.behind or self._protocol.waiting_for is not APPLICATION:
+            goes_on = self._protocol.behind and self._protocol.waiting_for is APPLICATION
+            if not goes_on or monotonic() > self._loop.now + LONGEST_TURN:
                 break
         if sent is not None:
             self._settle()

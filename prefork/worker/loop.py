@@ -28,6 +28,7 @@ class Loop:
         self._handlers: dict[int, Handler] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self._last: list[Callable[[], None]] = []
         self.now = monotonic()
         self.running = True
         self.after_turn: list[Callable[[], None]] = []
@@ -58,9 +59,14 @@ class Loop:
         """Call once, in the first turn at or after that moment and before the handlers of that turn."""
         heappush(self._timers, (moment, next(self._order), call))
 
+    def call_last(self, call: Callable[[], None]) -> None:
+        """Call once, when the handlers of this turn have been: what they were to read has been read."""
+        self._last.append(call)
+
     def run(self) -> None:
         """Serve until `running` is False; something is to be called later, always."""
-        poll, handlers, after_turn, timers = self._epoll.poll, self._handlers, self.after_turn, self._timers
+        poll, handlers, timers = self._epoll.poll, self._handlers, self._timers
+        last, after_turn = self._last, self.after_turn
         while self.running:
             ready = poll(max(0, timers[0][0] - self.now), MOST_EVENTS)
             now = self.now = monotonic()
@@ -72,6 +78,8 @@ class Loop:
                 except KeyError:  # closed by another handler of this turn
                     continue
                 handler(events)
+            while last:
+                last.pop()()
             for call in after_turn:
                 call()
 

@@ -6,9 +6,11 @@ killed. Leaving is the same in each case: listen no more, finish what has begun,
 
 import faulthandler
 import math
+import os
 import signal
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -114,7 +116,8 @@ class Worker:
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
-        self._signals = self._catch_signals(seat.stacks)
+        self._stacks = seat.stacks
+        self._signals = self._catch_signals()
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
         if (threads := terms.application.threads) is not None:
             self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
@@ -147,12 +150,12 @@ class Worker:
         with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
             self._channel.send(message)
 
-    def _catch_signals(self, stacks: int) -> socket.socket:
+    def _catch_signals(self) -> socket.socket:
         """Let signals wake the loop: a handler alone would run only when the poll is over (PEP 475)."""
         reader, writer = socket.socketpair()
         reader.settimeout(0)
         writer.settimeout(0)
-        faulthandler.register(DUMPING, file=stacks, all_threads=True)
+        faulthandler.register(DUMPING, file=self._stacks, all_threads=True)
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(OBEYED, lambda _number, _frame: None)
@@ -180,9 +183,7 @@ class Worker:
         now = self._loop.now
         if now >= self._date_due:
             self._set_date(now)
-        for connection in expired(self._connections, self._terms.timeouts, now, self._terms.min_data_rate):
-            connection.expire()
-        self._admission.expire(self._terms.opening_timeout)
+        self._loop.call_last(self._expire)
         self._admission.tell_full(self._log)
         for acceptor in self._acceptors:
             acceptor.look()
@@ -191,6 +192,27 @@ class Worker:
         if self._access_log is not None:
             self._tell_lost(self._access_log)
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
+
+    def _expire(self) -> None:
+        """End what has waited too long; not for want of reading, where the application kept the loop from it."""
+        hanging = []
+        for connection in expired(self._connections, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
+            if connection.waiting_for is Waiting.APPLICATION and (request := connection.occupying):
+                hanging.append(request)
+            connection.expire()
+        self._admission.expire(self._terms.opening_timeout)
+        if hanging:
+            self._give_up_threads(hanging)
+
+    def _give_up_threads(self, hanging: Iterable[str]) -> None:
+        """Tell what threads of the application hang on, and where; nothing ends a thread, so ask for another worker."""
+        for request in hanging:
+            self._log.error("request timed out", request=request)
+        self._log.error("threads hang; all stacks follow", pid=os.getpid())
+        faulthandler.dump_traceback(self._stacks)
+        if self._wearing:
+            self._wearing = None
+            self._say(RecycleMe("request_timeout passed"))
 
     def _tell_refused(self) -> None:
         """Count, and log, each reason for which requests were refused since the last tick, however many they were."""
@@ -301,7 +323,9 @@ class Worker:
             self._arrivals.clear()
         # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
         self._arrivals = [each for each in self._arrivals if not each.over]
-        if not self._connections and not openings and not refused and not self._arrivals:
+        threads = self._terms.application.threads
+        is_busy = threads is not None and threads.is_busy and self._loop.now < self._leaves_at
+        if not self._connections and not openings and not refused and not self._arrivals and not is_busy:
             self._loop.running = False
 
 

@@ -55,6 +55,12 @@ class Client:
         body = b"" if to_head else self._take(int(fields.get("content-length", 0)))
         return Answer(int(status_line.split()[1]), fields, body)
 
+    def chunk(self) -> bytes:
+        """Read the next chunk of an answer's content; the last one is empty."""
+        chunk = self._take(int(self._take_until(b"\r\n"), 16))
+        assert self._take(2) == b"\r\n"
+        return chunk
+
     def take_some(self, size: int = 1000) -> int:
         """Read no more than this of what comes, and return how much it was; `answer` has it then."""
         came = self.socket.recv(size)

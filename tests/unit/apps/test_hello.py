@@ -1,7 +1,10 @@
 """The hello answers everybody alike."""
 
-from prefork.apps.hello import hello
+from prefork.apps.hello import hello, load_hello
+from prefork.apps.interface import ThisWorker
+from prefork.config.schema import Config, Hello
 from prefork.http.messages import Peer, Request, Response
+from prefork.logs import Log
 
 PEER = Peer(b"127.0.0.1")
 
@@ -19,3 +22,11 @@ def test_every_request_gets_the_same_object_so_that_it_is_rendered_once() -> Non
     respond = hello(body="Hello, world!", content_type="text/plain", status=200)
     first, second = Request(b"GET", b"/", 1, b""), Request(b"POST", b"/else", 0, b"")
     assert respond(first, PEER, None) is respond(second, Peer(b"::1"), None)
+
+
+def test_it_is_loaded_as_configured_and_reads_no_content() -> None:
+    worker = ThisWorker(0, 1, 1, Log("worker-0", "info"))
+    application = load_hello(Config(hello=Hello(body="Hi")), {}, worker)
+    response = application.respond(Request(b"GET", b"/", 1, b""), PEER, None)
+    assert isinstance(response, Response)
+    assert (response.body, application.new_content, application.threads) == (b"Hi", None, None)

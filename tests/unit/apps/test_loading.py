@@ -166,3 +166,15 @@ def test_a_file_that_came_after_the_folder_was_searched_is_found(folder: Path) -
     (folder / "late.py").write_text(SHOP)
     prepare(None, [], {})
     assert load("late:app")({}, lambda *_: None) == [b"app"]
+
+
+def test_a_callable_that_python_knows_nothing_of_is_taken_as_it_is() -> None:
+    assert load("builtins:dict") is dict
+
+
+def test_folders_and_files_that_are_no_modules_are_not_meant(folder: Path) -> None:
+    (folder / "shopp").write_text("")
+    (folder / "shop-p.py").write_text("")
+    with pytest.raises(LoadError) as error:
+        load("shop:app")
+    assert "did you mean" not in error.value.problem

@@ -22,6 +22,17 @@ def test_the_defaults_are_those_that_are_promised() -> None:
     assert config.hello == Hello(body="Hello, world!", content_type="text/plain", status=200)
 
 
+@pytest.mark.parametrize(
+    ("hang", "request_timeout", "threads", "bound"),
+    [(30, 0, 1, 30), (30, 5, 1, 5), (30, 60, 1, 30), (0, 5, 1, 5), (0, 0, 1, 0), (30, 5, 2, 30), (0, 5, 2, 0)],
+)
+def test_with_one_thread_the_loop_stands_still_for_no_longer_than_a_request_may_take(
+    hang: float, request_timeout: float, threads: int, bound: float
+) -> None:
+    config = Config(hang_timeout=hang, request_timeout=request_timeout, threads=threads)
+    assert config.loop_timeout == bound
+
+
 def test_both_kinds_of_address_are_addresses() -> None:
     addresses: list[Address] = [Inet("::1", 80), Unix("/run/x.sock")]
     assert list(map(str, addresses)) == ["[::1]:80", "unix:/run/x.sock"]

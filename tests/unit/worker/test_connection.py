@@ -14,7 +14,7 @@ from msgspec import msgpack
 
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.protocol import Protocol
-from prefork.http.service import Service
+from prefork.http.service import Respond, Service
 from prefork.http.waiting import Waiting
 from prefork.worker.connection import MOST_DROPPED, Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
@@ -44,13 +44,13 @@ class Answers:
 class Server:
     """A loop with one connection, and the client at its other end."""
 
-    def __init__(self, body: bytes = b"Hello", *, tcp: bool = False) -> None:
+    def __init__(self, body: bytes = b"Hello", *, tcp: bool = False, respond: Respond | None = None) -> None:
         self.loop = Loop()
         self.socket, self.client = tcp_pair() if tcp else socket.socketpair()
         self.socket.settimeout(0)
         self.client.settimeout(5)
         response = Response(200, (), body)
-        self.service = Service(lambda _request, _peer, _content: response, Limits())
+        self.service = Service(respond or (lambda _request, _peer, _content: response), Limits())
         self.answered: list[Request | None] = []
         self.connections: set[Connection] = set()
         protocol = Protocol(self.service, PEER, Answers(self.answered))

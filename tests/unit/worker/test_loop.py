@@ -116,6 +116,19 @@ def test_what_is_due_comes_before_the_handlers(loop: Loop, pair: tuple[socket.so
     assert seen == ["first", "second", "handler", "after", "handler", "after"]
 
 
+def test_what_is_to_be_last_is_called_once_after_the_handlers(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    seen: list[str] = []
+    pair[1].send(b"x")
+    loop.watch(pair[0].fileno(), READABLE, lambda _events: seen.append("handler"))
+    loop.call_at(loop.now, lambda: loop.call_last(lambda: seen.append("last")))
+    loop.after_turn.append(lambda: seen.append("after"))
+    turn(loop)
+    turn(loop)
+    assert seen == ["handler", "last", "after", "handler", "after"]
+
+
 def test_what_is_called_later_may_call_again_though_nothing_happens(loop: Loop) -> None:
     times: list[float] = []
 

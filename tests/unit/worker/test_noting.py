@@ -7,7 +7,7 @@ from time import monotonic_ns
 import pytest
 
 from prefork.apps.instant import instant
-from prefork.http.answers import Answer
+from prefork.http.answers import Answer, Head, Stream
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Request, Response
 from prefork.ipc.scoreboard import HEARTBEAT, LONGEST_NOTE, Row, Scoreboard
@@ -48,3 +48,24 @@ def test_the_heart_beats_while_requests_are_answered(row: Row) -> None:
 def test_an_application_that_never_waits_costs_nothing_more(row: Row) -> None:
     respond = instant(lambda _request, _peer, _content: Response(200))
     assert noting(respond, row) is respond
+
+
+def test_a_request_is_noted_again_when_its_answer_goes_on(row: Row) -> None:
+    pieces = [b"one", b"two"]
+    stream = Stream(Head(200, b""), lambda: pieces.pop(0), bool)
+    respond = noting(lambda request, _peer, _content: stream if request is REQUEST else Response(204), row)
+    assert respond(REQUEST, PEER, None) is stream
+    assert stream.pull() == b"one"
+    respond(Request(b"GET", b"/other", 1, b""), PEER, None)
+    row[HEARTBEAT] = 0
+    assert stream.pull() == b"two"
+    assert row.noted == "GET /"
+
+
+def test_the_heart_beats_while_an_answer_goes_on(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prefork.worker.noting.INTERVAL", 0.0)
+    stream = Stream(Head(200, b""), lambda: b"piece", bool)
+    noting(lambda _request, _peer, _content: stream, row)(REQUEST, PEER, None)
+    row[HEARTBEAT] = 0
+    stream.pull()
+    assert 0 <= monotonic_ns() - row[HEARTBEAT] < 5e9

@@ -288,6 +288,24 @@ def test_who_says_nothing_in_time_is_closed(office: Office) -> None:
     assert client.answers == []
 
 
+def test_who_said_in_time_what_the_worker_had_no_time_to_read_is_answered(office: Office) -> None:
+    client = office.client(GET, GET[:10])
+
+    def have_been_busy() -> bool:
+        """Be where a worker is after an application has kept its loop for long."""
+        client.socket.send(GET[10:])
+        office.worker._loop.call_at(0.0, office.worker._on_tick)
+        return long_ago(office.worker)
+
+    office.run(
+        lambda: len(client.answers) == 1 and any(each.waiting_for is Waiting.HEAD for each in office._seen),
+        have_been_busy,
+        lambda: len(client.answers) == 2,
+        lambda: office.retire(for_good=True),
+    )
+    assert client.answers[1].endswith(b"Hello")
+
+
 def long_ago(worker: Worker) -> bool:
     for connection in worker._connections:
         connection.since -= 1000

@@ -1,0 +1,348 @@
+"""Threads that call an application, beside a loop that is turned by the test.
+
+What holds for any of it: what is decided is decided in the loop's thread; an answer is closed once, by the thread that
+began it; no more is made of a stream than its client has taken, and a burst.
+"""
+
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from time import monotonic
+
+import pytest
+
+from prefork.apps import pool as pool_module
+from prefork.apps.pool import BURST, BUSY, Pool, Runner
+from prefork.http.answers import File, Head, Pending, Stream, Truncated, Whole
+from prefork.http.content import Content
+from prefork.http.messages import Peer, Request, Response
+
+PEER = Peer(b"127.0.0.1")
+REQUEST = Request(b"GET", b"/", 1, b"")
+HEAD = Head(200, b"")
+LIMIT = 10.0  # seconds
+
+
+class Gate:
+    """An application that waits until the test lets each call go on."""
+
+    def __init__(self) -> None:
+        self.entered: SimpleQueue[str] = SimpleQueue()
+        self._go_on = threading.Semaphore(0)
+
+    def __call__(self, _request: Request, _peer: Peer, _content: Content | None) -> Whole | Stream:
+        self.entered.put(threading.current_thread().name)
+        assert self._go_on.acquire(timeout=LIMIT)
+        return Whole(HEAD, b"%d" % threading.get_ident())
+
+    def open(self, count: int = 1) -> None:
+        self._go_on.release(count)
+
+
+class Kept:
+    """The content of a request."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def write(self, data: bytes) -> None: ...
+
+    def kept(self) -> bytes | None: ...
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Stage:
+    """A pool, and the turns of its loop."""
+
+    def __init__(self, call: Callable[[Request, Peer, Content | None], Whole | Stream], size: int, most: int) -> None:
+        self.pool = Pool(call, size, most)
+
+    def ask(self, content: Content | None = None) -> Pending:
+        pending = self.pool.respond(REQUEST, PEER, content)
+        assert isinstance(pending, Pending)
+        return pending
+
+    def turn_until(self, condition: Callable[[], object]) -> None:
+        """Turn the loop until something is so."""
+        deadline = monotonic() + LIMIT
+        while not condition():
+            left = deadline - monotonic()
+            assert left > 0, "it never was so"
+            if select.select([self.pool], [], [], min(left, 0.1))[0]:
+                self.pool.on_readable(0)
+
+    def answer(self, pending: Pending) -> Whole | Stream:
+        self.turn_until(lambda: pending.is_done)
+        return pending.answer()
+
+    def piece(self, stream: Stream) -> bytes | None:
+        """Return the next piece of a stream, though it comes later."""
+        piece = stream.pull()
+        if isinstance(piece, Pending):
+            pending = piece
+            self.turn_until(lambda: pending.is_done)
+            return pending.piece()
+        return piece
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open(100)
+
+
+Build = Callable[..., Stage]
+
+
+@pytest.fixture
+def stage() -> Iterator[Build]:
+    stages: list[Stage] = []
+
+    def build(call: Callable[[Request, Peer, Content | None], Whole | Stream], size: int = 2, most: int = 10) -> Stage:
+        stages.append(Stage(call, size, most))
+        return stages[-1]
+
+    yield build
+    for each in stages:
+        each.turn_until(lambda each=each: not each.pool.is_busy)  # type: ignore[misc]  # it can't be inferred
+        os.close(each.pool.fileno())
+
+
+# Who is called when
+
+
+def test_as_many_are_called_at_a_time_as_there_are_threads_and_the_others_wait(stage: Build, gate: Gate) -> None:
+    threads = stage(gate, 2)
+    asked = [threads.ask() for _ in range(5)]
+    assert [gate.entered.get(timeout=LIMIT) for _ in range(2)] == ["application"] * 2
+    assert [each.has_begun for each in asked] == [True, True, False, False, False]
+    assert gate.entered.empty()
+    gate.open(5)
+    answers = {threads.answer(each) for each in asked}
+    assert len({each.body for each in answers if isinstance(each, Whole)}) == 2
+    assert all(each.has_begun for each in asked)
+
+
+def test_threads_are_made_when_they_are_needed_and_kept(stage: Build) -> None:
+    threads = stage(lambda _request, _peer, _content: Whole(HEAD, b"%d" % threading.get_ident()), 50)
+    seen = set()
+    for _ in range(5):
+        answer = threads.answer(threads.ask())
+        threads.turn_until(lambda: not threads.pool.is_busy)
+        assert isinstance(answer, Whole)
+        seen.add(answer.body)
+    assert len(seen) == 1
+
+
+def test_whoever_waits_is_called_in_the_order_of_asking(stage: Build, gate: Gate) -> None:
+    threads = stage(gate, 1)
+    done: list[int] = []
+    for number in range(4):
+        threads.ask().on_done = lambda number=number: done.append(number)  # type: ignore[misc]  # it can't be inferred
+    gate.open(4)
+    threads.turn_until(lambda: len(done) == 4)
+    assert done == [0, 1, 2, 3]
+
+
+def test_beyond_those_that_may_wait_others_are_told_at_once(stage: Build, gate: Gate) -> None:
+    threads = stage(gate, 1, 2)
+    asked = [threads.ask() for _ in range(3)]
+    content = Kept()
+    answer = threads.pool.respond(REQUEST, PEER, content)
+    assert isinstance(answer, Response)
+    assert (answer, answer.status, content.closed) == (BUSY, 503, 1)
+    assert threads.pool.respond(REQUEST, PEER, None) is BUSY
+    gate.open(3)
+    threads.turn_until(lambda: all(each.is_done for each in asked))
+
+
+def test_who_gives_up_waiting_leaves_its_place_to_others_and_is_never_called(stage: Build, gate: Gate) -> None:
+    threads = stage(gate, 1, 1)
+    first, content = threads.ask(), Kept()
+    threads.ask(content).abandon()
+    assert content.closed == 1
+    third = threads.ask()
+    gate.open(2)
+    threads.turn_until(lambda: third.is_done and first.is_done)
+    assert [gate.entered.get(timeout=LIMIT) for _ in range(2)] == ["application"] * 2
+    assert gate.entered.empty()
+
+
+def test_who_gives_up_when_it_is_being_answered_is_not_told(stage: Build, gate: Gate) -> None:
+    threads = stage(gate, 1)
+    pending, content = threads.ask(), Kept()
+    waiting = threads.ask(content)
+    gate.entered.get(timeout=LIMIT)
+    gate.open()
+    threads.turn_until(lambda: waiting.has_begun)
+    for each in pending, waiting:
+        each.on_done = lambda: pytest.fail("it is told")
+        each.abandon()
+    assert content.closed == 0  # the application's now
+    gate.open()
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    assert not waiting.is_done
+
+
+def test_where_the_system_has_no_thread_requests_wait_for_one(
+    stage: Build, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = stage(gate, 2)
+    first = threads.ask()
+
+    def refuse(*_args: object) -> Runner:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(pool_module, "Runner", refuse)
+    second = threads.ask()
+    assert not second.has_begun
+    gate.open(2)
+    threads.turn_until(lambda: first.is_done and second.is_done)
+
+
+def test_a_wake_without_a_reason_does_nothing(stage: Build, gate: Gate) -> None:
+    stage(gate).pool.on_readable(0)
+
+
+# Streams
+
+
+class Source:
+    """A stream whose pieces are as large as the test says, and which notes by whom it is pulled and closed."""
+
+    def __init__(self, *pieces: bytes | Truncated, file: File | None = None) -> None:
+        self.threads: set[int] = set()
+        self.pulled = self.closed = 0
+        self._pieces = iter(pieces)
+        self._file = file
+
+    def __call__(self, _request: Request, _peer: Peer, _content: Content | None) -> Stream:
+        self.threads.add(threading.get_ident())
+        return Stream(HEAD, self._pull, self._close, self._file)
+
+    def _pull(self) -> bytes | None:
+        self.threads.add(threading.get_ident())
+        self.pulled += 1
+        piece = next(self._pieces, None)
+        if isinstance(piece, Truncated):
+            raise piece
+        return piece
+
+    def _close(self) -> None:
+        self.threads.add(threading.get_ident())
+        self.closed += 1
+
+
+def streamed(threads: Stage) -> Stream:
+    answer = threads.answer(threads.ask())
+    assert isinstance(answer, Stream)
+    return answer
+
+
+@pytest.mark.parametrize("size", [1, 1000, BURST])
+def test_all_pieces_come_in_their_order_from_one_thread_that_closes_the_answer(stage: Build, size: int) -> None:
+    pieces = [bytes([65 + number]) * size for number in range(10)]
+    source = Source(*pieces)
+    threads = stage(source, 5)
+    stream = streamed(threads)
+    found = []
+    while (piece := threads.piece(stream)) is not None:
+        found.append(piece)
+    stream.close()
+    threads.turn_until(lambda: source.closed == 1)
+    assert found == pieces
+    assert (len(source.threads), threading.get_ident() in source.threads) == (1, False)
+
+
+def test_while_nothing_is_taken_no_more_than_a_burst_is_made(stage: Build) -> None:
+    source = Source(*[b"x" * 1000] * 1000)
+    threads = stage(source)
+    stream = streamed(threads)
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    made = source.pulled
+    assert BURST / 1000 <= made <= BURST / 1000 + 1
+    for _ in range(made):
+        assert threads.piece(stream)
+    assert source.pulled == made
+    assert threads.piece(stream)
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    assert made < source.pulled <= 2 * made
+    stream.close()
+
+
+def test_while_a_client_is_slow_its_thread_answers_others(stage: Build) -> None:
+    source, whole = Source(*[b"x" * 1000] * 1000), Whole(HEAD, b"")
+    threads = stage(lambda *asked: source(*asked) if not source.threads else whole, 1)
+    stream = streamed(threads)
+    assert threads.answer(threads.ask()) is whole
+    stream.close()
+    threads.turn_until(lambda: source.closed == 1)
+
+
+def test_a_stream_goes_on_after_its_thread_is_done_with_another_request(stage: Build, gate: Gate) -> None:
+    source = Source(b"x" * BURST, b"rest")
+    threads = stage(lambda *asked: source(*asked) if not source.threads else gate(*asked), 1)
+    stream = streamed(threads)
+    assert threads.piece(stream)
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    other = threads.ask()
+    piece = stream.pull()
+    assert isinstance(piece, Pending)
+    stream_closed_too = threads.ask()
+    gate.open(2)
+    threads.turn_until(lambda: piece.is_done)
+    assert (other.is_done, piece.piece()) == (True, b"rest")
+    threads.turn_until(lambda: stream_closed_too.is_done)
+    stream.close()
+
+
+def test_an_answer_that_can_not_go_on_tells_when_that_point_is_reached(stage: Build) -> None:
+    source = Source(b"one", Truncated())
+    threads = stage(source)
+    stream = streamed(threads)
+    assert threads.piece(stream) == b"one"
+    with pytest.raises(Truncated):
+        threads.piece(stream)
+    stream.close()
+    threads.turn_until(lambda: source.closed == 1)
+
+
+def test_a_stream_that_is_closed_in_a_burst_ends_and_is_closed_by_its_thread(stage: Build) -> None:
+    source = Source(*[b"x"] * BURST)
+    threads = stage(source)
+    stream = streamed(threads)
+    stream.close()
+    threads.turn_until(lambda: source.closed == 1)
+    assert source.pulled <= BURST
+    assert len(source.threads) == 1
+
+
+def test_a_stream_for_a_client_that_is_gone_is_closed(stage: Build, gate: Gate) -> None:
+    source = Source(b"one")
+
+    def slow(*asked: object) -> Stream:
+        gate(*asked)  # type: ignore[arg-type]  # they are passed on
+        return source(*asked)  # type: ignore[arg-type]  # they are passed on
+
+    threads = stage(slow)
+    threads.ask().abandon()
+    gate.open()
+    threads.turn_until(lambda: source.closed == 1)
+
+
+def test_a_file_stays_open_until_its_thread_is_told_to_close_it(stage: Build) -> None:
+    source = Source(file=File(0, 0, 5))
+    threads = stage(source)
+    stream = streamed(threads)
+    assert stream.file is not None
+    assert source.closed == 0
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    stream.close()
+    assert threads.pool.is_busy
+    threads.turn_until(lambda: source.closed == 1)
+    assert len(source.threads) == 1

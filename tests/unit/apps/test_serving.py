@@ -1,0 +1,76 @@
+"""What a configuration makes of an application: what answers, what keeps content, and threads."""
+
+import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefork.apps.content import KeptContent
+from prefork.apps.interface import ThisWorker
+from prefork.apps.pool import Pool
+from prefork.apps.serving import answering, load_application
+from prefork.config.schema import Config
+from prefork.http.answers import Whole
+from prefork.http.messages import Peer, Request
+from prefork.logs import Log
+from tests.unit.apps.modules import folder
+
+__all__ = ["folder"]
+
+PEER = Peer(b"127.0.0.1")
+LOG = Log("worker-0", "info")
+HEAD = b"GET /shop/a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+
+
+def tell(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    start_response("200 OK", [])
+    keys = ("SCRIPT_NAME", "PATH_INFO", "REMOTE_ADDR", "wsgi.multithread")
+    return [" ".join(str(environ[key]) for key in keys).encode()]
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (Config(), b" /shop/a 192.0.2.1 False"),
+        (Config(url_prefix="/shop"), b"/shop /a 192.0.2.1 False"),
+        (Config(forwarded_allow_ips=()), b" /shop/a 127.0.0.1 False"),
+    ],
+)
+def test_the_environ_follows_the_configuration(config: Config, told: bytes) -> None:
+    respond, _, threads = answering(config, tell, LOG)
+    answer = respond(Request(b"GET", b"/shop/a", 1, HEAD), PEER, None)
+    assert isinstance(answer, Whole)
+    assert (answer.body, threads) == (told, None)
+
+
+def test_with_more_than_one_thread_there_is_a_pool() -> None:
+    respond, _, threads = answering(Config(threads=2), tell, LOG)
+    assert isinstance(threads, Pool)
+    assert respond == threads.respond
+    os.close(threads.fileno())
+
+
+def test_as_much_content_is_kept_in_memory_as_is_configured() -> None:
+    _, new_content, _ = answering(Config(body_buffer=3), tell, LOG)
+    content = new_content()
+    assert isinstance(content, KeptContent)
+    kept = []
+    for piece in b"one", b"two":
+        content.write(piece)
+        kept.append(isinstance(content.file, BytesIO))
+    assert kept == [True, False]
+    content.close()
+
+
+def test_an_application_is_loaded_between_its_hooks(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "shop.py").write_text("def app(environ, start_response):\n    return []\nprint('imported')\n")
+    names = "post_fork", "post_worker_init", "pre_stop", "worker_exit"
+    (folder / "shop_hooks.py").write_text("".join(f"def {name}(worker):\n    print('{name}')\n" for name in names))
+    application = load_application(Config(app="shop:app", hooks="shop_hooks"), {}, ThisWorker(0, 1, 1, LOG))
+    application.pre_stop()
+    application.worker_exit()
+    assert capfd.readouterr().out.split() == ["post_fork", "imported", "post_worker_init", "pre_stop", "worker_exit"]
+    assert application.new_content is not None

@@ -1,0 +1,97 @@
+"""Parts of files on their way into a socket, and connections that are cut."""
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefork.http.answers import File
+from prefork.worker.sending import MOST_AT_ONCE, MOST_ENCRYPTED, reset, send_file
+from tests.unit.worker.test_connection import tcp_pair
+
+CONTENT = os.urandom(100_000)
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    theirs.settimeout(5)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def fd(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "file").write_bytes(CONTENT)
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_part_is_sent_as_the_peer_takes_it(pair: Pair, fd: int, *, encrypted: bool) -> None:
+    ours, theirs = pair
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    file, received, waits = File(fd, 1000, 98_000), b"", 0
+    while file.left:
+        before = file.left
+        try:
+            sent = send_file(ours, file, encrypted=encrypted)
+            assert (before - file.left, file.offset) == (sent, 99_000 - file.left)
+        except BlockingIOError:
+            waits += 1
+            assert file.left == before
+            received += theirs.recv(5000)
+    ours.shutdown(socket.SHUT_WR)
+    while more := theirs.recv(1 << 20):
+        received += more
+    assert received == CONTENT[1000:99_000]
+    assert waits > 1
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_the_descriptor_keeps_its_place(pair: Pair, fd: int, *, encrypted: bool) -> None:
+    send_file(pair[0], File(fd, 5, 10), encrypted=encrypted)
+    assert pair[1].recv(100) == CONTENT[5:15]
+    assert os.lseek(fd, 0, os.SEEK_CUR) == 0
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_beyond_the_end_of_a_file_nothing_is_sent(pair: Pair, fd: int, *, encrypted: bool) -> None:
+    file = File(fd, len(CONTENT), 1)
+    assert send_file(pair[0], file, encrypted=encrypted) == 0
+    assert file.left == 1
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_who_is_gone_is_noticed(pair: Pair, fd: int, *, encrypted: bool) -> None:
+    pair[1].close()
+    with pytest.raises(BrokenPipeError):
+        send_file(pair[0], File(fd, 0, 100), encrypted=encrypted)
+
+
+@pytest.mark.parametrize(("encrypted", "most"), [(False, MOST_AT_ONCE), (True, MOST_ENCRYPTED)])
+def test_no_more_than_so_much_is_sent_at_once(pair: Pair, tmp_path: Path, most: int, *, encrypted: bool) -> None:
+    path = tmp_path / "sparse"
+    path.touch()
+    os.truncate(path, 100_000_000)
+    with path.open("rb") as sparse:
+        assert 0 < send_file(pair[0], File(sparse.fileno(), 0, 100_000_000), encrypted=encrypted) <= most
+
+
+def test_a_reset_tells_the_peer_that_it_has_not_got_all() -> None:
+    ours, theirs = tcp_pair()
+    with theirs:
+        theirs.settimeout(5)
+        ours.send(b"the beginning")
+        reset(ours)
+        assert ours.fileno() == -1
+        assert select.select([theirs], [], [], 5)[0]
+        assert theirs.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
