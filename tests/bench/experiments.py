@@ -37,6 +37,7 @@ class Plan(Struct, frozen=True):
     cpus: Sequence[int]
     server_cpu: int
     client_cpu: int
+    yardstick: str = "nginx"  # the server that others are compared with
 
 
 class Place(Struct, frozen=True):

@@ -69,8 +69,13 @@ def prefork(site: Site) -> list[str]:
     return [sys.executable, "-m", "prefork", "hello", *prefork_options(site)]
 
 
+def prefork_run(site: Site) -> list[str]:
+    """Return the command of prefork with the WSGI application that its peers serve."""
+    return [sys.executable, "-m", "prefork", "run", "hello:app", *prefork_options(site)]
+
+
 def prefork_options(site: Site) -> list[str]:
-    """Return the options of prefork-hello, however it is installed."""
+    """Return the options of prefork, whatever it serves."""
     return [
         "--workers",
         str(site.workers),
@@ -127,6 +132,22 @@ def granian(site: Site) -> list[str]:
     return [peers.PYTHON, "-m", "granian", *http, *where, "hello:app"]
 
 
+def uwsgi(site: Site) -> list[str]:
+    """Return the command of uWSGI, whose keep-alive takes a process that speaks HTTP and passes requests on.
+
+    By `--http11-socket` a worker does it alone, but serves no other connection until the client closes this one.
+    """
+    http = ["--http", f"127.0.0.1:{site.port}", f"--http-keepalive={KEEP_ALIVE_SECONDS}", "--listen", str(BACKLOG)]
+    rest = ["--processes", str(site.workers), "--die-on-term", "--disable-logging"]
+    return [str(peers.ENVIRONMENT / "bin/uwsgi"), *http, *rest, "--module", "hello:app"]
+
+
+def waitress(site: Site) -> list[str]:
+    """Return the command of waitress, which has one process; 4 threads are its default."""
+    room = ["--backlog", str(BACKLOG), "--connection-limit", "8192", "--channel-timeout", str(KEEP_ALIVE_SECONDS)]
+    return [peers.PYTHON, "-m", "waitress", "--listen", f"127.0.0.1:{site.port}", *room, "hello:app"]
+
+
 class Server(Struct, frozen=True):
     """One row of SERVERS: what starts it, the PyPI package for the benchmark's environment, and what that takes."""
 
@@ -139,9 +160,12 @@ class Server(Struct, frozen=True):
 # fmt: off
 SERVERS: Final = (
     Server("prefork-hello", prefork),
+    Server("prefork",       prefork_run),
     Server("nginx",         nginx,    needs=(tools.NGINX,)),
     Server("bjoern",        bjoern,   "bjoern",   (tools.ENSUREPIP, tools.COMPILER, tools.LIBEV)),
     Server("gunicorn",      gunicorn, "gunicorn", (tools.ENSUREPIP,)),
     Server("granian",       granian,  "granian",  (tools.ENSUREPIP,)),
+    Server("uwsgi",         uwsgi,    "uwsgi",    (tools.ENSUREPIP, tools.COMPILER)),
+    Server("waitress",      waitress, "waitress", (tools.ENSUREPIP,)),
 )
 # fmt: on
