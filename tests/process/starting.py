@@ -17,6 +17,7 @@ Completed = subprocess.CompletedProcess[str]
 
 COMMAND: Final = (str(Path(sys.executable).with_name("prefork-hello")), "--config", "hello.toml")
 RUN: Final = (str(Path(sys.executable).with_name("prefork")), "run", "--config", "hello.toml")
+TRACEBACK: Final = "there is a traceback in the log"
 NOT_INHERITED: Final = re.compile(r"PREFORK_.*|WEB_CONCURRENCY|PORT|NOTIFY_SOCKET|LISTEN_.*|JOURNAL_STREAM").fullmatch
 # Root becomes somebody else who may read what root may: Python itself can be in a folder that is closed to others.
 READ_ALL: Final = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
@@ -161,7 +162,7 @@ def left_over(hello: Hello) -> Iterator[str]:
     yield from lasting(lambda: [f"process {pid} is left over: {proc.title(pid)}" for pid in hello.session_pids()])
     yield from (f"somebody still listens on {each}" for each in hello.addresses if not hello.refuses(each))
     if "Traceback" in hello.log:
-        yield "there is a traceback in the log"
+        yield TRACEBACK
 
 
 def lasting(problems: Callable[[], list[str]]) -> list[str]:
