@@ -7,6 +7,9 @@ import pytest
 
 from tests.apps import django_project
 from tests.apps.serving import Serve
+from tests.process.conftest import many_descriptors
+
+__all__ = ["many_descriptors"]
 
 
 @pytest.fixture
