@@ -45,7 +45,7 @@ def connect_slowly(site: Hello) -> Client:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("many_descriptors")
-@pytest.mark.parametrize("path", ["/pieces", "/file"])
+@pytest.mark.parametrize("path", ["/whole", "/pieces", "/file"])
 def test_a_thousand_slow_downloads_keep_nobody_else_from_being_answered(serve: Serve, path: str) -> None:
     site = serve(write, "shop:app", "--workers", "1", "--threads", "1", "--max-connections-per-client", "2000")
     (worker,) = site.worker_pids()
