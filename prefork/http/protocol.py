@@ -78,7 +78,7 @@ class Protocol:
     """
 
     __slots__ = (
-        "_body", "_content", "_draining", "_head", "_left", "_observer", "_outgoing", "_peer", "_request", "_service",
+        "_body", "_content", "_draining", "_head", "_is_last", "_left", "_long", "_observer", "_outgoing", "_peer", "_request", "_service",
         "_unread", "behind", "cut", "keep_alive", "peer_is_done", "pending", "waiting_for",
     )  # fmt: skip
 
@@ -92,6 +92,8 @@ class Protocol:
         self._body: FixedBody | ChunkedBody | None = None
         self._content: Content | None = None
         self._outgoing: Outgoing | None = None
+        self._long = b""  # the body of an answer whose head has been given out
+        self._is_last = False  # whether the connection ends with it
         self._left = service.limits.requests  # to be answered, of which the last ends the connection
         self._draining = self._left == 1
         self.pending: Pending | None = None
@@ -144,7 +146,7 @@ class Protocol:
     @property
     def is_streaming(self) -> bool:
         """Whether an answer has begun of which not all is given out."""
-        return self._outgoing is not None
+        return self._outgoing is not None or bool(self._long)
 
     @property
     def occupying(self) -> str:
@@ -193,7 +195,7 @@ class Protocol:
 
     def expire(self) -> bytes:
         """Give up waiting and return what the peer is told: 408 or 503 where it waits for an answer, else nothing."""
-        if self.waiting_for is APPLICATION and self._outgoing is None:
+        if self.waiting_for is APPLICATION and not self.is_streaming:
             return self._reject(Rejection(503, "waited too long for the application"))
         if self.waiting_for in (HEAD, BODY):
             return self._reject(Rejection(408, f"waited too long for {self.waiting_for.value}"))
@@ -212,11 +214,12 @@ class Protocol:
         if self.pending is not None:
             self.pending.abandon()
             self.pending = None
+        self._long = b""
 
     @property
     def unanswered(self) -> tuple[bytes, bool]:
         """The head of a request that is not answered, as much as there is of it, and whether it is whole and valid."""
-        has_begun = self.waiting_for is BODY or (self.waiting_for is APPLICATION and self._outgoing is None)
+        has_begun = self.waiting_for is BODY or (self.waiting_for is APPLICATION and not self.is_streaming)
         return (self._head, True) if has_begun else (self._unread, False)
 
     def _receive(self, data: bytes) -> bytes:
@@ -350,12 +353,19 @@ class Protocol:
 
     def _give_whole(self, answer: Response | Whole, request: Request, framing: Framing) -> bytes:
         renderer = self._service.renderer
-        given = renderer.whole(answer, framing) if isinstance(answer, Whole) else renderer.render(answer, framing)
+        if isinstance(answer, Whole):
+            status = answer.head.status
+            given, long = renderer.whole(answer, framing)
+        else:
+            status = answer.status
+            given, long = renderer.render(answer, framing), b""
         if self._observer is not None:
-            status = answer.head.status if isinstance(answer, Whole) else answer.status
             body = 0 if framing.head_only else len(answer.body)
-            self._observer.answered(self._head, request, status, size=len(given), body=body, more=False)
-        if not framing.keep_alive:
+            self._observer.answered(self._head, request, status, size=len(given) + len(long), body=body, more=False)
+        if long:
+            self._long, self._is_last = long, not framing.keep_alive
+            self.waiting_for, self.behind = APPLICATION, True
+        elif not framing.keep_alive:
             self._stop()
         return given
 
@@ -376,6 +386,8 @@ class Protocol:
 
     def _go_on(self) -> bytes:
         """Return what comes next of what the application gives."""
+        if self._long:
+            return self._give_long()
         pending, self.pending = self.pending, None
         if self._outgoing is not None:
             return self._pull(self._outgoing, pending)
@@ -383,6 +395,15 @@ class Protocol:
         assert self._request is not None
         self._rest()
         return self._give(pending.answer(), self._request)
+
+    def _give_long(self) -> bytes:
+        """Return the long body of an answer, the very object that the application gave."""
+        body, self._long = self._long, b""
+        if self._is_last:
+            self._stop()
+        else:
+            self._rest()
+        return body
 
     def _pull(self, outgoing: Outgoing, pending: Pending | None = None) -> bytes:
         """Return the next piece, from what was at work on it if anything was."""

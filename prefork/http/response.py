@@ -12,6 +12,7 @@ from prefork.http.grammar import METHODS
 from prefork.http.messages import FRAMINGS, Fields, Framing, Rejection, Response
 
 MOST_HEADS: Final = 512  # kept for a second, of answers that are followed by all of their content
+LONGEST_JOINED: Final = 64 * 1024  # bytes of a body; to copy more (32 µs a MiB) costs more than a send of its own
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
 
 WITHOUT_LENGTH: Final = frozenset(
@@ -75,16 +76,27 @@ class Renderer:
         """Return the end of an answer's head: when it was given, and how its connection goes on."""
         return framing.connection + b"\r\n" if head.dated else self._tails[framing]
 
-    def whole(self, answer: Whole, framing: Framing) -> bytes:
-        """Return an answer in bytes that is made for one request; its length is told where the application didn't."""
+    def whole(self, answer: Whole, framing: Framing) -> tuple[bytes, bytes]:
+        """Return an answer in bytes that is made for one request; its length is told where the application didn't.
+
+        The second part is a long body, which is not copied for this client.
+        """
         head, body = answer.head, answer.body
         if framing.head_only:
-            return head.block + self.tail(head, framing)
+            return head.block + self.tail(head, framing), b""
         if head.length is None:
             length = b"" if head.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
-            return b"%b%b%b%b" % (head.block, length, self.tail(head, framing), body)
+            return parted(b"%b%b%b" % (head.block, length, self.tail(head, framing)), body)
+        rendered = head.block + self.tail(head, framing)
+        if len(body) > LONGEST_JOINED:
+            return rendered, body
         table = self.heads[framing]
         if len(table) >= MOST_HEADS:
             table.clear()
-        rendered = table[head] = head.block + self.tail(head, framing)
-        return rendered + body
+        table[head] = rendered
+        return rendered + body, b""
+
+
+def parted(head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """Return a head with its body, and a long body apart from it."""
+    return (head + body, b"") if len(body) <= LONGEST_JOINED else (head, body)

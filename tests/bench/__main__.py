@@ -1,4 +1,4 @@
-"""Measures prefork-hello beside its peers on this machine: `python -m tests.bench`, from the root of the repository.
+"""Measures prefork beside its peers on this machine: `python -m tests.bench`, from the root of the repository.
 
 The report goes to standard output as Markdown, progress to standard error. Exit status 69: something has to be
 installed first.
@@ -33,24 +33,35 @@ class Experiment(Struct, frozen=True):
     servers: Sequence[str]
     rounds: int
     seconds: int
-    tls: bool = False
+    cases: Sequence[str]
+    yardstick: str = "nginx"
 
 
 ALL: Final = tuple(server.name for server in SERVERS)
+HELLOS: Final = ("prefork-hello", "nginx", "bjoern", "gunicorn", "granian")
+APPLICATIONS: Final = ("prefork", "bjoern", "gunicorn", "granian", "uwsgi", "waitress")
+PLAIN: Final = ("1", "64", "1000", "crowd", "pipelined", "close", "unique")
 MASTERS: Final = ("prefork-hello", "gunicorn")
 
 # fmt: off
 EXPERIMENTS: Final = (
     Experiment("compare", "one worker under load: CPU time, requests a second, memory (the default)",
-               lambda plan: report.comparison(plan, told(experiments.compare(plan))), ALL, 5, 2),
+               lambda plan: report.comparison(plan, told(experiments.compare(plan))), HELLOS, 5, 2, PLAIN),
+    Experiment("wsgi", "one worker under load with a WSGI application",
+               lambda plan: report.comparison(plan, told(experiments.compare(plan))), APPLICATIONS, 5, 2,
+               ("64", "unique"), "bjoern"),
+    Experiment("large", "one worker that gives long answers, from memory and from files",
+               lambda plan: report.comparison(plan, told(experiments.compare(plan))), ("prefork", "nginx", "gunicorn"),
+               5, 2, ("1m", "64m")),
     Experiment("tls", "one worker under load, speaking TLS beside nginx",
-               lambda plan: report.comparison(plan, told(experiments.compare(plan))), ("prefork-hello", "nginx"), 5, 2, tls=True),
+               lambda plan: report.comparison(plan, told(experiments.compare(plan))), ("prefork-hello", "nginx"), 5, 2,
+               ("tls", "handshake")),
     Experiment("startup", "from the command to the first answer, and memory of a master with 4 and 8 workers",
-               lambda plan: report.startup(plan, told(experiments.startup(plan))), MASTERS, 10, 1),
+               lambda plan: report.startup(plan, told(experiments.startup(plan))), MASTERS, 10, 1, ()),
     Experiment("idle", "CPU time of a master and 4 workers that nobody asks for anything",
-               lambda plan: report.idle(plan, told(experiments.idle(plan))), MASTERS, 1, 10),
+               lambda plan: report.idle(plan, told(experiments.idle(plan))), MASTERS, 1, 10, ()),
     Experiment("scaling", "two workers beside one",
-               lambda plan: report.scaling(plan, told(experiments.scaling(plan))), ("prefork-hello",), 5, 2),
+               lambda plan: report.scaling(plan, told(experiments.scaling(plan))), ("prefork-hello",), 5, 2, ()),
 )
 # fmt: on
 
@@ -78,9 +89,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's wishes: `experiment` is a row of EXPERIMENTS, what was not given is None."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.bench", description="Measure prefork-hello beside its peers."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure prefork beside its peers.")
     kinds = parser.add_mutually_exclusive_group()
     for kind in EXPERIMENTS:
         kinds.add_argument(f"--{kind.name}", dest="experiment", action="store_const", const=kind, help=kind.purpose)
@@ -91,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=positive, help="length of one load, or of idleness")
     parser.add_argument("--quick", action="store_true", help="one round of one second: that it works, not how fast")
     parser.add_argument("--servers", nargs="+", choices=ALL, metavar="NAME", help=f"of {', '.join(ALL)}")
-    parser.add_argument("--cases", nargs="+", choices=keys, default=keys, metavar="CASE", help=f"of {', '.join(keys)}")
+    parser.add_argument("--cases", nargs="+", choices=keys, metavar="CASE", help=f"of {', '.join(keys)}")
     parser.add_argument("--server-cpu", type=int, choices=cpus, default=cpus[0], help="where the server runs")
     parser.add_argument("--client-cpu", type=int, choices=cpus, default=cpus[-1], help="where wrk runs")
     arguments = parser.parse_args()
@@ -112,12 +121,13 @@ def make_plan(arguments: argparse.Namespace, servers: Sequence[Server]) -> Plan:
     experiment: Experiment = arguments.experiment
     return Plan(
         servers=servers,
-        cases=[case for case in CASES if case.key in arguments.cases and case.tls == experiment.tls],
+        cases=[case for case in CASES if case.key in (arguments.cases or experiment.cases)],
         rounds=arguments.rounds or (1 if arguments.quick else experiment.rounds),
         seconds=arguments.seconds or (1 if arguments.quick else experiment.seconds),
         cpus=sorted(os.sched_getaffinity(0)),
         server_cpu=arguments.server_cpu,
         client_cpu=arguments.client_cpu,
+        yardstick=experiment.yardstick,
     )
 
 

@@ -37,6 +37,7 @@ class Plan(Struct, frozen=True):
     cpus: Sequence[int]
     server_cpu: int
     client_cpu: int
+    yardstick: str = "nginx"  # the server that others are compared with
 
 
 class Place(Struct, frozen=True):
@@ -159,7 +160,7 @@ def attempt(measure: Callable[[], F]) -> F | Broken:
 
 def under_load(server: Server, place: Place, case: Case, seconds: int) -> Loaded:
     """Warm a fresh server up, load it, and read what that took."""
-    with running(server, workers=place.workers, cpus=place.server_cpus, tls=case.tls) as it:
+    with running(server, workers=place.workers, cpus=place.server_cpus, tls=case.tls, app=case.app) as it:
         check(it.port, case.batch, tls=case.tls)
         with ExitStack() as idle:
             for _ in range(case.idle):

@@ -20,7 +20,7 @@ GRACE_SECONDS: Final = 10  # what wrk may take beyond its duration, to connect a
 class Case(Struct, frozen=True):
     """One kind of load: `key` chooses it, `batch` is how many requests come at once, `options` are wrk's.
 
-    So many further connections as `idle` are open meanwhile.
+    So many further connections as `idle` are open meanwhile. `app` is what WSGI servers serve.
     """
 
     key: str
@@ -30,6 +30,8 @@ class Case(Struct, frozen=True):
     options: tuple[str, ...] = ()
     tls: bool = False
     idle: int = 0
+    path: str = "/"
+    app: str = "hello:app"
 
 
 # fmt: off
@@ -43,6 +45,8 @@ CASES: Final = (
     Case("unique",    "heads that never repeat", 64, options=("-s", str(LUA / "unique.lua"))),
     Case("tls",       "64 connections, TLS",     64, tls=True),
     Case("handshake", "a TLS handshake a request", 64, options=("-H", "Connection: close"), tls=True),
+    Case("1m",        "answers of 1 MiB",        16, path="/1m", app="large:app"),
+    Case("64m",       "files of 64 MiB",         4, options=("--timeout", "10s"), path="/64m", app="large:app"),
 )
 # fmt: on
 
@@ -76,7 +80,7 @@ def load(port: int, case: Case, *, seconds: int, cpus: str) -> Count:
         NoFigureError: when wrk saw an error or a wrong answer, or no answer at all.
     """
     # What follows the dashes is for the script: a start for its counter, so that no run repeats an earlier one's heads.
-    target = [f"{'https' if case.tls else 'http'}://127.0.0.1:{port}/", "--", str(time.time_ns())]
+    target = [f"{'https' if case.tls else 'http'}://127.0.0.1:{port}{case.path}", "--", str(time.time_ns())]
     threads = min(cpus.count(",") + 1, case.connections)
     wrk = ["wrk", f"-t{threads}", f"-c{case.connections}", f"-d{seconds}s", *case.options, *target]
     try:

@@ -26,7 +26,6 @@ from tests.bench.experiments import (
 )
 from tests.bench.load import Case
 
-YARDSTICK: Final = "nginx"
 BROKEN: Final = "broken"
 ALLOWED: Final = "requests a second, had each worker a core (÷ one)"
 RATIO_NOTE: Final = "A ratio is the median of the ratios of the rounds, not the ratio of the medians."
@@ -54,7 +53,7 @@ def memory(figures: Sequence[Loaded], yardstick: Sequence[Loaded]) -> str:
 
 
 COMPARED: Final[Sequence[tuple[str, Callable[[Sequence[Loaded], Sequence[Loaded]], str]]]] = (
-    (f"CPU µs a request (÷ {YARDSTICK})", cpu),
+    ("CPU µs a request (÷ {yardstick})", cpu),
     ("requests a second (core used)", rate),
     ("PSS after the load, MB", memory),
 )
@@ -66,10 +65,13 @@ def comparison(plan: Plan, readings: Sequence[Reading[Loaded]]) -> list[str]:
 
     def row(case: Case, cell: Callable[[Sequence[Loaded], Sequence[Loaded]], str]) -> list[str]:
         figures = [of(readings, case, name) for name in names]
-        yardstick = of(readings, case, YARDSTICK)
+        yardstick = of(readings, case, plan.yardstick)
         return [case.title, *(cell(its, yardstick) if its else BROKEN for its in figures)]
 
-    tables = [table([title, *names], [row(case, cell) for case in plan.cases]) for title, cell in COMPARED]
+    tables = [
+        table([title.format(yardstick=plan.yardstick), *names], [row(case, cell) for case in plan.cases])
+        for title, cell in COMPARED
+    ]
     where = f"One worker on CPU {plan.server_cpu}, wrk on CPU {plan.client_cpu}; {medians(plan)}."
     return [
         where,

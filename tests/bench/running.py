@@ -21,7 +21,7 @@ from msgspec import Struct
 from tests.bench.errors import NoFigureError
 from tests.bench.servers import Server, Site
 
-WSGI: Final = Path(__file__).parent / "wsgi"  # where the servers start, so that they find `hello`
+WSGI: Final = Path(__file__).parent / "wsgi"  # where the servers start, so that they find the applications
 BODY: Final = b"Hello, world!"
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST_REQUEST: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -41,14 +41,16 @@ class Running(Struct, frozen=True):
 
 
 @contextmanager
-def running(server: Server, *, workers: int, cpus: str, tls: bool = False) -> Iterator[Running]:
+def running(server: Server, *, workers: int, cpus: str, tls: bool = False, app: str = "hello:app") -> Iterator[Running]:
     """Run a server on `cpus`, a list as taskset takes it, until the block ends; it may have to speak TLS.
+
+    WSGI servers serve `app`.
 
     Raises:
         NoFigureError: when it doesn't answer as it should within START_SECONDS.
     """
     with TemporaryDirectory(prefix="prefork-bench-") as folder:
-        site = Site(port=free_port(), workers=workers, folder=Path(folder), tls=tls)
+        site = Site(port=free_port(), workers=workers, folder=Path(folder), tls=tls, app=app)
         if tls:
             certify(site)
         log = site.folder / "log"

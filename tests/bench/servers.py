@@ -1,9 +1,10 @@
 """The servers as a table: the command of each, and what must be on the machine for it.
 
-Every one answers every request with 200 and the same 13 bytes, on 127.0.0.1, without an access log, with the same
+Every one answers every request for / with 200 and the same 13 bytes, on 127.0.0.1, without an access log, with the same
 backlog and a keep-alive time that outlasts a run.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.bench import peers, tools
 from tests.bench.tools import Tool
 
 BACKLOG: Final = 4096  # connections: prefork's default, and that of net.core.somaxconn since Linux 5.4
+MIB: Final = 1024 * 1024
 KEEP_ALIVE_SECONDS: Final = 75  # nginx's default; gunicorn's is 2
 
 NGINX_CONFIG: Final = """
@@ -25,6 +27,7 @@ worker_processes {workers};
 events {{ worker_connections 16384; }}
 http {{
     access_log off;
+    sendfile on;
     keepalive_requests 1000000000;
     keepalive_timeout {keep_alive};
     client_body_temp_path body;
@@ -35,7 +38,8 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog={backlog}{tls};
         default_type text/plain;
-        location / {{ return 200 'Hello, world!'; }}
+        location = / {{ return 200 'Hello, world!'; }}
+        root .;
     }}
 }}
 """
@@ -54,6 +58,7 @@ class Site(Struct, frozen=True):
     workers: int
     folder: Path
     tls: bool = False
+    app: str = "hello:app"
 
     @property
     def certificate(self) -> Path:
@@ -69,8 +74,13 @@ def prefork(site: Site) -> list[str]:
     return [sys.executable, "-m", "prefork", "hello", *prefork_options(site)]
 
 
+def prefork_run(site: Site) -> list[str]:
+    """Return the command of prefork with the WSGI application that its peers serve."""
+    return [sys.executable, "-m", "prefork", "run", site.app, *prefork_options(site)]
+
+
 def prefork_options(site: Site) -> list[str]:
-    """Return the options of prefork-hello, however it is installed."""
+    """Return the options of prefork, whatever it serves."""
     return [
         "--workers",
         str(site.workers),
@@ -91,7 +101,11 @@ def prefork_options(site: Site) -> list[str]:
 
 
 def nginx(site: Site) -> list[str]:
-    """Write nginx's configuration and return its command."""
+    """Write nginx's configuration and files, and return its command."""
+    site.folder.chmod(0o755)  # nginx's workers become somebody else when root starts it
+    for name, size in (("1m", MIB), ("64m", 64 * MIB)):
+        (site.folder / name).touch()
+        os.truncate(site.folder / name, size)
     config = site.folder / "nginx.conf"
     config.write_text(
         NGINX_CONFIG.format(
@@ -107,8 +121,9 @@ def nginx(site: Site) -> list[str]:
 
 def bjoern(site: Site) -> list[str]:
     """Return the command of bjoern, which has one process and no command line of its own."""
-    run = f"bjoern.run(hello.app, '127.0.0.1', {site.port}, listen_backlog={BACKLOG})"
-    return [peers.PYTHON, "-c", f"import bjoern, hello; {run}"]
+    module, name = site.app.split(":")
+    run = f"bjoern.run(app, '127.0.0.1', {site.port}, listen_backlog={BACKLOG})"
+    return [peers.PYTHON, "-c", f"import bjoern; from {module} import {name} as app; {run}"]
 
 
 def gunicorn(site: Site) -> list[str]:
@@ -117,14 +132,30 @@ def gunicorn(site: Site) -> list[str]:
     room = ["--backlog", str(BACKLOG), "--worker-connections", "8192"]
     quiet = ["--no-control-socket", "--log-level", "warning"]
     where = ["--workers", str(site.workers), "--bind", f"127.0.0.1:{site.port}"]
-    return [peers.PYTHON, "-m", "gunicorn", *worker, *room, *quiet, *where, "hello:app"]
+    return [peers.PYTHON, "-m", "gunicorn", *worker, *room, *quiet, *where, site.app]
 
 
 def granian(site: Site) -> list[str]:
     """Return the command of granian."""
     http = ["--interface", "wsgi", "--http", "1", "--no-ws", "--backlog", str(BACKLOG), "--log-level", "warning"]
     where = ["--workers", str(site.workers), "--host", "127.0.0.1", "--port", str(site.port)]
-    return [peers.PYTHON, "-m", "granian", *http, *where, "hello:app"]
+    return [peers.PYTHON, "-m", "granian", *http, *where, site.app]
+
+
+def uwsgi(site: Site) -> list[str]:
+    """Return the command of uWSGI, whose keep-alive takes a process that speaks HTTP and passes requests on.
+
+    By `--http11-socket` a worker does it alone, but serves no other connection until the client closes this one.
+    """
+    http = ["--http", f"127.0.0.1:{site.port}", f"--http-keepalive={KEEP_ALIVE_SECONDS}", "--listen", str(BACKLOG)]
+    rest = ["--processes", str(site.workers), "--die-on-term", "--disable-logging"]
+    return [str(peers.ENVIRONMENT / "bin/uwsgi"), *http, *rest, "--module", site.app]
+
+
+def waitress(site: Site) -> list[str]:
+    """Return the command of waitress, which has one process; 4 threads are its default."""
+    room = ["--backlog", str(BACKLOG), "--connection-limit", "8192", "--channel-timeout", str(KEEP_ALIVE_SECONDS)]
+    return [peers.PYTHON, "-m", "waitress", "--listen", f"127.0.0.1:{site.port}", *room, site.app]
 
 
 class Server(Struct, frozen=True):
@@ -139,9 +170,12 @@ class Server(Struct, frozen=True):
 # fmt: off
 SERVERS: Final = (
     Server("prefork-hello", prefork),
+    Server("prefork",       prefork_run),
     Server("nginx",         nginx,    needs=(tools.NGINX,)),
     Server("bjoern",        bjoern,   "bjoern",   (tools.ENSUREPIP, tools.COMPILER, tools.LIBEV)),
     Server("gunicorn",      gunicorn, "gunicorn", (tools.ENSUREPIP,)),
     Server("granian",       granian,  "granian",  (tools.ENSUREPIP,)),
+    Server("uwsgi",         uwsgi,    "uwsgi",    (tools.ENSUREPIP, tools.COMPILER)),
+    Server("waitress",      waitress, "waitress", (tools.ENSUREPIP,)),
 )
 # fmt: on

@@ -17,6 +17,7 @@ Completed = subprocess.CompletedProcess[str]
 
 COMMAND: Final = (str(Path(sys.executable).with_name("prefork-hello")), "--config", "hello.toml")
 RUN: Final = (str(Path(sys.executable).with_name("prefork")), "run", "--config", "hello.toml")
+TRACEBACK: Final = "there is a traceback in the log"
 NOT_INHERITED: Final = re.compile(
     r"PREFORK_.*|WEB_CONCURRENCY|PORT|NOTIFY_SOCKET|WATCHDOG_.*|LISTEN_.*|FDSTORE|JOURNAL_STREAM"
 ).fullmatch
@@ -175,7 +176,7 @@ def left_over(hello: Hello) -> Iterator[str]:
     yield from lasting(lambda: [f"process {pid} is left over: {proc.title(pid)}" for pid in hello.session_pids()])
     yield from (f"somebody still listens on {each}" for each in hello.addresses if not hello.refuses(each))
     if "Traceback" in hello.log:
-        yield "there is a traceback in the log"
+        yield TRACEBACK
 
 
 def lasting(problems: Callable[[], list[str]]) -> list[str]:

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from signal import Signals
 
+from prefork.config.keys import keys_of
+from prefork.config.option import RUN
 from prefork.master.fleet import Phase
 from prefork.master.signals import OBEYED
 from prefork.master.transitions import TRANSITIONS
@@ -47,3 +49,10 @@ def test_every_signal_that_the_master_obeys_is_listed_and_no_other() -> None:
 
 def test_the_rules_of_http_are_those_of_the_corpus() -> None:
     assert section("rules") == table()
+
+
+def test_the_options_that_replace_those_of_others_are_ours() -> None:
+    rows = [row.split(" | ")[-1] for row in section("options").splitlines()]
+    named = {flag for cell in rows for flag in re.findall(r"--[a-z][a-z-]+", cell)}
+    assert named <= {each.flag for each in keys_of(RUN).values()} | {"--config"}
+    assert len(named) > 30

@@ -115,22 +115,25 @@ def test_an_answer_of_an_application_is_completed(
 ) -> None:
     answer = Whole(Head(status, b"HTTP/1.1 200 OK\r\n", length), b"Hello")
     for _ in range(2):
-        assert renderer.whole(answer, FRAMINGS[connection, False]) == b"HTTP/1.1 200 OK\r\n" + said + b"\r\nHello"
+        assert (
+            b"".join(renderer.whole(answer, FRAMINGS[connection, False]))
+            == b"HTTP/1.1 200 OK\r\n" + said + b"\r\nHello"
+        )
         head = b"HTTP/1.1 200 OK\r\n" + said.removeprefix(b"Content-Length: 5\r\n") + b"\r\n"
-        assert renderer.whole(answer, FRAMINGS[connection, True]) == head
+        assert b"".join(renderer.whole(answer, FRAMINGS[connection, True])) == head
 
 
 @pytest.mark.parametrize(("status", "said"), [(204, b""), (304, b""), (205, b"Content-Length: 0\r\n")])
 def test_an_answer_without_content_has_no_length_unless_that_is_0_rfc9110_15_3_6(
     renderer: Renderer, status: int, said: bytes
 ) -> None:
-    rendered = renderer.whole(Whole(Head(status, b"HTTP/1.1 %d \r\n" % status)), FRAMINGS[KEEP, False])
+    rendered = b"".join(renderer.whole(Whole(Head(status, b"HTTP/1.1 %d \r\n" % status)), FRAMINGS[KEEP, False]))
     assert rendered == b"HTTP/1.1 %d \r\n%bDate: %b\r\n\r\n" % (status, said, DATE)
 
 
 def test_an_application_may_have_said_the_date(renderer: Renderer) -> None:
     answer = Whole(Head(200, b"HTTP/1.1 200 OK\r\nDate: its\r\n", 5, dated=True), b"Hello")
-    assert renderer.whole(answer, FRAMINGS[KEEP, False]) == b"HTTP/1.1 200 OK\r\nDate: its\r\n\r\nHello"
+    assert b"".join(renderer.whole(answer, FRAMINGS[KEEP, False])) == b"HTTP/1.1 200 OK\r\nDate: its\r\n\r\nHello"
 
 
 def test_heads_of_applications_are_forgotten_each_second_and_when_they_are_many(renderer: Renderer) -> None:

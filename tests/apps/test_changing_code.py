@@ -1,0 +1,46 @@
+"""HUP with changed code under load, for each framework: no request is lost, and the new code answers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.apps.serving import Serve, copied, edit, reload
+from tests.process.clients import Load
+
+OLD, NEW = (200, b"old"), (200, b"newer")
+
+FLASK = (copied("flask_shop.py"), "flask_shop.py", 'return "old"', "flask_shop:app")
+FALCON = (copied("falcon_shop.py"), "falcon_shop.py", 'text = "old"', "falcon_shop:create_app()")
+
+
+def change_under_load(serve: Serve, fill: Callable[[Path], object], file: str, line: str, *words: str) -> None:
+    site = serve(fill, *words, "--workers", "2")
+    with Load(site.connect) as load:
+        load.wait_for_more()
+        edit(site.folder / file, line, line.replace("old", "newer"))
+        reload(site, " reloaded generation=2")
+        site.wait_for_workers(2, without=site.descriptors)
+        load.wait_for_more()
+        edit(site.folder / file, '"newer"', "(")
+        log = reload(site, " reload failed generation=3 kept=2 ")
+        assert f"SyntaxError: '(' was never closed ({file}:" in log
+        load.wait_for_more()
+    assert load.lost == []
+    assert set(load.answers) == {OLD, NEW}
+    assert site.get().content == b"newer"
+
+
+@pytest.mark.parametrize("site", [FLASK, FALCON], ids=["Flask", "Falcon"])
+def test_changed_code_answers_and_broken_code_never_does(
+    serve: Serve, site: tuple[Callable[[Path], object], str, str, str]
+) -> None:
+    change_under_load(serve, *site)
+
+
+def test_a_changed_view_of_django_answers_and_a_broken_one_never_does(
+    serve: Serve, project: Callable[[Path], object]
+) -> None:
+    change_under_load(
+        serve, project, "notes/views.py", 'HttpResponse("old")', "shop.wsgi", "--threads", "4", "--hooks", "notes.hooks"
+    )

@@ -1,0 +1,65 @@
+"""What a newcomer does: a fresh environment, `pip install . flask`, five lines, and changes while the service is busy."""
+
+import shutil
+import subprocess
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.apps.serving import Serve, reload
+from tests.process.clients import Load
+
+REPOSITORY = Path(__file__).parents[2]
+INSTALL_SECONDS = 120
+APP = """from flask import Flask
+app = Flask(__name__)
+@app.get("/")
+def hello():
+    return {}
+"""
+
+
+@pytest.fixture(scope="module")
+def prefork(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the command in an environment with this package and Flask."""
+    folder = tmp_path_factory.mktemp("fresh")
+    source = folder / "source"
+    shutil.copytree(REPOSITORY / "prefork", source / "prefork", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    venv.create(folder / "venv", with_pip=True)
+    pip = [str(folder / "venv/bin/pip"), "install", "--quiet", "--disable-pip-version-check", ".", "flask"]
+    done = subprocess.run(pip, cwd=source, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    if done.returncode and "No matching distribution" in done.stderr:
+        pytest.skip("nothing can be installed from here")
+    assert done.returncode == 0, done.stderr
+    return str(folder / "venv/bin/prefork")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(INSTALL_SECONDS + 60)
+def test_five_lines_are_served_and_changed_under_load_and_broken_and_mended(serve: Serve, prefork: str) -> None:
+    def write(folder: Path, text: str = APP) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "hello_flask.py").write_text(text)
+
+    site = serve(lambda folder: write(folder, APP.format("'old'")), "hello_flask:app", program=prefork)
+    with Load(site.connect) as load:
+        load.wait_for_more()
+        write(site.folder, APP.format("'newer'"))
+        reload(site, " reloaded generation=2")
+        load.wait_for_more()
+        assert site.connect().ask().body == b"newer"
+        write(site.folder, APP.format("'newest"))
+        log = reload(site, " reload failed generation=3 kept=2 ")
+        reason = "hello_flask:app: SyntaxError: unterminated string literal (detected at line 5) (hello_flask.py:5)"
+        assert f'reason="{reason}"' in log
+        load.wait_for_more()
+        assert site.connect().ask().body == b"newer"
+        write(site.folder, APP.format("'mended now'"))
+        reload(site, " reloaded generation=4")
+        load.wait_for_more()
+        assert site.connect().ask().body == b"mended now"
+    assert load.lost == []
+    assert set(load.answers) == {(200, b"old"), (200, b"newer"), (200, b"mended now")}
