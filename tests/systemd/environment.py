@@ -33,14 +33,14 @@ def shared(folder: Path) -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make an environment here that works in /opt/prefork."""
+    """Make an environment here that works in /opt/prefork, with Django in it."""
     if not suits():
         raise CannotBootError(f"{PYTHON} is no Python of {'.'.join(map(str, OLDEST))} or later with venv")
     run(PYTHON, "-m", "venv", str(folder))
     with TemporaryDirectory() as copy:  # setuptools leaves its own files where it builds, and takes what it finds there
         shutil.copytree(REPOSITORY, copy, symlinks=True, ignore=LEFT_OUT, dirs_exist_ok=True)
         try:
-            run(str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", copy)
+            run(str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", copy, "django")
         except subprocess.CalledProcessError:
             raise CannotBootError("pip can't install prefork; what it says is above") from None
     for script in (folder / "bin").iterdir():
