@@ -174,6 +174,7 @@ class Worker:
 
     def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
         for each in listeners:
+            each.settimeout(0)
             shared = self._terms.shared or each.family is socket.AF_UNIX
             step_aside = self._balance.pause if shared else never
             self._acceptors.append(
