@@ -21,9 +21,10 @@ from prefork.worker.worker import Worker
 
 
 class Roles(Struct, frozen=True):
-    """What they have in common; `name` is the service's."""
+    """What they have in common; `name` is the service's, `master` the pid of the master."""
 
     name: str
+    master: int
     find: Find
     identity: Identity | None
     config: Config
@@ -48,7 +49,7 @@ class Roles(Struct, frozen=True):
         setproctitle(f"{self.name}: mold [generation {seat.generation}]")
         source = boot(
             self.config,
-            partial(self._find_with_parent, os.getppid()),
+            self._find_with_master,
             preloaded,
             identity=self.identity,
             channel=seat.channel,
@@ -57,11 +58,11 @@ class Roles(Struct, frozen=True):
         log = Log("mold", self.config.log_level)
         Mold(seat, partial(self._be_worker_of, source), log, self.files).run()
 
-    def _find_with_parent(self, parent: int, config: Config, variables: Mapping[str, str]) -> Source:
+    def _find_with_master(self, config: Config, variables: Mapping[str, str]) -> Source:
         """Look only as long as the master lives: its end is not noticed before the application is loaded."""
         from prefork.master import prctl  # noqa: PLC0415 - ctypes makes a process larger
 
-        prctl.end_with(parent, SIGKILL)
+        prctl.end_with(self.master, SIGKILL)
         return self.find(config, variables)
 
     def _be_worker_of(self, source: Source, seat: Seat) -> None:

@@ -199,7 +199,7 @@ class Program:
     def _made(self, number: int, config: Config, workers: int, listeners: Listeners, files: LogFiles) -> Generation:
         opener, certificates = secured(config)
         self._expiry.watch(certificates)
-        roles = Roles(self._name, self._find, self._identity, config, files, opener)
+        roles = Roles(self._name, os.getpid(), self._find, self._identity, config, files, opener)
         mold = roles.be_mold if prepared_for_molds(config) else None
         return Generation(number, config, workers, listeners, files, roles.be_worker, mold)
 
