@@ -9,7 +9,7 @@ from msgspec import Struct
 from setproctitle import setproctitle
 
 from prefork.apps.interface import Application, Find, Source, ThisWorker
-from prefork.boot import boot, telling
+from prefork.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
 from prefork.logs import Log, LogFiles
@@ -67,7 +67,7 @@ class Roles(Struct, frozen=True):
 
     def _be_worker_of(self, source: Source, seat: Seat) -> None:
         this = self._this(seat)
-        with telling(seat.channel):
+        with telling(seat.channel), stacks_when_late(seat.stacks, self.config.boot_timeout * PATIENCE):
             application = source.load(this)
         self._serve(seat, this, application)
 
