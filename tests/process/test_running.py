@@ -2,16 +2,15 @@
 
 import os
 import re
+import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGHUP, SIGKILL
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.process import proc
-from tests.process.clients import Load
+from tests.process.clients import GET, Load
 from tests.process.commands import CONTROL, PREFORK, command
 from tests.process.hello import Hello
 from tests.process.installing import NEXT, Installation
@@ -27,14 +26,6 @@ def answer(environ, start_response):
     return [str(BODY).encode()]
 """
 SHOP = 'app = "shop:answer"\nworkers = 2'
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Return a folder that anybody may read, which those of the tests are not."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 def app(body: str) -> str:
@@ -65,6 +56,28 @@ def test_changed_code_answers_after_a_reload_under_load_that_loses_nothing(start
         load.wait_for_more()
     assert load.lost == []
     assert {hello.connect().ask().body for _ in range(20)} == {b"new"}
+
+
+ASKING = """
+import socket
+
+def answer(environ, start_response):
+    with socket.create_connection(("127.0.0.1", PORT)) as other:
+        said = other.recv(100)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [said]
+"""
+
+
+def test_sockets_of_the_applications_own_wait_as_elsewhere(start_app: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        start_app.files = {"shop.py": f"{ASKING}\nPORT = {other.getsockname()[1]}\n"}
+        client = start_app(SHOP).connect()
+        client.send(GET)
+        connection, _ = other.accept()
+        with connection:
+            connection.sendall(b"here")
+        assert client.answer().body == b"here"
 
 
 def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_app: Start) -> None:

@@ -11,7 +11,7 @@ import pytest
 from prefork.apps.content import KeptContent
 from prefork.apps.interface import ThisWorker
 from prefork.apps.pool import Pool
-from prefork.apps.serving import answering, load_application
+from prefork.apps.serving import answering, find_application
 from prefork.config.schema import Config
 from prefork.http.answers import Whole
 from prefork.http.messages import Peer, Request
@@ -69,7 +69,7 @@ def test_an_application_is_loaded_between_its_hooks(folder: Path, capfd: pytest.
     (folder / "shop.py").write_text("def app(environ, start_response):\n    return []\nprint('imported')\n")
     names = "post_fork", "post_worker_init", "pre_stop", "worker_exit"
     (folder / "shop_hooks.py").write_text("".join(f"def {name}(worker):\n    print('{name}')\n" for name in names))
-    application = load_application(Config(app="shop:app", hooks="shop_hooks"), {}, ThisWorker(0, 1, 1, LOG))
+    application = find_application(Config(app="shop:app", hooks="shop_hooks"), {}).load(ThisWorker(0, 1, 1, LOG))
     application.pre_stop()
     application.worker_exit()
     assert capfd.readouterr().out.split() == ["post_fork", "imported", "post_worker_init", "pre_stop", "worker_exit"]

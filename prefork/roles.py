@@ -1,0 +1,95 @@
+"""What the forked processes of a generation do: be a worker, or the mold that its workers are forked from."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from signal import SIGKILL
+
+from msgspec import Struct
+from setproctitle import setproctitle
+
+from prefork.apps.interface import Application, Find, Source, ThisWorker
+from prefork.boot import PATIENCE, boot, stacks_when_late, telling
+from prefork.config.schema import Config
+from prefork.ipc.seat import Seat
+from prefork.journal import Journal
+from prefork.log_files import journal_of_worker
+from prefork.logs import JOURNALD, Log, LogFiles
+from prefork.master.identity import Identity
+from prefork.mold import Mold
+from prefork.terms import terms
+from prefork.worker.opening import Opener
+from prefork.worker.worker import Worker
+
+
+class Roles(Struct, frozen=True):
+    """What they have in common; `name` is the service's, `master` the pid of the master."""
+
+    name: str
+    master: int
+    find: Find
+    identity: Identity | None
+    config: Config
+    files: LogFiles
+    tls: Opener | None
+
+    def be_worker(self, seat: Seat) -> None:
+        """Become its user, load the application and serve it."""
+        this = self._this(seat)
+        application = boot(
+            self.config,
+            self.find,
+            lambda source: source.load(this),
+            identity=self.identity,
+            channel=seat.channel,
+            stacks=seat.stacks,
+        )
+        self._serve(seat, this, application)
+
+    def be_mold(self, seat: Seat) -> None:
+        """Become the workers' user, load the application, and be forked."""
+        setproctitle(f"{self.name}: mold [generation {seat.generation}]")
+        source = boot(
+            self.config,
+            self._find_with_master,
+            preloaded,
+            identity=self.identity,
+            channel=seat.channel,
+            stacks=seat.stacks,
+        )
+        log = Log("mold", self.config.log_level)
+        Mold(seat, partial(self._be_worker_of, source), log, self.files).run()
+
+    def _find_with_master(self, config: Config, variables: Mapping[str, str]) -> Source:
+        """Look only as long as the master lives: its end is not noticed before the application is loaded."""
+        from prefork.master import prctl  # noqa: PLC0415 - ctypes makes a process larger
+
+        prctl.end_with(self.master, SIGKILL)
+        return self.find(config, variables)
+
+    def _be_worker_of(self, source: Source, seat: Seat) -> None:
+        this = self._this(seat)
+        with telling(seat.channel), stacks_when_late(seat.stacks, self.config.boot_timeout * PATIENCE):
+            application = source.load(this)
+        self._serve(seat, this, application)
+
+    def _this(self, seat: Seat) -> ThisWorker:
+        setproctitle(f"{self.name}: worker {seat.slot} [generation {seat.generation}]")
+        journal = self._journal(seat) if self.config.log == JOURNALD else None
+        log = Log(f"worker-{seat.slot}", self.config.log_level, journal)
+        return ThisWorker(seat.slot, seat.generation, os.getpid(), log)
+
+    def _journal(self, seat: Seat) -> Journal | None:
+        return journal_of_worker(self.config, self.name, seat.slot, seat.generation)
+
+    def _serve(self, seat: Seat, this: ThisWorker, application: Application) -> None:
+        try:
+            Worker(seat, terms(self.config, application, self.tls, self._journal(seat)), this.log, self.files).run()
+        finally:
+            application.worker_exit()
+
+
+def preloaded(source: Source) -> Source:
+    """Load what the workers share."""
+    source.preload()
+    return source
