@@ -82,6 +82,8 @@ class Mold:
                 raise AssertionError(f"not the first that a worker is told: {message} with {len(fds)} descriptors")
 
     def _leave_behind(self) -> None:
+        if self._log.journal is not None:
+            self._log.journal.close()
         self._channel.close()
         os.close(self._seat.stacks)
 

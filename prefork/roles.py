@@ -1,7 +1,7 @@
 """What the forked processes of a generation do: be a worker, or the mold that its workers are forked from."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from signal import SIGKILL
 
@@ -12,8 +12,7 @@ from prefork.apps.interface import Application, Find, Source, ThisWorker
 from prefork.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
-from prefork.journal import Journal
-from prefork.log_files import journal_of_worker
+from prefork.log_files import journal_of_mold, journal_of_worker
 from prefork.logs import JOURNALD, Log, LogFiles
 from prefork.master.identity import Identity
 from prefork.mold import Mold
@@ -35,16 +34,18 @@ class Roles(Struct, frozen=True):
 
     def be_worker(self, seat: Seat) -> None:
         """Become its user, load the application and serve it."""
-        this = self._this(seat)
-        application = boot(
-            self.config,
-            self.find,
-            lambda source: source.load(this),
-            identity=self.identity,
-            channel=seat.channel,
-            stacks=seat.stacks,
-        )
-        self._serve(seat, this, application)
+
+        def load(this: ThisWorker) -> Application:
+            return boot(
+                self.config,
+                self.find,
+                lambda source: source.load(this),
+                identity=self.identity,
+                channel=seat.channel,
+                stacks=seat.stacks,
+            )
+
+        self._serve(seat, load)
 
     def be_mold(self, seat: Seat) -> None:
         """Become the workers' user, load the application, and be forked."""
@@ -57,7 +58,7 @@ class Roles(Struct, frozen=True):
             channel=seat.channel,
             stacks=seat.stacks,
         )
-        log = Log("mold", self.config.log_level)
+        log = Log("mold", self.config.log_level, journal_of_mold(self.config, self.name, seat.generation))
         Mold(seat, partial(self._be_worker_of, source), log, self.files).run()
 
     def _find_with_master(self, config: Config, variables: Mapping[str, str]) -> Source:
@@ -68,23 +69,19 @@ class Roles(Struct, frozen=True):
         return self.find(config, variables)
 
     def _be_worker_of(self, source: Source, seat: Seat) -> None:
-        this = self._this(seat)
-        with telling(seat.channel), stacks_when_late(seat.stacks, self.config.boot_timeout * PATIENCE):
-            application = source.load(this)
-        self._serve(seat, this, application)
+        def load(this: ThisWorker) -> Application:
+            with telling(seat.channel), stacks_when_late(seat.stacks, self.config.boot_timeout * PATIENCE):
+                return source.load(this)
 
-    def _this(self, seat: Seat) -> ThisWorker:
+        self._serve(seat, load)
+
+    def _serve(self, seat: Seat, load: Callable[[ThisWorker], Application]) -> None:
         setproctitle(f"{self.name}: worker {seat.slot} [generation {seat.generation}]")
-        journal = self._journal(seat) if self.config.log == JOURNALD else None
-        log = Log(f"worker-{seat.slot}", self.config.log_level, journal)
-        return ThisWorker(seat.slot, seat.generation, os.getpid(), log)
-
-    def _journal(self, seat: Seat) -> Journal | None:
-        return journal_of_worker(self.config, self.name, seat.slot, seat.generation)
-
-    def _serve(self, seat: Seat, this: ThisWorker, application: Application) -> None:
+        journal = journal_of_worker(self.config, self.name, seat.slot, seat.generation)
+        log = Log(f"worker-{seat.slot}", self.config.log_level, journal if self.config.log == JOURNALD else None)
+        application = load(ThisWorker(seat.slot, seat.generation, os.getpid(), log))
         try:
-            Worker(seat, terms(self.config, application, self.tls, self._journal(seat)), this.log, self.files).run()
+            Worker(seat, terms(self.config, application, self.tls, journal), log, self.files).run()
         finally:
             application.worker_exit()
 

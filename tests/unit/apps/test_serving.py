@@ -74,3 +74,15 @@ def test_an_application_is_loaded_between_its_hooks(folder: Path, capfd: pytest.
     application.worker_exit()
     assert capfd.readouterr().out.split() == ["post_fork", "imported", "post_worker_init", "pre_stop", "worker_exit"]
     assert application.new_content is not None
+
+
+def test_what_is_preloaded_is_not_imported_again_by_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "mold_shop.py").write_text(
+        "def make():\n    print('made')\n    return lambda environ, start_response: []\nprint('imported')\n"
+    )
+    (folder / "mold_hooks.py").write_text("def post_fork(worker):\n    print('post_fork')\n")
+    source = find_application(Config(app="mold_shop:make()", hooks="mold_hooks"), {})
+    source.preload()
+    for slot in range(2):
+        source.load(ThisWorker(slot, 1, 1, LOG))
+    assert capfd.readouterr().out.split() == ["imported", "made", "post_fork", "post_fork"]
