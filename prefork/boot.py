@@ -7,14 +7,14 @@ same in a child of its own, so that neither the checking process nor the master 
 import faulthandler
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from select import POLLIN, poll
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from setproctitle import setproctitle
 
-from prefork.apps.interface import Application, Load, LoadError, ThisWorker
+from prefork.apps.interface import Find, LoadError, Source, ThisWorker
 from prefork.config.env_file import read_env_file
 from prefork.config.errors import ConfigError
 from prefork.config.schema import Config
@@ -25,6 +25,8 @@ from prefork.master.identity import Identity, look_up
 from prefork.master.processes import ending, fork
 from prefork.worker.privileges import become
 
+T = TypeVar("T")
+
 PATIENCE: Final = 0.9  # of boot_timeout
 LONGEST_REASON: Final = 1000  # characters
 LONGEST_LINE: Final = 500
@@ -33,23 +35,30 @@ ROOM_FOR_TRACEBACK: Final = LARGEST_MESSAGE // 2  # bytes
 
 def boot(
     config: Config,
-    load: Load,
-    worker: ThisWorker,
+    find: Find,
+    load: Callable[[Source], T],
     *,
     identity: Identity | None,
     channel: Channel,
     stacks: int | None = None,
-) -> Application:
-    """Become the worker's user and return what it serves; or tell the master why not, and end.
+) -> T:
+    """Become the workers' user and return what `load` makes of what is found; or tell the master why not, and end.
 
     If it takes nearly as long as it may, what it is doing is written to `stacks`.
     """
-    try:
+    with telling(channel):
         variables = read_env_file(config.env_file)  # as whoever started us: it may hold secrets
         if identity is not None:
             change_identity(identity)
         with stacks_when_late(stacks, config.boot_timeout * PATIENCE):
-            return load(config, variables, worker)
+            return load(find(config, variables))
+
+
+@contextmanager
+def telling(channel: Channel) -> Iterator[None]:
+    """Tell the master why there is nothing to serve, and end the process."""
+    try:
+        yield
     except LoadError as error:
         _fail(channel, Failed(_plain(error.problem, LONGEST_REASON), error.status, tuple(_fitting(error.traceback))))
     except ConfigError as error:
@@ -81,7 +90,7 @@ def change_identity(identity: Identity) -> None:
         raise LoadError(os.EX_NOPERM, problem) from None
 
 
-def check(config: Config, load: Load) -> None:
+def check(config: Config, find: Find) -> None:
     """Load in a child what would be served.
 
     Raises:
@@ -94,7 +103,7 @@ def check(config: Config, load: Load) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, config.boot_timeout)  # outlives whoever waits for this process
         worker = ThisWorker(0, 0, os.getpid(), Log("check", config.log_level))
-        boot(config, load, worker, identity=identity, channel=channel)
+        boot(config, find, lambda source: source.load(worker), identity=identity, channel=channel)
 
     try:
         _pid, pidfd, channel = fork(work, lambda: None)

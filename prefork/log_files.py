@@ -40,3 +40,8 @@ def journal_of_worker(config: Config, identifier: str, slot: int, generation: in
     if JOURNALD not in (config.log, config.access_log):
         return None
     return Journal(identifier, [("WORKER", slot), ("GENERATION", generation)])
+
+
+def journal_of_mold(config: Config, identifier: str, generation: int) -> Journal | None:
+    """Return the journal for a mold that logs there."""
+    return Journal(identifier, [("GENERATION", generation)]) if config.log == JOURNALD else None

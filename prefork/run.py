@@ -9,14 +9,12 @@ import platform
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
 from time import monotonic
 
 from msgspec.structs import replace
 from setproctitle import setproctitle
 
-from prefork.apps.interface import Load, ThisWorker
-from prefork.boot import boot
+from prefork.apps.interface import Find
 from prefork.config.keys import KEYS
 from prefork.config.load import Loaded
 from prefork.config.option import Reload
@@ -24,10 +22,9 @@ from prefork.config.schema import Config
 from prefork.expiry import Certificate, Expiry
 from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name, service_path
-from prefork.ipc.seat import Seat
 from prefork.listening import Inherited, listen, worker_count
-from prefork.log_files import follow, journal_of_worker, open_files, same_files
-from prefork.logs import JOURNALD, STDERR, Log, LogFiles
+from prefork.log_files import follow, open_files, same_files
+from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.control import listen as listen_for_commands
@@ -45,16 +42,15 @@ from prefork.master.state import State, claim, listeners_of
 from prefork.master.stored import FdStore
 from prefork.master.telling import Telling
 from prefork.master.watchdog import Watchdog, watchdog_interval
+from prefork.roles import Roles
 from prefork.systemd import Notifier, drop_variables, farewell, store_capacity, unit_name
-from prefork.terms import terms
 from prefork.version import VERSION
 from prefork.watching import Watching, check_watching
 from prefork.worker.opening import Opener
-from prefork.worker.worker import Worker
 
 
-def serve(name: str, load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
-    """Serve what `load` loads until told to stop, and return the exit status.
+def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
+    """Serve what `find` finds until told to stop, and return the exit status.
 
     Raises:
         StartError: the service can't start; where it was to be a daemon, the command says so and not the daemon.
@@ -67,7 +63,7 @@ def serve(name: str, load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
     inherited = Inherited()
     verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else None
-    program = Program(name, load, loaded, reread, pid_file, inherited=inherited, verdict=verdict)
+    program = Program(name, find, loaded, reread, pid_file, inherited=inherited, verdict=verdict)
     try:
         return program.run()
     except StartError as error:
@@ -75,7 +71,7 @@ def serve(name: str, load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -
         raise
 
 
-def resume(name: str, load: Load, former: State, reread: Callable[[], Loaded]) -> int:
+def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -> int:
     """Go on with the service of this process, which was another program until now, and return the exit status.
 
     The configuration is read no sooner than for a reload, which any mistake in it merely fails.
@@ -83,7 +79,7 @@ def resume(name: str, load: Load, former: State, reread: Callable[[], Loaded]) -
     claim(former)
     kept = former.kept
     pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None
-    return Program(name, load, Loaded(former.config, {}, kept.path), reread, pid_file).resume(former)
+    return Program(name, find, Loaded(former.config, {}, kept.path), reread, pid_file).resume(former)
 
 
 class Program:
@@ -92,7 +88,7 @@ class Program:
     def __init__(
         self,
         name: str,
-        load: Load,
+        find: Find,
         loaded: Loaded,
         reread: Callable[[], Loaded],
         pid_file: PidFile | None,
@@ -101,7 +97,7 @@ class Program:
         verdict: Verdict | None = None,
     ) -> None:
         self._name = service_name(loaded.config.name) if loaded.config.name else name
-        self._load = load
+        self._find = find
         self._loaded = loaded
         self._reread = reread
         self._verdict = verdict
@@ -137,7 +133,6 @@ class Program:
         self._identity = former.kept.identity
         self._variables = former.kept.variables
         files = LogFiles.taken_over(former.log_paths, former.access_fd)
-        work = partial(self._work, former.config, files, self._tls(former.config))
         number = former.fleet.wanted.generation
         workers = worker_count(former.config)
         self._started = former.kept.started
@@ -147,7 +142,7 @@ class Program:
             commanded = former.kept.control.opened() if former.kept.control else None
             if commanded is not None:
                 at_end.callback(commanded.close)
-            generation = Generation(number, former.config, workers, listeners_of(former), files, work)
+            generation = self._made(number, former.config, workers, listeners_of(former), files)
             return self._run_master(generation, commanded, former)
 
     def report(self, error: StartError) -> None:
@@ -218,27 +213,15 @@ class Program:
         )
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
-        tls = self._tls(config)
         files = previous.files if previous and same_files(previous.config, config) else open_files(config)
-        work = partial(self._work, config, files, tls)
-        return Generation(number, config, worker_count(config), listeners, files, work)
+        return self._made(number, config, worker_count(config), listeners, files)
 
-    def _tls(self, config: Config) -> Opener | None:
+    def _made(self, number: int, config: Config, workers: int, listeners: Listeners, files: LogFiles) -> Generation:
         opener, certificates = secured(config)
         self._expiry.watch(certificates)
-        return opener
-
-    def _work(self, config: Config, files: LogFiles, tls: Opener | None, seat: Seat) -> None:
-        """Be a worker."""
-        setproctitle(f"{self._name}: worker {seat.slot} [generation {seat.generation}]")
-        journal = journal_of_worker(config, self._name, seat.slot, seat.generation)
-        log = Log(f"worker-{seat.slot}", config.log_level, journal if config.log == JOURNALD else None)
-        this = ThisWorker(seat.slot, seat.generation, os.getpid(), log)
-        application = boot(config, self._load, this, identity=self._identity, channel=seat.channel, stacks=seat.stacks)
-        try:
-            Worker(seat, terms(config, application, tls, journal), log, files).run()
-        finally:
-            application.worker_exit()
+        roles = Roles(self._name, os.getpid(), self._find, self._identity, config, files, opener)
+        mold = roles.be_mold if prepared_for_molds(config) else None
+        return Generation(number, config, workers, listeners, files, roles.be_worker, mold)
 
     def _renew(self, previous: Generation, number: int) -> Generation:
         config = self._reread().config
@@ -298,6 +281,19 @@ def raise_descriptor_limit() -> None:
     """Allow as many descriptors as the system does: the low soft limit is for programs that use select(2)."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def prepared_for_molds(config: Config) -> bool:
+    """Tell whether there are to be molds, and be given the workers that these fork; raises StartError."""
+    if config.preload != "mold":
+        return False
+    try:
+        from prefork.master import prctl  # noqa: PLC0415 - ctypes makes a process larger
+
+        prctl.become_subreaper()
+    except (ImportError, OSError) as error:
+        raise StartError(os.EX_OSERR, f"preload: workers of a mold can't become the master's: {error}") from None
+    return True
 
 
 def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:

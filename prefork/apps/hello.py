@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from prefork.apps.instant import instant
-from prefork.apps.interface import Application, ThisWorker
+from prefork.apps.interface import Application, Source, nothing
 from prefork.config.schema import Config
 from prefork.http.messages import Response
 from prefork.http.service import Respond
@@ -15,7 +15,8 @@ def hello(*, body: str, content_type: str, status: int) -> Respond:
     return instant(lambda _request, _peer, _content: response)
 
 
-def load_hello(config: Config, _variables: Mapping[str, str], _worker: ThisWorker) -> Application:
+def find_hello(config: Config, _variables: Mapping[str, str]) -> Source:
     """Return the hello that is configured."""
     answer = config.hello
-    return Application(hello(body=answer.body, content_type=answer.content_type, status=answer.status))
+    application = Application(hello(body=answer.body, content_type=answer.content_type, status=answer.status))
+    return Source(nothing, lambda _worker: application)

@@ -1,6 +1,6 @@
 """The user's functions that are called in a worker's life, from the module that `hooks` names.
 
-    post_fork(worker)         it is its user, in its folder; the application is not imported yet
+    post_fork(worker)         it is its user, in its folder; the application is not imported yet, unless in a mold
     post_worker_init(worker)  the application is loaded; requests come next
     pre_stop(worker)          it was told to leave; what has begun is still being served
     worker_exit(worker)       it ends
@@ -23,35 +23,34 @@ NAMES: Final = ("post_fork", "post_worker_init", "pre_stop", "worker_exit")
 
 
 class Hooks:
-    """The functions of one worker; there are none without a module."""
+    """The functions; there are none without a module."""
 
-    def __init__(self, module_name: str | None, worker: ThisWorker) -> None:
+    def __init__(self, module_name: str | None) -> None:
         """Import the module; raises LoadError."""
         self._name = module_name
-        self._worker = worker
         module = import_module(module_name, module_name) if module_name else None
         self._functions = {name: getattr(module, name, None) for name in NAMES}
         for name, function in self._functions.items():
             if function is not None and not callable(function):
                 raise LoadError(os.EX_DATAERR, f"{module_name}.{name}: expected a function, got {function!r:.60}")
 
-    def prepare(self, name: Early) -> None:
+    def prepare(self, name: Early, worker: ThisWorker) -> None:
         """Call the function of this name, if there is one; raises LoadError for what it raises."""
         function = self._functions[name]
         if function is not None:
             try:
-                function(self._worker)
+                function(worker)
             except BaseException as error:  # noqa: BLE001 - whatever the hook raises is told as its own
                 raise failure(f"{self._name}.{name}", error) from None
 
-    def tell(self, name: Late) -> None:
+    def tell(self, name: Late, worker: ThisWorker) -> None:
         """Call the function of this name, if there is one, and log what it raises."""
         function = self._functions[name]
         if function is not None:
             try:
-                function(self._worker)
+                function(worker)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the hook's
-                log = self._worker.log
+                log = worker.log
                 log.error("hook failed", hook=f"{self._name}.{name}", reason=summary(error, working_folder()))
                 for line in own_traceback(error):
                     log.error("traceback", line=line)

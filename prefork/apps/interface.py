@@ -50,5 +50,16 @@ class LoadError(Exception):
         self.traceback = traceback
 
 
-# Called in the worker, as its user, with the variables of env_file; raises LoadError.
-Load: TypeAlias = Callable[[Config, Mapping[str, str], ThisWorker], Application]
+class Source(Struct, frozen=True):
+    """What applications are made of, in the process that they run in or whose children they run in.
+
+    `preload` imports what the workers that are forked later can share, `load` makes the application of a worker, and imports
+    before what was not preloaded. Both raise LoadError.
+    """
+
+    preload: Callable[[], object]
+    load: Callable[[ThisWorker], Application]
+
+
+# Called as the workers' user, with the variables of env_file; raises LoadError.
+Find: TypeAlias = Callable[[Config, Mapping[str, str]], Source]

@@ -2,12 +2,12 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 from prefork.apps.content import KeptContent
 from prefork.apps.hooks import Hooks
-from prefork.apps.interface import Application, ThisWorker
+from prefork.apps.interface import Application, Source, ThisWorker
 from prefork.apps.loading import drop_young_bytecode, load, prepare
 from prefork.apps.pool import Pool
 from prefork.apps.wsgi import Gateway, Wsgi
@@ -18,20 +18,31 @@ from prefork.http.trust import trusting
 from prefork.logs import Log
 
 
-def load_application(config: Config, variables: Mapping[str, str], worker: ThisWorker) -> Application:
-    """Return the application that is configured; raises LoadError."""
-    assert config.app is not None
+def find_application(config: Config, variables: Mapping[str, str]) -> Source:
+    """Prepare this process for the application that is configured, and import its hooks; raises LoadError."""
     began, known = time.time(), frozenset(sys.modules)
     prepare(config.chdir, config.pythonpath, variables)
-    hooks = Hooks(config.hooks, worker)
-    hooks.prepare("post_fork")
+    hooks = Hooks(config.hooks)
+
+    @cache
+    def imported() -> Wsgi:
+        assert config.app is not None
+        found = load(config.app)
+        drop_young_bytecode(known, began)
+        return found
+
+    return Source(imported, partial(load_application, config, hooks, imported))
+
+
+def load_application(config: Config, hooks: Hooks, imported: Callable[[], Wsgi], worker: ThisWorker) -> Application:
+    """Return the application of a worker; raises LoadError."""
+    hooks.prepare("post_fork", worker)
     application = Application(
-        *answering(config, load(config.app), worker.log),
-        pre_stop=partial(hooks.tell, "pre_stop"),
-        worker_exit=partial(hooks.tell, "worker_exit"),
+        *answering(config, imported(), worker.log),
+        pre_stop=partial(hooks.tell, "pre_stop", worker),
+        worker_exit=partial(hooks.tell, "worker_exit", worker),
     )
-    hooks.prepare("post_worker_init")
-    drop_young_bytecode(known, began)
+    hooks.prepare("post_worker_init", worker)
     return application
 
 

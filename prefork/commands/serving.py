@@ -9,9 +9,9 @@ import click
 from msgspec import Struct
 
 from prefork import run
-from prefork.apps.hello import load_hello
-from prefork.apps.interface import Load
-from prefork.apps.serving import load_application
+from prefork.apps.hello import find_hello
+from prefork.apps.interface import Find
+from prefork.apps.serving import find_application
 from prefork.boot import check
 from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
 from prefork.commands.step import Step
@@ -39,14 +39,14 @@ class Server(Struct, frozen=True):
     """What a command serves. `check` tells whether a configuration is whole; `name` is the service's where none is chosen."""
 
     keys: Mapping[str, Key]
-    load: Load
+    find: Find
     check: Callable[[Loaded], None]
     name: Callable[[Config], str]
 
 
 def hello_command() -> click.Command:
     """Return the command that serves the hello."""
-    server = Server(keys_of(HELLO), load_hello, lambda _loaded: None, lambda _config: HELLO)
+    server = Server(keys_of(HELLO), find_hello, lambda _loaded: None, lambda _config: HELLO)
     return KeyedCommand(
         "hello",
         params=_parameters(server),
@@ -59,7 +59,7 @@ def hello_command() -> click.Command:
 
 def run_command() -> click.Command:
     """Return the command that serves the user's own application."""
-    server = Server(keys_of(RUN), load_application, _has_application, _named_by_application)
+    server = Server(keys_of(RUN), find_application, _has_application, _named_by_application)
     return KeyedCommand(
         "run",
         params=[click.Argument(["positional"], metavar="[MODULE:CALLABLE]", required=False), *_parameters(server)],
@@ -87,14 +87,14 @@ def _serve(
     reread = partial(_reread, server, config, flags)
     former = read_state(os.environ)
     if former is not None and not check_config:
-        return partial(run.resume, server.name(former.config), server.load, former, reread)
+        return partial(run.resume, server.name(former.config), server.find, former, reread)
     loaded = reread()
     if check_config:
         _check(server, loaded, former)
     if print_config or check_config:
         click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")
         return None
-    return partial(run.serve, server.name(loaded.config), server.load, loaded, reread)
+    return partial(run.serve, server.name(loaded.config), server.find, loaded, reread)
 
 
 def _reread(server: Server, path: str | None, flags: Mapping[str, object]) -> Loaded:
@@ -110,7 +110,7 @@ def _check(server: Server, loaded: Loaded, former: State | None) -> None:
             run.secured(each)
     check_watching(loaded.config)
     if loaded.config.app is not None:
-        check(loaded.config, server.load)
+        check(loaded.config, server.find)
 
 
 def _has_application(loaded: Loaded) -> None:

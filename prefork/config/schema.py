@@ -101,6 +101,10 @@ class Config(Struct, frozen=True, kw_only=True):
     body_buffer: Annotated[int, _application(size(0, _TIB), "A larger request body is kept in a temporary file.")] = (
         64 * _KIB
     )
+    preload: Annotated[
+        Literal["off", "mold"],
+        _application(choice("off", "mold"), "Import it in each worker, or in a mold that workers are forked from."),
+    ] = "off"
     hooks: Annotated[str | None, _application(_module, "Call the functions of this module in each worker.")] = None
 
     reload: Annotated[bool, _development(boolean(), "Reload when a file of the application changes.")] = False

@@ -1,4 +1,4 @@
-"""The messages between the master and one worker, and the socket that carries them, descriptors included.
+"""The messages between the master and one worker, or mold, and the socket that carries them, descriptors included.
 
 A SOCK_SEQPACKET socketpair: a message is received whole or not at all, and the end of file tells each side that the
 other is gone, however it died.
@@ -7,7 +7,7 @@ other is gone, however it died.
 import socket
 from array import array
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from msgspec import Struct, msgpack
 
@@ -17,11 +17,11 @@ ROOM_FOR_DESCRIPTORS: Final = socket.CMSG_LEN(MOST_DESCRIPTORS * array("i").item
 
 
 class Ready(Struct, frozen=True, tag=True):
-    """From the worker: it serves."""
+    """From the worker: it serves; from the mold: it can be told to fork."""
 
 
 class Failed(Struct, frozen=True, tag=True):
-    """From the worker: it will never be ready, and neither would another; `reason` is one line, `traceback` more of them.
+    """From the worker or the mold: it will never be ready, and neither would another; `reason` is one line, `traceback` more of them.
 
     `status` is the exit status of a service that can't start by that.
     """
@@ -66,10 +66,38 @@ class Reopen(Struct, frozen=True, tag=True):
     """From the master: the log files were opened afresh; their descriptors come along."""
 
 
-Message: TypeAlias = Ready | Failed | RecycleMe | Retire | Adopt | Share | Listen | Reopen
+class Fork(Struct, frozen=True, tag=True):
+    """To the mold: fork a worker, whose end of its channel comes along; answered by Forked or ForkFailed."""
+
+
+class Forked(Struct, frozen=True, tag=True):
+    """From the mold: the worker is there, the master's child."""
+
+    pid: int
+
+
+class ForkFailed(Struct, frozen=True, tag=True):
+    """From the mold: the system refused to fork."""
+
+    reason: str
+
+
+class TakeSeat(Struct, frozen=True, tag=True):
+    """From the master, the first that a worker of a mold is told: be this one.
+
+    The descriptor for its stacks comes along, and those of its listeners.
+    """
+
+    slot: int
+    row: int
+
+
+FromBelow: TypeAlias = Ready | Failed | RecycleMe | Forked | ForkFailed
+FromMaster: TypeAlias = Retire | Adopt | Share | Listen | Reopen | Fork | TakeSeat
+Message: TypeAlias = FromBelow | FromMaster
 
 _encoder: Final = msgpack.Encoder()
-_decoder: Final = msgpack.Decoder(Ready | Failed | RecycleMe | Retire | Adopt | Share | Listen | Reopen)
+_decoder: Final[msgpack.Decoder[Message]] = msgpack.Decoder(Message)
 
 
 class Channel:
@@ -78,6 +106,11 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(0)
         self._socket = sock
+
+    @classmethod
+    def of(cls, fd: int) -> Self:
+        """Return the channel of a descriptor, which is its own from now on."""
+        return cls(socket.socket(fileno=fd))
 
     def fileno(self) -> int:
         return self._socket.fileno()

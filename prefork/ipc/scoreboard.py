@@ -80,8 +80,13 @@ class Scoreboard:
         taken = self._free[0] if number is None else number
         self._free.remove(taken)
         self._cells[USED] = max(self._cells[USED], taken + 1)
-        cells = self._cells[taken * COLUMNS : (taken + 1) * COLUMNS]
-        return Row(taken, cells, self._notes[taken * LONGEST_NOTE : (taken + 1) * LONGEST_NOTE], self._counts_of(taken))
+        return self.row(taken)
+
+    def row(self, number: int) -> Row:
+        """Return the row of this number, which somebody else has taken."""
+        cells = self._cells[number * COLUMNS : (number + 1) * COLUMNS]
+        note = self._notes[number * LONGEST_NOTE : (number + 1) * LONGEST_NOTE]
+        return Row(number, cells, note, self._counts_of(number))
 
     def give_back(self, row: Row) -> None:
         """Empty the row of a dead worker, whose counts are kept, and let it be taken again."""

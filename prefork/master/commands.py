@@ -142,7 +142,7 @@ def refused(reasons: Sequence[tuple[int, str]], counts: Sequence[int]) -> tuple[
 def _worker(place: Place, process: Process | None, now: float) -> Worker:
     return Worker(
         slot=place.slot,
-        pid=place.pid,
+        pid=process.pid if process else None,
         generation=place.generation,
         phase=place.phase.value,
         age=round(now - process.row[STARTED] / 1e9, 3) if process else None,

@@ -5,11 +5,13 @@ Decides nothing. What happens to a worker is told to the two functions that the 
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic_ns
 
-from prefork.ipc.channel import Adopt, Channel, Failed, Listen, Message, Retire
+from msgspec import Struct
+
+from prefork.ipc.channel import Adopt, Channel, Failed, Listen, Message, Retire, TakeSeat
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.logs import Log
@@ -19,17 +21,22 @@ from prefork.master.processes import Process, fork, strangers
 from prefork.master.stacks import Stacks, stacks_pipe
 
 
-class Crew:
-    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended.
+class End(Struct, frozen=True):
+    """How a worker ended; `failed` is what it said about why it can't be ready."""
 
-    What it said about why it can't be ready is kept until then.
-    """
+    pid: int
+    reason: str
+    failed: Failed | None
+
+
+class Crew:
+    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended."""
 
     def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
         self.processes: dict[int, Process] = {}
         self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
-        self.on_exit: Callable[[int, str, Failed | None], None] = lambda _key, _reason, _failed: None
+        self.on_exit: Callable[[int, End], None] = lambda _key, _end: None
         self._failed: dict[int, Failed] = {}
         self._poller = poller
         self._log = log
@@ -42,32 +49,52 @@ class Crew:
         work: Callable[[Channel, Row, int], None],
         in_child: Callable[[], None],
     ) -> int:
-        """Fork a worker and return its pid; `in_child` is called there first, when what is the crew's is closed.
+        """Fork a worker and return its pid; `in_child` is called there first, to leave behind what is the master's.
 
         `work` is given the descriptor for its stacks last.
 
         Raises:
             OSError: the system refused.
         """
+        with self._equipment() as (row, reader, writer):
+
+            def leave_behind() -> None:
+                os.close(reader)
+                in_child()
+
+            pid, pidfd, channel = fork(lambda channel: work(channel, row, writer), leave_behind)
+        self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
+        return pid
+
+    def adopt(self, key: int, pid: int, channel: Channel, slot: int, listeners: Collection[socket.socket]) -> None:
+        """Have among the workers a child that waits at its channel for its seat, and give it that.
+
+        Raises:
+            OSError: there were no descriptors for that; the channel is closed, and the child ends by it.
+        """
+        with ExitStack() as undo:
+            undo.callback(channel.close)
+            pidfd = os.pidfd_open(pid)
+            undo.callback(os.close, pidfd)
+            with self._equipment() as (row, reader, writer):
+                channel.send(TakeSeat(slot, row.number), [writer, *(each.fileno() for each in listeners)])
+            undo.pop_all()
+        self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
+
+    @contextmanager
+    def _equipment(self) -> Iterator[tuple[Row, int, int]]:
+        """Yield a row and the ends of a pipe for stacks, of which the one to read from stays open, unless it fails."""
         reader, writer = stacks_pipe()
         row = self.scoreboard.take()
         row[STARTED] = monotonic_ns()
-
-        def leave_behind() -> None:
-            os.close(reader)
-            self._leave_behind()
-            in_child()
-
         try:
-            pid, pidfd, channel = fork(lambda channel: work(channel, row, writer), leave_behind)
+            yield row, reader, writer
         except OSError:
             os.close(reader)
             self.scoreboard.give_back(row)
             raise
         finally:
             os.close(writer)
-        self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
-        return pid
 
     def attend(self, key: int, process: Process) -> None:
         """Have this process among the workers from now on."""
@@ -146,10 +173,9 @@ class Crew:
         if killed:
             reason += ", out of memory" if self._oom_kills.new() else ""
             reason += f", with {held} connections" if held else ""
-        self.on_exit(key, reason, self._failed.pop(key, None))
+        self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None)))
 
-    def _leave_behind(self) -> None:
-        self._poller.close()
-        os.close(self.scoreboard.fd)
+    def leave_behind(self) -> None:
+        """In a forked process: close what is the master's."""
         for process in self.processes.values():
             process.forget()

@@ -36,7 +36,6 @@ class Place(Struct, frozen=True):
     slot: int
     generation: int
     phase: Phase = Phase.EMPTY
-    pid: int | None = None
     failures: int = 0
     deadline: float | None = None
     worn: bool = False
@@ -94,10 +93,9 @@ class Fleet(Struct, frozen=True):
 
 
 class Spawned(Struct, frozen=True):
-    """The process asked for is there."""
+    """The process asked for is there, or will be, or its end will be told."""
 
     key: int
-    pid: int
 
 
 class SpawnFailed(Struct, frozen=True):

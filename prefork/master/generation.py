@@ -14,7 +14,10 @@ from prefork.master.listeners import Listeners
 
 
 class Generation(Struct, frozen=True):
-    """What the workers of one generation have in common; `work` is what a forked worker does."""
+    """What the workers of one generation have in common; `work` is what a forked worker does.
+
+    With `mold`, which is what a forked mold does, they are forked from that one instead.
+    """
 
     number: int
     config: Config
@@ -22,6 +25,7 @@ class Generation(Struct, frozen=True):
     listeners: Listeners
     files: LogFiles
     work: Callable[[Seat], None]
+    mold: Callable[[Seat], None] | None = None
 
     def wanted(self) -> Wanted:
         """Return what the supervisor has to know of it."""

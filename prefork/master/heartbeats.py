@@ -4,7 +4,7 @@ A worker writes the time into its row of the scoreboard every tick. A late one h
 by SIGSTOP) or the master was: what was not running could not beat, so both are excused until they have had their time again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prefork.ipc.scoreboard import HEARTBEAT
 from prefork.master.processes import Process
@@ -22,6 +22,11 @@ class Heartbeats:
     def next_check(self, hang_timeout: float) -> float | None:
         """Return when to check again; None for never."""
         return self._checked_at + hang_timeout / CHECKS if hang_timeout else None
+
+    def late(self, ready: Callable[[], Mapping[int, Process]], hang_timeout: float, now: float) -> list[int]:
+        """Return the keys of those that hang, if it is time to look."""
+        check = self.next_check(hang_timeout)
+        return [] if check is None or now < check else self.stale(ready(), hang_timeout, now)
 
     def stale(self, processes: Mapping[int, Process], hang_timeout: float, now: float) -> list[int]:
         """Return the keys of those that hang."""

@@ -5,21 +5,20 @@ anything but its poller. Who wants to know what becomes of the fleet is an obser
 """
 
 import gc
-import socket
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from prefork.config.addresses import Address
 from prefork.config.errors import ConfigError
-from prefork.ipc.channel import Channel, Failed, Message, Ready, RecycleMe, Reopen, Retire
-from prefork.ipc.scoreboard import Row, Scoreboard
-from prefork.ipc.seat import Seat
+from prefork.ipc.channel import Message, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import Log
 from prefork.master import fleet as f
 from prefork.master.balance import Balance
-from prefork.master.crew import Crew
+from prefork.master.crew import Crew, End
 from prefork.master.errors import StartError
+from prefork.master.forking import Forking
 from prefork.master.generation import Generation, Hooks
 from prefork.master.generations import Generations
 from prefork.master.heartbeats import Heartbeats
@@ -64,6 +63,13 @@ class Master:
         self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None), log)
         self._crew.on_message = self._on_message
         self._crew.on_exit = self._on_exit
+        self.forking = Forking(
+            poller, self._crew, generations=self._generations, hooks=hooks, fleet=lambda: self._fleet, log=log
+        )
+        self.forking.known = lambda: self._upgrade.pids
+        self.molds = self.forking.molds
+        self.molds.on_failed = self._on_not_forked
+        self.molds.on_unready = reports.mold_failed
         self._heartbeats = Heartbeats()
         self._balance = Balance(log)
         self._poller = poller
@@ -89,6 +95,7 @@ class Master:
                 self._poller.turn()
                 self._upgrade_if_due()
         finally:
+            self.molds.keep_only(None)
             self._generations.close_listeners()
             self._poller.ignore_signals()
         if error := start_error(self._fleet):
@@ -103,15 +110,10 @@ class Master:
         """Have decided about all that is overdue."""
         while late := overdue(self._fleet, now):
             self._happen(late)
-        self._check_heartbeats(now)
+        for key in self._heartbeats.late(self._ready, self.hang_timeout, now):
+            self._happen(f.HeartbeatStale(key))
         if self._balance.due and now >= self._balance.due:
             self._balance.restore(self._ready(), self._crew.tell)
-
-    def _check_heartbeats(self, now: float) -> None:
-        check = self._heartbeats.next_check(self.hang_timeout)
-        if check is not None and now >= check:
-            for key in self._heartbeats.stale(self._ready(), self.hang_timeout, now):
-                self._happen(f.HeartbeatStale(key))
 
     @property
     def fleet(self) -> f.Fleet:
@@ -203,12 +205,14 @@ class Master:
         if self._may_upgrade:
             with self._poller.hold_signals():
                 if self._may_upgrade:  # what came before they were held has had its effect
+                    self.molds.keep_only(None)
                     self._upgrade.perform(self._state())
 
     @property
     def _may_upgrade(self) -> bool:
-        """Not during a reload: the state has no place for two generations."""
-        return self._upgrade.due and self._fleet.announced and self._fleet.fallback is None
+        """Not during a reload: the state has no place for two generations; nor for a worker that is only asked for."""
+        quiet = self._fleet.announced and self._fleet.fallback is None and not self.molds.awaited
+        return self._upgrade.due and quiet
 
     def _state(self) -> State:
         return state_of(self._fleet, self._generations.newest, self._current, self._crew, self._hooks.kept())
@@ -217,6 +221,7 @@ class Master:
         """Open the log files afresh, here and in the workers."""
         fds = self._current.files.reopen(self._log)
         self._log.info("log files reopened", count=len(fds))
+        self.molds.tell(Reopen(), fds)
         for key in self._crew.processes:
             self._crew.tell(key, Reopen(), fds)
 
@@ -235,41 +240,26 @@ class Master:
 
     def reap_strangers(self) -> None:
         """Reap children that are no workers, when one may have ended."""
-        self._crew.reap_strangers(self._upgrade.pids)
+        self.forking.reap_strangers()
 
     # Actions
 
-    def spawn(self, action: f.Spawn) -> f.Event:
-        """Fork a worker."""
-        generation = self._generations[action.generation]
-        listeners = self._listeners_of(action.slot)
-
-        def work(channel: Channel, row: Row, stacks: int) -> None:
-            scoreboard = self._crew.scoreboard
-            generation.work(Seat(action.slot, action.generation, listeners, channel, row, scoreboard, stacks))
-
-        try:
-            pid = self._crew.fork(action.key, listeners, work, lambda: self._leave_behind(listeners))
-        except OSError as error:
-            return f.SpawnFailed(action.key, f"can't fork: {error.strerror}")
-        return f.Spawned(action.key, pid)
-
-    def _leave_behind(self, kept: Collection[socket.socket]) -> None:
-        self._generations.leave_behind(kept)
-        self._hooks.in_child()
-
-    def retire(self, action: f.Retire) -> None:
+    def retire(self, action: f.Retire) -> f.Event | None:
         """Tell a worker to leave, and to whom its connections go."""
+        if self.molds.withdraw(action.key):
+            return f.WorkerExited(action.key, "not forked yet")
         message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
         try:
             self._crew.retire(action.key, action.heirs, message)
         except OSError as error:
             self._log.error("connections can't move", **self._names(action.key), reason=error.strerror)
+        return None
 
     def kill(self, action: f.Kill) -> None:
-        """End a worker."""
-        self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
-        self._crew.processes[action.key].kill()
+        """End a worker, or the mold that has not forked it in time."""
+        if not self.molds.kill_for(action.key, action.reason):
+            self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
+            self._crew.processes[action.key].kill()
 
     def dump_stacks(self, action: f.DumpStacks) -> None:
         """Have a worker that hangs say where."""
@@ -278,13 +268,6 @@ class Master:
             "worker hangs; its stacks follow", **self._names(action.key), request=process.row.noted or "none"
         )
         process.dump()
-
-    def take_over(self, action: f.TakeOver) -> None:
-        """Give a worker the sockets that fall to it."""
-        self._crew.listen(action.key, self._listeners_of(action.slot))
-
-    def _listeners_of(self, slot: int) -> tuple[socket.socket, ...]:
-        return self._current.listeners.for_slot(slot, max(1, self._fleet.wanted.workers))
 
     def report_respawn(self, action: f.Respawn) -> None:
         """Tell of a worker that failed."""
@@ -297,13 +280,17 @@ class Master:
 
     def keep_new(self, action: f.Reloaded) -> None:
         """Give the old generations up."""
-        self._generations.keep_only(self._current.number)
+        self._give_up_others()
         self._reports.reloaded(self._fleet.wanted)
 
     def keep_old(self, action: f.ReloadFailed) -> None:
         """Give the new generations up."""
-        self._generations.keep_only(self._current.number)
+        self._give_up_others()
         self._reports.reload_failed(action)
+
+    def _give_up_others(self) -> None:
+        self._generations.keep_only(self._current.number)
+        self.molds.keep_only(self._current.number)
 
     def finish(self, action: f.Finish) -> None:
         """Tell of the end; no worker is left."""
@@ -311,11 +298,17 @@ class Master:
 
     # What the workers do
 
-    def _on_exit(self, key: int, reason: str, failed: Failed | None) -> None:
-        self._log.info("worker exited", **self._names(key), reason=reason)
-        if failed is not None:
-            self._reports.failed(self._names(key), failed)
-        self._happen(f.WorkerExited(key, failed.reason, failed.status) if failed else f.WorkerExited(key, reason))
+    def _on_not_forked(self, key: int, reason: str, status: int = 0) -> None:
+        self.reap_strangers()
+        self._happen(f.WorkerExited(key, reason, status))
+
+    def _on_exit(self, key: int, end: End) -> None:
+        names = {**self._names(key), "pid": end.pid}
+        self._log.info("worker exited", **names, reason=end.reason)
+        if end.failed is not None:
+            self._reports.failed(names, end.failed)
+        reason, status = (end.failed.reason, end.failed.status) if end.failed else (end.reason, 0)
+        self._happen(f.WorkerExited(key, reason, status))
 
     def _on_message(self, key: int, message: Message) -> None:
         match message:
@@ -330,17 +323,17 @@ class Master:
                 self._log.error("unexpected message", **self._names(key), message=type(message).__name__)
 
     def _names(self, key: int) -> dict[str, object]:
-        place = self._fleet.places[key]
-        return {"slot": place.slot, "pid": place.pid, "generation": place.generation}
+        place, process = self._fleet.places[key], self._crew.processes.get(key)
+        return {"slot": place.slot, "pid": process and process.pid, "generation": place.generation}
 
 
 # fmt: off
 PERFORM: Final[Mapping[type[f.Action], Callable[[Master, Any], f.Event | None]]] = {  # Any: each takes its own action
-    f.Spawn:        Master.spawn,
+    f.Spawn:        lambda master, action: master.forking.spawn(action),
     f.Retire:       Master.retire,
     f.Kill:         Master.kill,
     f.DumpStacks:   Master.dump_stacks,
-    f.TakeOver:     Master.take_over,
+    f.TakeOver:     lambda master, action: master.forking.take_over(action),
     f.Respawn:      Master.report_respawn,
     f.ServiceReady: Master.announce,
     f.Reloaded:     Master.keep_new,

@@ -96,14 +96,14 @@ def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> t
         OSError: the system refused.
     """
     ours, theirs = channel_pair()
-    # A signal between fork and reset would run the master's handler in the child.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
+
+    def begin() -> None:
+        ours.close()
+        leave_behind()
+
     pid = None
     try:
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
-            _be_worker(work, theirs, leave_behind)
+        pid = fork_child(lambda: work(theirs), begin)
         return pid, os.pidfd_open(pid), ours
     except OSError:
         ours.close()
@@ -112,12 +112,21 @@ def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> t
             os.waitpid(pid, 0)
         raise
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
 
-def _be_worker(work: Callable[[Channel], None], channel: Channel, leave_behind: Callable[[], None]) -> NoReturn:
-    """Run the worker and exit, whatever happens: nothing of the master's may run on in the child."""
+def fork_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> int:
+    """Fork a process that does `work`, after `leave_behind`, and exits. Return its pid; raises OSError."""
+    # A signal between fork and reset would run our handler in the child.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
+    try:
+        return os.fork() or _be_child(work, leave_behind)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _be_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> NoReturn:
+    """Do the work and exit, whatever happens: nothing of who forked may run on in the child."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -126,7 +135,7 @@ def _be_worker(work: Callable[[Channel], None], channel: Channel, leave_behind: 
         leave_behind()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, IN_CHILD)
         socket.setdefaulttimeout(0)  # what is accepted is non-blocking from the start: one ioctl less each
-        work(channel)
+        work()
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1

@@ -51,9 +51,16 @@ class Reports:
         """Tell why a worker can't get ready; once of all that fail alike, as those of a generation do."""
         if failed != self._last_failed:
             self._last_failed = failed
-            self._log.error("worker can't get ready", **names, reason=failed.reason)
-            for line in failed.traceback:
-                self._log.error("traceback", line=line)
+            self._unready("worker", names, failed)
+
+    def mold_failed(self, names: Mapping[str, object], failed: Failed) -> None:
+        """Tell why a mold can't get ready."""
+        self._unready("mold", names, failed)
+
+    def _unready(self, what: str, names: Mapping[str, object], failed: Failed) -> None:
+        self._log.error(f"{what} can't get ready", **names, reason=failed.reason)
+        for line in failed.traceback:
+            self._log.error("traceback", line=line)
 
     def stopping(self, ending: Ending) -> None:
         self._log.info("stopping", how=ending.value)

@@ -32,7 +32,7 @@ from prefork.master.stacks import Stacks
 from prefork.version import VERSION
 
 # Of all that two versions share: the state, the messages of ipc, the parcels of connections, the rows of the scoreboard.
-FORMAT: Final = 1
+FORMAT: Final = 2
 VARIABLE: Final = f"{INTERNAL_PREFIX}STATE"
 
 

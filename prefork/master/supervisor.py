@@ -204,7 +204,9 @@ def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:
     """Let no connection be stranded in the socket of a slot that is no longer wanted: another worker takes it over."""
     workers = fleet.wanted.workers
     if fleet.ending is None and 0 < workers <= place.slot:
-        heirs = (each for each in staying(fleet, place.slot % workers) if each.pid is not None)
+        heirs = (
+            each for each in staying(fleet, place.slot % workers) if each.phase not in (Phase.EMPTY, Phase.BACKOFF)
+        )
         yield from (TakeOver(heir.key, heir.slot) for heir in heirs)
 
 

@@ -42,8 +42,7 @@ Step: TypeAlias = Callable[[Fleet, Place, PlaceEvent, float], tuple[Place, Actio
 
 
 def watch_boot(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    assert isinstance(event, Spawned)
-    return replace(place, pid=event.pid, deadline=now + fleet.wanted.boot_timeout), ()
+    return replace(place, deadline=now + fleet.wanted.boot_timeout), ()
 
 
 def settle(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
@@ -69,7 +68,7 @@ LATE: Final[Mapping[Phase, str]] = {
 def back_off(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
     assert isinstance(event, WorkerExited | SpawnFailed)
     delay = backoff(place)
-    after = replace(place, pid=None, failures=place.failures + 1, deadline=now + delay)
+    after = replace(place, failures=place.failures + 1, deadline=now + delay)
     return after, (Respawn(place.slot, event.reason, delay),)
 
 

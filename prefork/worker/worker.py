@@ -23,7 +23,21 @@ from prefork.http.reasons import GIVEN_UP, number_of
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Failed, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
+from prefork.ipc.channel import (
+    Adopt,
+    Failed,
+    Fork,
+    Forked,
+    ForkFailed,
+    Listen,
+    Message,
+    Ready,
+    RecycleMe,
+    Reopen,
+    Retire,
+    Share,
+    TakeSeat,
+)
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
@@ -276,8 +290,8 @@ class Worker:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
                 self._files.adopt(fds)
-            case ((Ready() | Failed() | RecycleMe()), _):
-                raise AssertionError("only workers say that")
+            case ((Ready() | Failed() | RecycleMe() | Fork() | Forked() | ForkFailed() | TakeSeat()), _):
+                raise AssertionError("not for a worker that has its seat")
 
     def _hand_over_to(self, heirs: list[Handover]) -> None:
         if self._departures is not None:  # those heirs have died, or nobody stays

@@ -9,7 +9,7 @@ from prefork.version import VERSION
 
 NEXT: Final = "99.0"
 
-# Put at the end of the module `run`, this makes each worker take so long to get ready.
+# Put at the end of the module `roles`, this makes each worker take so long to get ready.
 SLOW_BOOT: Final = """
 import time
 quick_terms = terms

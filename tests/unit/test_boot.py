@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prefork.apps.hello import load_hello
-from prefork.apps.interface import Application, LoadError, ThisWorker
+from prefork.apps.hello import find_hello
+from prefork.apps.interface import Application, LoadError, Source, ThisWorker
 from prefork.boot import boot, check, stacks_when_late
 from prefork.config.schema import Config
 from prefork.ipc.channel import LARGEST_MESSAGE, Failed, channel_pair
@@ -18,15 +18,19 @@ from prefork.master.errors import StartError
 WORKER = ThisWorker(0, 1, os.getpid(), Log("worker-0", "info"))
 
 
+def load(source: Source) -> Application:
+    return source.load(WORKER)
+
+
 def refusing(status: int, problem: str, *traceback: str) -> Failed:
     """Return what the master is told when this is raised."""
 
-    def load(_config: Config, _variables: Mapping[str, str], _worker: ThisWorker) -> Application:
+    def find(_config: Config, _variables: Mapping[str, str]) -> Source:
         raise LoadError(status, problem, traceback)
 
     ours, theirs = channel_pair()
     with pytest.raises(SystemExit) as end:
-        boot(Config(), load, WORKER, identity=None, channel=theirs)
+        boot(Config(), find, load, identity=None, channel=theirs)
     received = ours.receive()
     ours.close()
     theirs.close()
@@ -57,7 +61,7 @@ def test_a_mistake_in_the_file_of_variables_is_one_too(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("A")
     ours, theirs = channel_pair()
     with pytest.raises(SystemExit) as end:
-        boot(Config(env_file=str(tmp_path / "env")), load_hello, WORKER, identity=None, channel=theirs)
+        boot(Config(env_file=str(tmp_path / "env")), find_hello, load, identity=None, channel=theirs)
     assert end.value.code == 78
     assert ours.receive() == (Failed(f"{tmp_path}/env:1: expected KEY=VALUE", 78), [])
     ours.close()
@@ -78,7 +82,7 @@ def test_a_signal_that_the_application_takes_for_itself_stays_its_own(capfd: pyt
 
 
 def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:
-    check(Config(), load_hello)
+    check(Config(), find_hello)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +95,10 @@ def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:
     ],
 )
 def test_a_check_whose_child_ends_otherwise_says_how(code: str, status: int, problem: str) -> None:
-    def load(_config: Config, _variables: Mapping[str, str], _worker: ThisWorker) -> Application:
+    def find(_config: Config, _variables: Mapping[str, str]) -> Source:
         exec(f"import os, time\n{code}")
         os._exit(4)
 
     with pytest.raises(StartError) as error:
-        check(Config(boot_timeout=0.5), load)
+        check(Config(boot_timeout=0.5), find)
     assert (error.value.status, error.value.problem) == (status, problem)

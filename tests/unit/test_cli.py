@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from prefork import cli, run
-from prefork.apps.interface import Load
+from prefork.apps.interface import Find
 from prefork.config.errors import ConfigError
 from prefork.config.keys import keys_of
 from prefork.config.load import Loaded
@@ -38,7 +38,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     """Record what is to be served instead of serving it."""
     calls: Served = []
 
-    def serve(program: str, _load: Load, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
+    def serve(program: str, _find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
         calls.append((program, loaded, reread))
         return 0
 

@@ -1,6 +1,6 @@
 """The hello answers everybody alike."""
 
-from prefork.apps.hello import hello, load_hello
+from prefork.apps.hello import find_hello, hello
 from prefork.apps.interface import ThisWorker
 from prefork.config.schema import Config, Hello
 from prefork.http.messages import Peer, Request, Response
@@ -26,7 +26,7 @@ def test_every_request_gets_the_same_object_so_that_it_is_rendered_once() -> Non
 
 def test_it_is_loaded_as_configured_and_reads_no_content() -> None:
     worker = ThisWorker(0, 1, 1, Log("worker-0", "info"))
-    application = load_hello(Config(hello=Hello(body="Hi")), {}, worker)
+    application = find_hello(Config(hello=Hello(body="Hi")), {}).load(worker)
     response = application.respond(Request(b"GET", b"/", 1, b""), PEER, None)
     assert isinstance(response, Response)
     assert (response.body, application.new_content, application.threads) == (b"Hi", None, None)

@@ -20,17 +20,17 @@ def test_a_hook_is_told_its_worker(folder: Path) -> None:
         "def post_fork(worker):\n"
         "    Path('seen').write_text(f'{worker.slot} {worker.generation} {worker.pid}')\n"
     )
-    hooks = Hooks("hooks", WORKER)
-    hooks.prepare("post_fork")
+    hooks = Hooks("hooks")
+    hooks.prepare("post_fork", WORKER)
     assert (folder / "seen").read_text() == "1 2 3"
-    hooks.prepare("post_worker_init")
-    hooks.tell("worker_exit")
+    hooks.prepare("post_worker_init", WORKER)
+    hooks.tell("worker_exit", WORKER)
 
 
 def test_without_a_module_there_are_none() -> None:
-    hooks = Hooks(None, WORKER)
-    hooks.prepare("post_fork")
-    hooks.tell("pre_stop")
+    hooks = Hooks(None)
+    hooks.prepare("post_fork", WORKER)
+    hooks.tell("pre_stop", WORKER)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_without_a_module_there_are_none() -> None:
 def test_what_fails_before_the_worker_is_ready_fails_its_start(folder: Path, text: str, problem: str) -> None:
     (folder / "hooks.py").write_text(text)
     with pytest.raises(LoadError) as error:
-        Hooks("hooks", WORKER).prepare("post_fork")
+        Hooks("hooks").prepare("post_fork", WORKER)
     assert error.value.problem.startswith(problem)
     assert error.value.status == 65
 
@@ -53,7 +53,7 @@ def test_what_fails_before_the_worker_is_ready_fails_its_start(folder: Path, tex
 @pytest.mark.parametrize("what", ["raise ValueError('x')", "raise SystemExit(1)"])
 def test_what_fails_later_is_logged_as_the_hooks(folder: Path, capfd: pytest.CaptureFixture[str], what: str) -> None:
     (folder / "hooks.py").write_text(f"def worker_exit(worker):\n    {what}\n")
-    Hooks("hooks", WORKER).tell("worker_exit")
+    Hooks("hooks").tell("worker_exit", WORKER)
     first, *lines = capfd.readouterr().err.splitlines()
     assert "hook failed hook=hooks.worker_exit reason=" in first
     assert "(hooks.py:2)" in first
@@ -64,6 +64,6 @@ def test_other_functions_are_left_alone(folder: Path) -> None:
     (folder / "hooks.py").write_text(
         "def on_starting(server): raise ValueError\ndef post_request(): raise ValueError\n"
     )
-    hooks = Hooks("hooks", WORKER)
-    hooks.prepare("post_fork")
-    hooks.tell("worker_exit")
+    hooks = Hooks("hooks")
+    hooks.prepare("post_fork", WORKER)
+    hooks.tell("worker_exit", WORKER)

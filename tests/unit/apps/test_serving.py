@@ -11,7 +11,7 @@ import pytest
 from prefork.apps.content import KeptContent
 from prefork.apps.interface import ThisWorker
 from prefork.apps.pool import Pool
-from prefork.apps.serving import answering, load_application
+from prefork.apps.serving import answering, find_application
 from prefork.config.schema import Config
 from prefork.http.answers import Whole
 from prefork.http.messages import Peer, Request
@@ -69,8 +69,20 @@ def test_an_application_is_loaded_between_its_hooks(folder: Path, capfd: pytest.
     (folder / "shop.py").write_text("def app(environ, start_response):\n    return []\nprint('imported')\n")
     names = "post_fork", "post_worker_init", "pre_stop", "worker_exit"
     (folder / "shop_hooks.py").write_text("".join(f"def {name}(worker):\n    print('{name}')\n" for name in names))
-    application = load_application(Config(app="shop:app", hooks="shop_hooks"), {}, ThisWorker(0, 1, 1, LOG))
+    application = find_application(Config(app="shop:app", hooks="shop_hooks"), {}).load(ThisWorker(0, 1, 1, LOG))
     application.pre_stop()
     application.worker_exit()
     assert capfd.readouterr().out.split() == ["post_fork", "imported", "post_worker_init", "pre_stop", "worker_exit"]
     assert application.new_content is not None
+
+
+def test_what_is_preloaded_is_not_imported_again_by_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "mold_shop.py").write_text(
+        "def make():\n    print('made')\n    return lambda environ, start_response: []\nprint('imported')\n"
+    )
+    (folder / "mold_hooks.py").write_text("def post_fork(worker):\n    print('post_fork')\n")
+    source = find_application(Config(app="mold_shop:make()", hooks="mold_hooks"), {})
+    source.preload()
+    for slot in range(2):
+        source.load(ThisWorker(slot, 1, 1, LOG))
+    assert capfd.readouterr().out.split() == ["imported", "made", "post_fork", "post_fork"]

@@ -49,7 +49,7 @@ class Told:
             for action in actions:
                 if isinstance(action, Spawn):
                     self._spawned.append(action.key)
-                    self.happen(Spawned(action.key, pid=100 + action.key))
+                    self.happen(Spawned(action.key))
         return self
 
     def all_get_ready(self) -> "Told":

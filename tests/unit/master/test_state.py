@@ -49,7 +49,6 @@ places = st.builds(
     slot=counts,
     generation=counts,
     phase=st.sampled_from(Phase),
-    pid=st.none() | counts,
     failures=counts,
     deadline=st.none() | moments,
     worn=st.booleans(),

@@ -1,7 +1,7 @@
 """A kernel for the supervisor: it forks, kills and lets time pass, and checks every decision.
 
 What holds in any order of events, at any time:
-a place has a pid exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker that
+a place has a process exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker that
 was forked and is not reaped · a ready worker that is still wanted is retired only for a ready successor · every heir
 is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once.
 """
@@ -46,13 +46,12 @@ class World:
         self.fleet = Fleet(wanted)
         self.now = 1000.0
         self.forks_fail = False
-        self.alive: dict[int, int] = {}
+        self.alive: set[int] = set()
         self.booting: set[int] = set()
         self.fresh: set[int] = set()
         self.killed: set[int] = set()
         self.told_to_leave: set[int] = set()
         self.done: list[Action] = []
-        self._last_pid = 100
         self.happen(ResizeAsked(wanted.workers))
 
     # What happens
@@ -81,7 +80,7 @@ class World:
 
     def exit(self, *keys: int, reason: str = "exit status 1", status: int = 0) -> None:
         for key in keys:
-            del self.alive[key]
+            self.alive.remove(key)
             self.booting.discard(key)
             self.fresh.discard(key)
             self.killed.discard(key)
@@ -132,10 +131,9 @@ class World:
             case Spawn(key):
                 if self.forks_fail:
                     return SpawnFailed(key, "can't fork: out of memory")
-                self._last_pid += 1
-                self.alive[key] = self._last_pid
+                self.alive.add(key)
                 self.booting.add(key)
-                return Spawned(key, self._last_pid)
+                return Spawned(key)
             case Retire(key, heirs):
                 assert key in self.alive
                 assert key not in heirs
@@ -156,10 +154,9 @@ class World:
     def _check(self, before: Fleet, actions: tuple[Action, ...]) -> None:
         after = self.fleet
         for place in after.places.values():
-            assert (place.pid is not None) is (place.phase in WITH_PROCESS)
+            if place.phase is not Phase.EMPTY:  # it may be forked, and that not be told yet
+                assert (place.key in self.alive) is (place.phase in WITH_PROCESS)
             assert place.phase is not Phase.GONE
-            if place.pid is not None:
-                assert self.alive[place.key] == place.pid
             was = before.places.get(place.key)
             if was is not None and was.phase is Phase.READY and place.phase is Phase.RETIRING:
                 assert self._may_leave(place)

@@ -1,0 +1,90 @@
+"""Has the workers forked: at once, or by the mold of their generation. Decides nothing."""
+
+import os
+import socket
+from collections.abc import Callable, Collection
+
+from prefork.ipc.channel import Channel
+from prefork.ipc.scoreboard import Row
+from prefork.ipc.seat import Seat
+from prefork.logs import Log
+from prefork.master.crew import Crew
+from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, TakeOver
+from prefork.master.generation import Generation, Hooks
+from prefork.master.generations import Generations
+from prefork.master.molds import Molds
+from prefork.master.poller import Poller
+
+
+class Forking:
+    """The molds, and the way from an asked for worker to one of the crew. `known` returns the children that are neither."""
+
+    def __init__(
+        self,
+        poller: Poller,
+        crew: Crew,
+        *,
+        generations: Generations,
+        hooks: Hooks,
+        fleet: Callable[[], Fleet],
+        log: Log,
+    ) -> None:
+        self.known: Callable[[], Collection[int]] = set
+        self.molds = Molds(poller, crew.scoreboard, log)
+        self.molds.on_forked = self._on_forked
+        self._poller = poller
+        self._crew = crew
+        self._generations = generations
+        self._hooks = hooks
+        self._fleet = fleet
+
+    def spawn(self, action: Spawn) -> Event:
+        """Fork a worker, or ask its mold for one."""
+        generation = self._generations[action.generation]
+        try:
+            if generation.mold is not None:
+                self.molds.ask(generation, action.key, lambda: self._leave_behind(()))
+            else:
+                self._fork(action, generation)
+        except OSError as error:
+            return SpawnFailed(action.key, f"can't fork: {error.strerror}")
+        return Spawned(action.key)
+
+    def take_over(self, action: TakeOver) -> None:
+        """Give a worker the sockets that fall to it; one that isn't forked yet will be given them."""
+        if action.key in self._crew.processes:
+            self._crew.listen(action.key, self._listeners_of(action.slot))
+
+    def reap_strangers(self) -> None:
+        """Reap children that are no workers, unless one may be a worker whose pid a mold is about to tell."""
+        if not self.molds.forking:
+            self._crew.reap_strangers({*self.known(), *self.molds.pids})
+
+    def _listeners_of(self, slot: int) -> tuple[socket.socket, ...]:
+        wanted = self._fleet().wanted
+        return self._generations[wanted.generation].listeners.for_slot(slot, max(1, wanted.workers))
+
+    def _fork(self, action: Spawn, generation: Generation) -> None:
+        listeners = self._listeners_of(action.slot)
+
+        def work(channel: Channel, row: Row, stacks: int) -> None:
+            scoreboard = self._crew.scoreboard
+            generation.work(Seat(action.slot, action.generation, listeners, channel, row, scoreboard, stacks))
+
+        self._crew.fork(action.key, listeners, work, lambda: self._leave_behind(listeners))
+
+    def _leave_behind(self, kept: Collection[socket.socket]) -> None:
+        self._poller.close()
+        os.close(self._crew.scoreboard.fd)
+        self._crew.leave_behind()
+        self.molds.leave_behind()
+        self._generations.leave_behind(kept)
+        self._hooks.in_child()
+
+    def _on_forked(self, key: int, pid: int, channel: Channel) -> None:
+        slot = self._fleet().places[key].slot
+        try:
+            self._crew.adopt(key, pid, channel, slot, self._listeners_of(slot))
+        except OSError as error:
+            self.molds.on_failed(key, f"can't fork: {error.strerror}", 0)
+        self.reap_strangers()
