@@ -134,7 +134,6 @@ def _be_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> NoR
             signal.signal(number, action)
         leave_behind()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, IN_CHILD)
-        socket.setdefaulttimeout(0)  # what is accepted is non-blocking from the start: one ioctl less each
         work()
         status = 0
     except SystemExit as end:

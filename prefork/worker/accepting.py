@@ -112,7 +112,9 @@ class Acceptor:
                 self._turn_away()
             # Without one waiting, or with one that was aborted meanwhile (accept(2)): the next wake tells.
             return False
-        self._accepted(socket.socket(*self._kind, fileno=fd), address)
+        sock = socket.socket(*self._kind, fileno=fd)
+        sock.settimeout(0)
+        self._accepted(sock, address)
         return True
 
     def _turn_away(self) -> None:

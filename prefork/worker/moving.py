@@ -160,7 +160,9 @@ class Arrivals:
         except BlockingIOError:  # the news of this turn was of another descriptor that had this number
             return
         for parcel, fd in zip(parcels, fds, strict=False):
-            self._adopt(socket.socket(fileno=fd), _decode(parcel))
+            sock = socket.socket(fileno=fd)
+            sock.settimeout(0)
+            self._adopt(sock, _decode(parcel))
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))
             self._log.error("connections lost on their way", count=len(parcels) - len(fds), hint="raise LimitNOFILE")
         self._count += len(fds)

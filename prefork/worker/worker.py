@@ -179,6 +179,7 @@ class Worker:
 
     def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
         for each in listeners:
+            each.settimeout(0)
             # A socket for each worker is one of a reuseport group; unix sockets and those of others are for all.
             shared = self._terms.shared or not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
             step_aside = self._balance.pause if shared else never

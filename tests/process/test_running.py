@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.process import proc
-from tests.process.clients import Load
+from tests.process.clients import GET, Load
 from tests.process.commands import CONTROL, PREFORK, command
 from tests.process.hello import Hello
 from tests.process.installing import NEXT, Installation
@@ -65,6 +66,28 @@ def test_changed_code_answers_after_a_reload_under_load_that_loses_nothing(start
         load.wait_for_more()
     assert load.lost == []
     assert {hello.connect().ask().body for _ in range(20)} == {b"new"}
+
+
+ASKING = """
+import socket
+
+def answer(environ, start_response):
+    with socket.create_connection(("127.0.0.1", PORT)) as other:
+        said = other.recv(100)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [said]
+"""
+
+
+def test_sockets_of_the_applications_own_wait_as_elsewhere(start_app: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        start_app.files = {"shop.py": f"{ASKING}\nPORT = {other.getsockname()[1]}\n"}
+        client = start_app(SHOP).connect()
+        client.send(GET)
+        connection, _ = other.accept()
+        with connection:
+            connection.sendall(b"here")
+        assert client.answer().body == b"here"
 
 
 def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_app: Start) -> None:

@@ -142,9 +142,7 @@ def saved_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give this process back its signals, and what else a worker changes in its own."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     saved = {number: signal.getsignal(number) for number in (OBEYED, *IGNORED)}
-    socket.setdefaulttimeout(0)
     yield
-    socket.setdefaulttimeout(None)
     for number, action in saved.items():
         signal.signal(number, action)
     os.close(signal.set_wakeup_fd(-1))
