@@ -40,15 +40,19 @@ class Mold:
     def run(self) -> None:
         """Fork as often as the master asks for it, until the end of its channel."""
         gc.disable()
-        self._channel.send(Ready())
+        self._say(Ready())
         while received := next_message(self._channel):
             match received:
                 case Fork(), fds:
-                    self._channel.send(self._fork(fds))
+                    self._say(self._fork(fds))
                 case Reopen(), fds:
                     self._files.adopt(fds)
                 case message, _:
                     raise AssertionError(f"not for a mold: {message}")
+
+    def _say(self, message: Message) -> None:
+        with suppress(OSError):  # the master is gone, as the end of the channel will tell
+            self._channel.send(message)
 
     def _fork(self, fds: list[int]) -> Forked | ForkFailed:
         if not fds:  # there was none left for it (recvmsg(2), MSG_CTRUNC)

@@ -19,6 +19,7 @@ def overview(service: Service) -> str:
         f"{service.name} {service.version}, pid {service.pid}, {service.state}, up {_age(service.uptime)}",
         f"generation {service.generation}, {service.wanted} workers wanted, last reload {_last(service.last_reload)}",
         f"listening at {', '.join(service.listeners) or 'no address'}",
+        *(f"mold {each.pid} of generation {each.generation}, {each.state}, up {_age(each.age)}" for each in service.molds),
         "",
         *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
         *_refused(service.refused),

@@ -68,6 +68,15 @@ class Worker(Struct, frozen=True):
     deadline: float | None
 
 
+class Mold(Struct, frozen=True):
+    """A process that workers of a generation are forked from: `state` is "loading" or "ready", `age` in seconds."""
+
+    pid: int
+    generation: int
+    state: str
+    age: float
+
+
 class LastReload(Struct, frozen=True):
     """How the last reload went: `result` is "under way", "succeeded" or "failed", for this `reason`."""
 
@@ -101,6 +110,7 @@ class Service(Struct, frozen=True):
     listeners: tuple[str, ...]
     workers: tuple[Worker, ...]
     refused: tuple[Refused, ...] = ()
+    molds: tuple[Mold, ...] = ()
 
 
 class Answer(Struct, frozen=True):

@@ -11,6 +11,7 @@ from prefork.ipc.control import (
     Dump,
     Health,
     LastReload,
+    Mold,
     Refused,
     Reload,
     Request,
@@ -25,6 +26,7 @@ from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS, STARTED
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFailed
 from prefork.master.health import health
 from prefork.master.master import Master
+from prefork.master.molds import Molds
 from prefork.master.outcomes import FAILED, News, Waiting, failed, stopping, waiting
 from prefork.master.processes import Process
 from prefork.version import VERSION
@@ -113,6 +115,7 @@ class Commands:
             listeners=tuple(map(str, self._master.addresses)),
             workers=workers(fleet, self._master.crew.processes, now),
             refused=refused(self._reasons, self._master.crew.scoreboard.counts()),
+            molds=molds(self._master.molds, now),
         )
         ready = sum(each.phase is Phase.READY for each in fleet.places.values())
         return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)
@@ -139,13 +142,25 @@ def refused(reasons: Sequence[tuple[int, str]], counts: Sequence[int]) -> tuple[
     return tuple(Refused(status, reason, count) for (status, reason), count in each if count)
 
 
+def molds(living: Molds, now: float) -> tuple[Mold, ...]:
+    """Return what is known of each mold."""
+    return tuple(
+        Mold(process.pid, generation, "ready" if living.is_ready(generation) else "loading", _age(process, now))
+        for generation, process in living.processes.items()
+    )
+
+
+def _age(process: Process, now: float) -> float:
+    return round(now - process.row[STARTED] / 1e9, 3)
+
+
 def _worker(place: Place, process: Process | None, now: float) -> Worker:
     return Worker(
         slot=place.slot,
         pid=process.pid if process else None,
         generation=place.generation,
         phase=place.phase.value,
-        age=round(now - process.row[STARTED] / 1e9, 3) if process else None,
+        age=_age(process, now) if process else None,
         connections=process.row[CONNECTIONS] if process else 0,
         requests=process.row[REQUESTS] if process else 0,
         failures=place.failures,

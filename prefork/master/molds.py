@@ -184,7 +184,7 @@ class Molds:
         for key, channel in taken(mold):
             channel.close()
             mold.waiting.insert(0, key)
-        mold.ready = False
+        mold.ready, mold.ended = False, True
         reason, status = (end.failed.reason, end.failed.status) if end.failed else (f"the mold: {end.reason}", 0)
         while mold.waiting:
             self.on_failed(mold.waiting.pop(0), reason, status)

@@ -3,6 +3,7 @@
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -50,3 +51,11 @@ def trust(tmp_path: Path) -> Trust:
     trust = Trust(tmp_path)
     trust.issue("a", *NAMES)
     return trust
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that anybody may read, which those of the tests are not."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

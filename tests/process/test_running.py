@@ -4,10 +4,8 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGHUP, SIGKILL
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -28,14 +26,6 @@ def answer(environ, start_response):
     return [str(BODY).encode()]
 """
 SHOP = 'app = "shop:answer"\nworkers = 2'
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Return a folder that anybody may read, which those of the tests are not."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
 
 
 def app(body: str) -> str:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from prefork.ipc.control import LastReload, Refused, Service, Worker
+from prefork.ipc.control import LastReload, Mold, Refused, Service, Worker
 from prefork.overview import overview
 
 SERVICE = Service(
@@ -31,6 +31,16 @@ def test_the_overview_is_a_table_below_three_lines() -> None:
         "slot   pid  generation    phase      age  connections  requests  failures  deadline",
         "   0  1234           2    ready  0:01:01            7      1024         0         -",
         "   1     -           2  backoff        -            0         0        12      3.2s",
+    ]
+
+
+def test_molds_are_told_between_the_addresses_and_the_workers() -> None:
+    molds = (Mold(813, 2, "ready", 61.5), Mold(900, 3, "loading", 0.2))
+    assert overview(replace(SERVICE, molds=molds)).split("\n")[2:6] == [
+        "listening at 127.0.0.1:80, unix:/run/x",
+        "mold 813 of generation 2, ready, up 0:01:01",
+        "mold 900 of generation 3, loading, up 0:00:00",
+        "",
     ]
 
 
