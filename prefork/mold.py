@@ -105,10 +105,12 @@ def next_message(channel: Channel) -> tuple[Message, list[int]] | None:
 
 def other_threads() -> list[str]:
     """Return the names of the threads besides this one: Python's own, and those that the kernel alone knows of."""
-    known = {each.native_id: each.name for each in threading.enumerate()}
+    known = {each.native_id: each.name for each in threading.enumerate() if each.native_id is not None}
     known[threading.get_native_id()] = ""
-    names = [known[tid] if tid in known else _native_name(tid) for tid in map(int, os.listdir("/proc/self/task"))]
-    return sorted(filter(None, names))
+    tids = set(known)
+    with suppress(OSError):  # no /proc
+        tids = set(map(int, os.listdir("/proc/self/task")))
+    return sorted(filter(None, (known[tid] if tid in known else _native_name(tid) for tid in tids)))
 
 
 def _native_name(tid: int) -> str:

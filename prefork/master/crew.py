@@ -42,6 +42,12 @@ class Crew:
         self._log = log
         self._oom_kills = OomKills()
 
+    def another(self) -> "Crew":
+        """Return a crew of others, with the same poller, scoreboard, log, and count of what the kernel has killed."""
+        other = Crew(self._poller, self.scoreboard, self._log)
+        other._oom_kills = self._oom_kills
+        return other
+
     def fork(
         self,
         key: int,
@@ -96,6 +102,11 @@ class Crew:
         finally:
             os.close(writer)
 
+    @property
+    def pids(self) -> set[int]:
+        """Those of its processes."""
+        return {each.pid for each in self.processes.values()}
+
     def attend(self, key: int, process: Process) -> None:
         """Have this process among the workers from now on."""
         self.processes[key] = process
@@ -134,7 +145,7 @@ class Crew:
 
     def reap_strangers(self, known: Collection[int]) -> None:
         """Reap children that are neither workers nor `known`: an init is given some, by exec(3) one may inherit some."""
-        for pid in strangers({*known, *(each.pid for each in self.processes.values())}):
+        for pid in strangers({*known, *self.pids}):
             os.waitpid(pid, os.WNOHANG)
 
     def _receive(self, key: int) -> None:

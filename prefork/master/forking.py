@@ -1,8 +1,10 @@
 """Has the workers forked: at once, or by the mold of their generation. Decides nothing."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Collection
+from contextlib import suppress
 
 from prefork.ipc.channel import Channel
 from prefork.ipc.scoreboard import Row
@@ -30,7 +32,7 @@ class Forking:
         log: Log,
     ) -> None:
         self.known: Callable[[], Collection[int]] = set
-        self.molds = Molds(poller, crew.scoreboard, log)
+        self.molds = Molds(crew.another(), log)
         self.molds.on_forked = self._on_forked
         self._poller = poller
         self._crew = crew
@@ -60,6 +62,15 @@ class Forking:
         if not self.molds.forking:
             self._crew.reap_strangers({*self.known(), *self.molds.pids})
 
+    def _is_new(self, pid: int) -> bool:
+        """Tell whether it is a child that isn't known yet: what a mold says, the application may have made it say."""
+        if pid in {*self.known(), *self.molds.pids, *self._crew.pids}:
+            return False
+        with suppress(OSError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return True
+        return False
+
     def _listeners_of(self, slot: int) -> tuple[socket.socket, ...]:
         wanted = self._fleet().wanted
         return self._generations[wanted.generation].listeners.for_slot(slot, max(1, wanted.workers))
@@ -84,7 +95,10 @@ class Forking:
     def _on_forked(self, key: int, pid: int, channel: Channel) -> None:
         slot = self._fleet().places[key].slot
         try:
+            if not self._is_new(pid):
+                raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
             self._crew.adopt(key, pid, channel, slot, self._listeners_of(slot))
         except OSError as error:
+            channel.close()
             self.molds.on_failed(key, f"can't fork: {error.strerror}", 0)
         self.reap_strangers()

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Message, Ready, channel_pair
-from prefork.ipc.scoreboard import Row, Scoreboard
+from prefork.ipc.scoreboard import Row
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.crew import Crew, End
 from prefork.master.generation import Generation
-from prefork.master.poller import Poller
 from prefork.master.processes import Process
 
 
@@ -36,13 +35,13 @@ class Molds:
     `on_unready` is told the names of a mold that can't load its application, and why.
     """
 
-    def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
+    def __init__(self, crew: Crew, log: Log) -> None:
         self.on_forked: Callable[[int, int, Channel], None] = lambda _key, _pid, channel: channel.close()
         self.on_failed: Callable[[int, str, int], None] = lambda _key, _reason, _status: None
         self.on_unready: Callable[[Mapping[str, object], Failed], None] = lambda _names, _failed: None
         self._molds: dict[int, Mold] = {}
         self._log = log
-        self._crew = Crew(poller, scoreboard, log)
+        self._crew = crew
         self._crew.on_message = self._on_message
         self._crew.on_exit = self._on_exit
 
@@ -54,7 +53,7 @@ class Molds:
     @property
     def pids(self) -> set[int]:
         """Those of the molds."""
-        return {each.pid for each in self._crew.processes.values()}
+        return self._crew.pids
 
     @property
     def forking(self) -> bool:
@@ -64,7 +63,7 @@ class Molds:
     @property
     def awaited(self) -> bool:
         """Whether a place waits for a worker."""
-        return any(each.asked or each.waiting for each in self._molds.values())
+        return any(each.waiting or (each.asked and each.asked[0] is not None) for each in self._molds.values())
 
     def is_ready(self, generation: int) -> bool:
         """Tell whether the application is loaded."""
@@ -159,6 +158,8 @@ class Molds:
 
     def _on_message(self, number: int, message: Message) -> None:
         mold = self._molds[number]
+        if mold.ended:
+            return  # who waits for it is told of its end
         match message:
             case Ready():
                 mold.ready = True
