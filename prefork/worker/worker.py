@@ -23,21 +23,7 @@ from prefork.http.reasons import GIVEN_UP, number_of
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import (
-    Adopt,
-    Failed,
-    Fork,
-    Forked,
-    ForkFailed,
-    Listen,
-    Message,
-    Ready,
-    RecycleMe,
-    Reopen,
-    Retire,
-    Share,
-    TakeSeat,
-)
+from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
 from prefork.ipc.seat import Seat
@@ -291,7 +277,7 @@ class Worker:
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen(), fds:
                 self._files.adopt(fds)
-            case ((Ready() | Failed() | RecycleMe() | Fork() | Forked() | ForkFailed() | TakeSeat()), _):
+            case _:
                 raise AssertionError("not for a worker that has its seat")
 
     def _hand_over_to(self, heirs: list[Handover]) -> None:

@@ -44,7 +44,7 @@ def command(tmp_path: Path) -> Command:
             PROGRAM.format(daemon=textwrap.indent(textwrap.dedent(daemon) or "pass", "    "))
         )
         line = shell.format(f"{sys.executable} {tmp_path}/program.py")
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
         return subprocess.run(  # its pipes are at their end when the daemon too has let go of them
             ["/bin/sh", "-c", line], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=30, check=False
         )
