@@ -301,15 +301,41 @@ def test_a_stream_goes_on_after_its_thread_is_done_with_another_request(stage: B
     stream.close()
 
 
-def test_an_answer_that_can_not_go_on_tells_when_that_point_is_reached(stage: Build) -> None:
+@pytest.mark.parametrize("is_made", [False, True])
+def test_an_answer_that_can_not_go_on_tells_when_that_point_is_reached(stage: Build, *, is_made: bool) -> None:
     source = Source(b"one", Truncated())
     threads = stage(source)
     stream = streamed(threads)
+    if is_made:
+        threads.turn_until(lambda: not threads.pool.is_busy)
     assert threads.piece(stream) == b"one"
     with pytest.raises(Truncated):
         threads.piece(stream)
     stream.close()
     threads.turn_until(lambda: source.closed == 1)
+
+
+def test_who_asks_for_more_than_a_burst_before_it_ends_gets_it(stage: Build) -> None:
+    go_on, second = threading.Semaphore(0), list[bytes | Pending | None]()
+
+    def pieces() -> Iterator[bytes]:
+        assert go_on.acquire(timeout=LIMIT)
+        yield b"x" * BURST
+        yield b"rest"
+
+    made = pieces()
+    threads = stage(lambda *_asked: Stream(HEAD, lambda: next(made, None), bool))
+    stream = streamed(threads)
+    first = stream.pull()
+    assert isinstance(first, Pending)
+    first.on_done = lambda: second.append(stream.pull())
+    go_on.release()
+    threads.turn_until(lambda: second)
+    [pending] = second
+    assert isinstance(pending, Pending)
+    threads.turn_until(lambda: pending.is_done)
+    assert pending.piece() == b"rest"
+    stream.close()
 
 
 def test_a_stream_that_is_closed_in_a_burst_ends_and_is_closed_by_its_thread(stage: Build) -> None:

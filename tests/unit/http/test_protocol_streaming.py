@@ -356,6 +356,15 @@ def test_an_answer_whose_head_comes_again_is_the_same_with_its_own_content(app: 
     assert app.service.requests == 6
 
 
+def test_a_last_answer_whose_head_comes_again_ends_the_connection_each_time(app: Application) -> None:
+    for _ in range(4):
+        app.renew()
+        answer = OK + b"Content-Length: 5\r\nConnection: close\r\n\r\nexact"
+        assert app.say(get("/exact", "Connection: close")) == answer
+        assert (app.protocol.keep_alive, app.protocol.peer_is_done) == (False, True)
+        assert app.say(GET) == b""
+
+
 # Content
 
 
