@@ -18,8 +18,8 @@ LONGEST_NAME: Final = 64  # characters of one
 
 # CGI has no prefix for these (RFC 3875 §4.1.2, §4.1.3). How the body came was between the client and us.
 _SPECIAL: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH", "transfer-encoding": ""}
-# A program that an application runs would take HTTP_PROXY for its proxy (CVE-2016-5385).
 _READ: Final = frozenset("HTTP_" + name.decode().upper().replace("-", "_") for name in READ)
+# A program that an application runs would take HTTP_PROXY for its proxy (CVE-2016-5385).
 _DROPPED: Final = frozenset({"proxy"})
 
 

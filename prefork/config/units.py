@@ -34,7 +34,9 @@ def parse_duration(text: str) -> float | None:
 
 
 def format_duration(seconds: float) -> str:
-    """Return `seconds`, at least a millisecond, as `1h`, `2m`, `30s`, `500ms` or `1.2345s`."""
+    """Return `seconds`, 0 or at least a millisecond, as `1h`, `2m`, `30s`, `500ms` or `1.2345s`."""
+    if not seconds:
+        return "0s"
     for suffix, unit in (("h", 3600), ("m", 60), ("s", 1)):
         if seconds % unit == 0:
             return f"{seconds / unit:.0f}{suffix}"

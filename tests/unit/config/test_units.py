@@ -62,6 +62,7 @@ def test_a_duration_written_is_read_as_the_same(seconds: float) -> None:
         (1.5, "1500ms"),
         (0.001, "1ms"),
         (0.0015, "0.0015s"),
+        (0.0, "0s"),
     ],
 )
 def test_a_duration_is_written_in_the_largest_unit_that_divides_it(seconds: float, text: str) -> None:
