@@ -291,7 +291,7 @@ def prepared_for_molds(config: Config) -> bool:
         from prefork.master import prctl  # noqa: PLC0415 - ctypes makes a process larger
 
         prctl.become_subreaper()
-    except (ImportError, OSError) as error:
+    except (ImportError, MemoryError, OSError) as error:  # libffi may need memory that can be written and executed
         raise StartError(os.EX_OSERR, f"preload: workers of a mold can't become the master's: {error}") from None
     return True
 

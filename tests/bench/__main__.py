@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tests.bench import experiments, machine, peers, report, tools
+from tests.bench import experiments, machine, peers, preloading, report, tools
 from tests.bench.errors import MissingError
 from tests.bench.experiments import Broken, F, Plan, Reading
 from tests.bench.load import CASES
@@ -60,6 +60,8 @@ EXPERIMENTS: Final = (
                lambda plan: report.startup(plan, told(experiments.startup(plan))), MASTERS, 10, 1, ()),
     Experiment("idle", "CPU time of a master and 4 workers that nobody asks for anything",
                lambda plan: report.idle(plan, told(experiments.idle(plan))), MASTERS, 1, 10, ()),
+    Experiment("preload", "memory of 4 workers with an application of 60 MB, preloaded and not",
+               lambda plan: preloading.report(plan, told(preloading.readings(plan))), ("prefork", "gunicorn"), 3, 5, ()),
     Experiment("scaling", "two workers beside one",
                lambda plan: report.scaling(plan, told(experiments.scaling(plan))), ("prefork-hello",), 5, 2, ()),
 )

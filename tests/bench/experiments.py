@@ -75,13 +75,21 @@ class Idle(Struct, frozen=True):
     cores: float
 
 
+class Memory(Struct, frozen=True):
+    """The PSS of all processes in bytes, when they had started and when they had worked, on so many requests."""
+
+    started: int
+    worked: int
+    requests: int
+
+
 class Broken(Struct, frozen=True):
     """Why there is no figure."""
 
     reason: str
 
 
-F = TypeVar("F", Loaded, Started, Idle)
+F = TypeVar("F", Loaded, Started, Idle, Memory)
 
 
 class Reading(Struct, Generic[F], frozen=True):
