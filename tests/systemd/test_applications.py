@@ -53,3 +53,17 @@ def test_a_socket_has_the_template_started_and_no_network_is_needed(machine: Mac
     assert machine.run(OVER_UNIX) == "Welcome to the shop"
     machine.run("systemctl stop prefork@shop.socket")
     assert machine.property("ActiveState", unit) == "inactive"
+
+
+def test_a_mold_imports_and_is_forked_within_the_walls_of_the_unit(machine: Machine) -> None:
+    machine.write("/srv/shop/shop.py", APPLICATION)
+    machine.write("/root/shop.toml", TOML + 'bind = "127.0.0.1:8081"\npreload = "mold"\n')
+    machine.run(f"{BIN}/prefork service install shop --config shop.toml")
+    assert machine.get(8081) == "Welcome to the shop"
+    assert len(machine.workers("shop")) == 2
+    machine.write("/srv/shop/shop.py", APPLICATION.replace("Welcome to", "Sale at"))
+    machine.run("systemctl reload prefork-shop")
+    assert machine.get(8081) == "Sale at the shop"
+    assert " of generation 2, ready, " in machine.run(f"{BIN}/prefork status --name shop")
+    machine.run("systemctl stop prefork-shop")
+    assert machine.property("Result", "prefork-shop") == "success"
