@@ -1,13 +1,16 @@
 """`preload = "mold"`: one process imports the application, the workers are forked from it, and nothing depends on its health."""
 
 import os
+import random
 import re
 import resource
 import subprocess
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, Signals
 
 import pytest
 
@@ -442,6 +445,36 @@ def test_the_status_shows_the_mold(shop: Shop) -> None:
     (shown,) = status(hello)["molds"]
     assert (shown["pid"], shown["generation"], shown["state"]) == (mold(hello), 1, "ready")
     assert f"mold {mold(hello)} of generation 1, ready, up 0:00:" in command(hello, "status")[1]
+
+
+def test_whatever_happens_to_molds_and_workers_in_whatever_order_the_service_recovers(
+    shop: Shop, installed: Installation
+) -> None:
+    hello = shop(f'{MOLD}\nworkers = 3\nboot_timeout = 1\naccept = "shared"', environ=installed.environ)
+    chance = random.Random(4)
+
+    def send(number: Signals, pids: Iterable[int]) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(chance.choice([*pids] or [2**22 + 1]), number)
+
+    deeds: list[Callable[[], None]] = [
+        lambda: send(SIGKILL, workers(hello)),
+        lambda: send(SIGKILL, children(hello, "mold")),
+        lambda: send(SIGSTOP, children(hello, "mold")),
+        *[partial(hello.signal, number) for number in (SIGHUP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2)],
+    ]
+    for _ in range(60):
+        chance.choice(deeds)()
+        time.sleep(chance.uniform(0, 0.1))  # not a wait: the moment is what is tried
+    for pid in children(hello, "mold"):
+        send(SIGCONT, [pid])
+    hello.rewrite(f"{MOLD}\nworkers = 3")
+    before = len(hello.log)
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" reloaded ", before)
+    until(lambda: len(workers(hello)) == 3, "the workers of the last reload")
+    mold(hello)
+    assert hello.get().text == "old"
 
 
 def pss(pid: int) -> int:
