@@ -112,7 +112,7 @@ def test_a_stop_while_the_workers_are_replaced_is_told_to_who_waits_for_the_upgr
     start: Start, installed: Installation
 ) -> None:
     hello = start("workers = 2", *CONTROL, environ=installed.environ)
-    installed.replace(NEXT, worker_worker=SLOW_WORKER)
+    installed.replace(NEXT, worker_worker=SLOW_WORKER.replace("0.7", "3"))  # a command takes a moment to start
     upgrade = begin(hello, "upgrade")
     hello.wait_for_log(" upgrading ")
     hello.expected_to_run = False

@@ -61,6 +61,7 @@ def test_an_upgrade_under_load_loses_nothing_and_keeps_pid_and_connections(
     hello.wait_for_workers(2, without=hello.descriptors)
 
 
+@pytest.mark.timeout(180)
 def test_ten_upgrades_under_load_lose_nothing_and_leave_no_descriptor(start: Start, installed: Installation) -> None:
     hello = start("workers = 2", environ=installed.environ)
     before = len(proc.descriptors(hello.master_pid))

@@ -4,7 +4,7 @@ import sys
 from typing import NoReturn
 from unittest.mock import patch
 
-from prefork import run
+from prefork import roles
 from prefork.cli import prefork_hello
 
 
@@ -14,5 +14,5 @@ def terms(*_configured: object) -> NoReturn:
 
 if __name__ == "__main__":
     del sys.argv[0]
-    with patch.object(run, "terms", terms):
+    with patch.object(roles, "terms", terms):
         prefork_hello()

@@ -1,6 +1,7 @@
 """A worker in this process, between a real master's end of the channel and real clients."""
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -292,6 +293,8 @@ def test_who_said_in_time_what_the_worker_had_no_time_to_read_is_answered(office
     def have_been_busy() -> bool:
         """Be where a worker is after an application has kept its loop for long."""
         client.socket.send(GET[10:])
+        waiting = [each for each in office.worker._connections if each.waiting_for is Waiting.HEAD]
+        assert select.select(waiting, [], [], 5)[0], "it has not arrived"
         office.worker._loop.call_at(0.0, office.worker._on_tick)
         return long_ago(office.worker)
 
