@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
+from prefork.logs import Log
+
 _HEADER: Final = "Traceback (most recent call last):"
 _LONGEST_MESSAGE: Final = 300  # characters
 _NOT_ITS_OWN: Final = (
@@ -25,6 +27,13 @@ def working_folder() -> str:
         return os.getcwd()
     except OSError:
         return ""
+
+
+def blame(log: Log, event: str, error: BaseException, **fields: object) -> None:
+    """Log what an application raised, and where, with a line for each line of its traceback."""
+    log.error(event, **fields, reason=summary(error, working_folder()))
+    for line in own_traceback(error):
+        log.error("traceback", line=line)
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:

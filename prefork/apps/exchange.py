@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final, TypeAlias
 
 from prefork.apps.content import KeptContent
-from prefork.apps.heads import head_of, remembered
+from prefork.apps.heads import learned, remembered
 from prefork.http.answers import File, Head
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -40,7 +40,7 @@ class Exchange:
         except TypeError:
             self.head = None
         if self.head is None:
-            self.head = head_of(status, headers)
+            self.head = learned(status, headers)
         return self.write
 
     def write(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ else is refused: a line break in a value above all, and the fields by which the 
 """
 
 import re
+from contextlib import suppress
 from typing import Final
 
 from prefork.http.answers import Head
@@ -40,16 +41,20 @@ def head_of(status: str, headers: list[tuple[str, str]]) -> Head:
         HeaderError: that can't be said in HTTP, or not by an application.
     """
     try:
-        key = (status, tuple(headers))
-        head = remembered.get(key)
+        head = remembered.get((status, tuple(headers)))
     except TypeError:  # unhashable: a list in place of a pair
-        return _made(status, headers)
-    if head is None:
-        head = _made(status, headers)
-        if len(head.block) <= LONGEST_REMEMBERED:
-            if len(remembered) >= MOST_REMEMBERED:
-                remembered.clear()
-            remembered[key] = head
+        head = None
+    return head or learned(status, headers)
+
+
+def learned(status: str, headers: list[tuple[str, str]]) -> Head:
+    """Return the head that is not remembered, and remember it where that is possible; raises HeaderError."""
+    head = _made(status, headers)
+    if len(head.block) <= LONGEST_REMEMBERED:
+        if len(remembered) >= MOST_REMEMBERED:
+            remembered.clear()
+        with suppress(TypeError):  # strings of a kind that can't be hashed
+            remembered[status, tuple(headers)] = head
     return head
 
 

@@ -12,7 +12,7 @@ the worker is ready an exception fails its start, later it is only logged.
 import os
 from typing import Final, Literal, TypeAlias
 
-from prefork.apps.blame import own_traceback, summary, working_folder
+from prefork.apps.blame import blame
 from prefork.apps.interface import LoadError, ThisWorker
 from prefork.apps.loading import failure, import_module
 
@@ -50,7 +50,4 @@ class Hooks:
             try:
                 function(worker)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the hook's
-                log = worker.log
-                log.error("hook failed", hook=f"{self._name}.{name}", reason=summary(error, working_folder()))
-                for line in own_traceback(error):
-                    log.error("traceback", line=line)
+                blame(worker.log, "hook failed", error, hook=f"{self._name}.{name}")

@@ -8,7 +8,7 @@ sent yet, and else a connection that is cut, so that no truncated answer looks w
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from prefork.apps.blame import own_traceback, summary, working_folder
+from prefork.apps.blame import blame
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
@@ -23,7 +23,6 @@ from prefork.version import VERSION
 
 Wsgi: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]  # Any: as the PEP has them
 
-NOT_CALLED: Final = "the application did not call start_response (PEP 3333)"
 FAILED: Final = Whole(
     head_of("500 Internal Server Error", [("Content-Type", "text/plain")]), b"The application failed.\n"
 )
@@ -121,7 +120,8 @@ class Answering:
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, self._request, error)
         if self._pieces.excess:
-            self._log.error("answer cut to its Content-Length", **named(self._request), surplus=self._pieces.excess)
+            asked = self._request.asked.decode()
+            self._log.error("answer cut to its Content-Length", request=asked, surplus=self._pieces.excess)
         if self._content is not None:
             self._content.close()
 
@@ -129,8 +129,7 @@ class Answering:
 def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole:
     """Return an answer all of whose content is there; raises what tells that it can't be given."""
     body = result[0] if len(result) == 1 else b"".join(result)
-    if head is None:
-        raise AssertionError(NOT_CALLED)
+    head = said(head)
     if not isinstance(body, bytes):
         raise TypeError(f"the content must be bytes, got {type(body).__name__}")
     if head.length != len(body) and head.length is not None and request.method != b"HEAD":
@@ -150,7 +149,7 @@ def head_of_file(head: Head, file: File) -> Head:
 def said(head: Head | None) -> Head:
     """Return what `start_response` was called with."""
     if head is None:
-        raise AssertionError(NOT_CALLED)
+        raise AssertionError("the application did not call start_response (PEP 3333)")
     return head
 
 
@@ -158,13 +157,6 @@ def nothing() -> None:
     """Be the end of a file, which is no piece."""
 
 
-def named(request: Request) -> dict[str, object]:
-    """Return by what a log line names a request."""
-    return {"request": f"{request.method.decode()} {request.target.decode()}"}
-
-
 def report(log: Log, request: Request, error: BaseException) -> None:
-    """Log what the application raised, and where, a line for each line of its traceback."""
-    log.error("application failed", **named(request), reason=summary(error, working_folder()))
-    for line in own_traceback(error):
-        log.error("traceback", line=line)
+    """Log what the application raised while it answered this request."""
+    blame(log, "application failed", error, request=request.asked.decode())

@@ -75,7 +75,7 @@ class Answering:
         """The request that a thread is at work on, as in the log; empty where none is."""
         if self.pending is None or self._request is None or not self.pending.has_begun:
             return ""
-        return f"{self._request.method.decode()} {self._request.target.decode()}"
+        return self._request.asked.decode()
 
     def drain(self) -> None:
         """Let the next answer be the last."""

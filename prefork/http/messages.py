@@ -99,6 +99,11 @@ class Request(Struct, frozen=True, eq=False, gc=False):
         force_setattr(self, "memo", memo)
 
     @property
+    def asked(self) -> bytes:
+        """What is asked for, as it is told to people: the method and the target."""
+        return b"%b %b" % (self.method, self.target)
+
+    @property
     def fields(self) -> Fields:
         """The field lines in the order received, names in lower case, values without the white space around them."""
         if self._fields is None:  # most are never asked for, and reading them is half of what parsing would cost

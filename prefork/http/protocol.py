@@ -118,7 +118,8 @@ class Protocol(Answering):
             size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
             self._request = HeadParser(Limits(size, size, size, size)).parse(parcel.head)
             self._body = parcel.body
-            self._keep_content()(parcel.content)
+            self._keep_content()
+            self._sink(parcel.content)
             self.waiting_for = BODY
         elif parcel.unread:
             self.waiting_for = HEAD
@@ -221,10 +222,14 @@ class Protocol(Answering):
         self._unread = unread
         self.waiting_for = HEAD if unread else LAST if self._draining else REQUEST
 
-    def _keep_content(self) -> Sink:
-        """Return what takes the content of the request that has begun."""
+    def _keep_content(self) -> None:
+        """Begin to keep the content of a request, where anybody reads it."""
         new_content = self._service.new_content
         self._content = new_content() if new_content is not None else None
+
+    @property
+    def _sink(self) -> Sink:
+        """What takes the content of the request that has begun."""
         return self._content.write if self._content is not None else drop
 
     def _begin_body(self, request: Request, rest: bytes, answers: list[bytes]) -> bytes:
@@ -245,7 +250,7 @@ class Protocol(Answering):
         """Keep what belongs to the body, and answer at its end; return the bytes that follow it."""
         assert self._body is not None
         assert self._request is not None
-        rest = self._body.feed(data, self._content.write if self._content is not None else drop)
+        rest = self._body.feed(data, self._sink)
         if rest is None:
             return b""
         request, self._request, self._body = self._request, None, None

@@ -1,7 +1,7 @@
 """What `prefork service` does, from its arguments to the lines that it prints."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prefork.config.keys import keys_of
 from prefork.config.load import load
@@ -38,12 +38,9 @@ def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> It
         raise CommandError(os.EX_CONFIG, f"{chosen}: bind: {error}") from None
     except plan.ChangedError as error:
         raise CommandError(os.EX_CANTCREAT, str(error)) from None
-    if dry_run:
-        yield from host.told(actions)
-        return
-    host.check()
-    yield from host.perform(actions, name)
-    yield f"{service_name(name)} serves at {', '.join(host.addresses(name) or map(str, loaded.bind))}"
+    yield from _carried_out(actions, name, dry_run=dry_run)
+    if not dry_run:
+        yield f"{service_name(name)} serves at {', '.join(host.addresses(name) or map(str, loaded.bind))}"
 
 
 def remove(name: str, *, dry_run: bool) -> Iterator[str]:
@@ -56,12 +53,17 @@ def remove(name: str, *, dry_run: bool) -> Iterator[str]:
         actions = plan.remove(name, found)
     except plan.ChangedError as error:
         raise CommandError(os.EX_CANTCREAT, str(error)) from None
+    yield from _carried_out(actions, name, dry_run=dry_run)
+    if not dry_run:
+        yield f"{service_name(name)} is removed"
+
+
+def _carried_out(actions: Sequence[plan.Action], name: str, *, dry_run: bool) -> Iterator[str]:
     if dry_run:
         yield from host.told(actions)
-        return
-    host.check()
-    yield from host.perform(actions, name)
-    yield f"{service_name(name)} is removed"
+    else:
+        host.check()
+        yield from host.perform(actions, name)
 
 
 def _configuration(name: str, given: str | None) -> tuple[str, str | None]:

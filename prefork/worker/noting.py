@@ -30,7 +30,7 @@ class Note:
     def write(self, request: Request) -> None:
         """Note another request."""
         self.latest = request
-        self._row.note(b"%b %b" % (request.method, request.target))
+        self._row.note(request.asked)
 
     def beat(self, now: float) -> None:
         """Tell that the application works."""
