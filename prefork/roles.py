@@ -9,6 +9,7 @@ from msgspec import Struct
 from setproctitle import setproctitle
 
 from prefork.apps.interface import Application, Find, Source, ThisWorker
+from prefork.apps.noting import Note
 from prefork.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
@@ -79,7 +80,7 @@ class Roles(Struct, frozen=True):
         setproctitle(f"{self.name}: worker {seat.slot} [generation {seat.generation}]")
         journal = journal_of_worker(self.config, self.name, seat.slot, seat.generation)
         log = Log(f"worker-{seat.slot}", self.config.log_level, journal if self.config.log == JOURNALD else None)
-        application = load(ThisWorker(seat.slot, seat.generation, os.getpid(), log))
+        application = load(ThisWorker(seat.slot, seat.generation, os.getpid(), log, Note(seat.row)))
         try:
             Worker(seat, terms(self.config, application, self.tls, journal), log, self.files).run()
         finally:

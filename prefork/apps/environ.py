@@ -1,6 +1,7 @@
 """Makes the `environ` of a request (PEP 3333), quickly: what only its head says is made once for a head that comes again."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,7 @@ Environ = dict[str, Any]  # Any: as the PEP has it
 
 MOST_NAMES: Final = 1024  # of fields that are remembered
 LONGEST_NAME: Final = 64  # characters of one
+MOST_HOSTS: Final = 128  # that are remembered, each no longer than a field may be
 
 # CGI has no prefix for these (RFC 3875 §4.1.2, §4.1.3). How the body came was between the client and us.
 _SPECIAL: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH", "transfer-encoding": ""}
@@ -46,7 +48,7 @@ class Environs:
         self._base = dict(base)
         self._forwarding = forwarding
         self._prefix = prefix.encode().decode("latin-1")  # as PEP 3333 has all strings
-        self._names: dict[str, str] = {}
+        self._keys = Keys()
 
     def make(self, request: Request, peer: Peer, content: Content | None) -> Environ:
         """Return the environ of a request, which the caller may change."""
@@ -76,11 +78,9 @@ class Environs:
         return self._tell_client(known.environ.copy(), known.fields, peer)
 
     def _know(self, request: Request) -> Known:
-        text = request.head.decode("latin-1")
-        lines = text.split("\r\n")
-        del lines[-2:]  # both empty
+        line, *lines, _, _ = request.head.decode("latin-1").split("\n")
         environ = self._base.copy()
-        environ["REQUEST_METHOD"], target, _ = lines.pop(0).split(" ")
+        environ["REQUEST_METHOD"], target, _ = line.split(" ")
         environ["SERVER_PROTOCOL"] = "HTTP/1.1" if request.minor else "HTTP/1.0"
         environ["REQUEST_URI"] = target
         path, _, environ["QUERY_STRING"] = target.partition("?")
@@ -92,39 +92,30 @@ class Environs:
         if self._prefix and f"{path}/".startswith(f"{self._prefix}/"):
             environ["SCRIPT_NAME"], path = self._prefix, path[len(self._prefix) :]
         environ["PATH_INFO"] = path
-        self._take_fields(environ, lines, strip="\t" in text or ":  " in text or " \r" in text)
+        self._take_fields(environ, lines)
         if not is_plain:  # RFC 9112 §3.2.2: whatever Host says
             environ["HTTP_HOST"] = request.host.decode()
-        set_server(environ, "80")
+        environ["SERVER_NAME"], environ["SERVER_PORT"] = server_of(environ.get("HTTP_HOST", ""), "80")
         if not environ.keys().isdisjoint(_READ):
             return Known(environ, tuple([field for field in request.fields if field[0] in READ]))
         return Known(environ, ())
 
-    def _take_fields(self, environ: Environ, lines: list[str], *, strip: bool) -> None:
-        names = self._names
+    def _take_fields(self, environ: Environ, lines: list[str]) -> None:
+        keys, most = self._keys, len(environ) + len(lines)
         for line in lines:
-            name, _, value = line.partition(": ")  # as nearly all are; a name with another colon in it is not known
-            key = names.get(name)
-            if key is None:
-                name, _, value = line.partition(":")
-                key, value = self._key(name), value.removeprefix(" ")
-            if strip:
-                value = value.strip(" \t")
-            if key in environ:  # RFC 9110 §5.3, RFC 9113 §8.2.3
-                value = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
-            if key:
-                environ[key] = value
+            name, _, value = line.partition(":")
+            environ[keys[name]] = value.strip(" \t\r")
+        if len(environ) < most or "" in environ:
+            self._join_fields(environ, lines)
 
-    def _key(self, name: str) -> str:
-        """Return the key of a field, empty for one that isn't passed on: with _ for - it could pose as another."""
-        lower = name.lower()
-        key = "" if "_" in name or lower in _DROPPED else "HTTP_" + name.upper().replace("-", "_")
-        key = _SPECIAL.get(lower, key)
-        if len(name) <= LONGEST_NAME:
-            if len(self._names) >= MOST_NAMES:
-                self._names.clear()
-            self._names[name] = key
-        return key
+    def _join_fields(self, environ: Environ, lines: list[str]) -> None:
+        """Put the values of all fields of a name together (RFC 9110 §5.3, RFC 9113 §8.2.3), and drop what isn't passed on."""
+        found: dict[str, list[str]] = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            found.setdefault(self._keys[name], []).append(value.strip(" \t\r"))
+        environ.update({key: ("; " if key == "HTTP_COOKIE" else ",").join(values) for key, values in found.items()})
+        environ.pop("", None)
 
     def _tell_client(self, environ: Environ, fields: Fields, peer: Peer) -> Environ:
         """Tell in the environ whose the request is, by its peer and by what that says if it is trusted; return it."""
@@ -137,8 +128,23 @@ class Environs:
                 environ["HTTPS"] = "on"
             if client.host:
                 environ["HTTP_HOST"] = client.host.decode()
-            set_server(environ, "443" if client.scheme == b"https" else "80")
+            usual_port = "443" if client.scheme == b"https" else "80"
+            environ["SERVER_NAME"], environ["SERVER_PORT"] = server_of(environ.get("HTTP_HOST", ""), usual_port)
         return environ
+
+
+class Keys(dict[str, str]):
+    """The key of each field in the environ, empty for one that isn't passed on: with _ for - it could pose as another."""
+
+    def __missing__(self, name: str) -> str:
+        lower = name.lower()
+        key = "" if "_" in name or lower in _DROPPED else "HTTP_" + name.upper().replace("-", "_")
+        key = _SPECIAL.get(lower, key)
+        if len(name) <= LONGEST_NAME:
+            if len(self) >= MOST_NAMES:
+                self.clear()
+            self[name] = key
+        return key
 
 
 def path_of(target: str) -> str:
@@ -150,11 +156,10 @@ def path_of(target: str) -> str:
     return f"{slash or '/'}{path}"
 
 
-def set_server(environ: Environ, usual_port: str) -> None:
-    """Tell to which host and port the request went, by what it says itself (RFC 3875 §4.1.14, §4.1.15)."""
-    host = environ.get("HTTP_HOST", "")
+@lru_cache(MOST_HOSTS)
+def server_of(host: str, usual_port: str) -> tuple[str, str]:
+    """Return the name and the port to which a request went, by what it says itself (RFC 3875 §4.1.14, §4.1.15)."""
     name, colon, port = host.rpartition(":")
     if not colon or not (port.isdigit() or not port):  # none, or within an IPv6 address
         name, port = host, ""
-    environ["SERVER_NAME"] = name or "localhost"
-    environ["SERVER_PORT"] = port or usual_port
+    return name or "localhost", port or usual_port

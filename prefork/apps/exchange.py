@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
+from msgspec import Struct
+
 from prefork.apps.content import KeptContent
-from prefork.apps.heads import learned, remembered
+from prefork.apps.heads import head_of, latest
 from prefork.http.answers import File, Head
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -16,11 +18,11 @@ IN_MEMORY: Final = 64 * 1024  # bytes of what `write` was given
 PIECE: Final = 64 * 1024  # bytes
 
 
-class Exchange:
-    """What one call of the application says besides what it returns."""
+class Exchange(Struct, eq=False, gc=False):  # a Struct is made in half the time of another object
+    """What one call of the application says besides what it returns. To call it is to write, as PEP 3333 has it."""
 
     head: Head | None = None
-    begun = False  # whether some of the answer has been given out
+    begun: bool = False  # whether some of the answer has been given out
     written: KeptContent | None = None
 
     def start_response(
@@ -35,15 +37,11 @@ class Exchange:
                 exc_info = None  # it would hold on to this frame, which holds on to it
         elif self.head is not None:
             raise AssertionError("start_response was called a second time, without exc_info (PEP 3333)")
-        try:  # written out: a call of head_of costs a tenth of a microsecond
-            self.head = remembered.get((status, tuple(headers)))
-        except TypeError:
-            self.head = None
-        if self.head is None:
-            self.head = learned(status, headers)
-        return self.write
+        said = latest.get(status)  # written out for what is said again: a call of head_of costs more than all the rest
+        self.head = said[1] if said is not None and said[0] == headers else head_of(status, headers)
+        return self
 
-    def write(self, data: bytes) -> None:
+    def __call__(self, data: bytes) -> None:
         """Take some of the content, which is sent when the application has returned: nothing in it waits for a client."""
         if self.written is None:
             self.written = KeptContent(IN_MEMORY)

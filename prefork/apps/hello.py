@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from prefork.apps.instant import instant
 from prefork.apps.interface import Application, Source, nothing
 from prefork.config.schema import Config
 from prefork.http.messages import Response
@@ -12,7 +11,7 @@ from prefork.http.service import Respond
 def hello(*, body: str, content_type: str, status: int) -> Respond:
     """Return the application that gives this answer, whatever is asked."""
     response = Response(status, ((b"Content-Type", content_type.encode()),), body.encode())
-    return instant(lambda _request, _peer, _content: response)
+    return lambda _request, _peer, _content: response
 
 
 def find_hello(config: Config, _variables: Mapping[str, str]) -> Source:

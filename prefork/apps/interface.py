@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from prefork.apps.noting import Note
 from prefork.apps.pool import Pool
 from prefork.config.schema import Config
 from prefork.http.service import NewContent, Respond
@@ -12,12 +13,16 @@ from prefork.logs import Log
 
 
 class ThisWorker(Struct, frozen=True):
-    """The worker that an application runs in: its slot counts from 0, its generation rises with each reload."""
+    """The worker that an application runs in: its slot counts from 0, its generation rises with each reload.
+
+    In the `note` it tells what it is at work on.
+    """
 
     slot: int
     generation: int
     pid: int
     log: Log
+    note: Note = field(default_factory=Note)
 
 
 def nothing() -> None:

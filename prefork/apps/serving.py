@@ -1,5 +1,6 @@
 """Loads what `prefork run` serves: the user's WSGI application and hooks."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,6 @@ from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.service import NewContent, Respond
 from prefork.http.trust import trusting
-from prefork.logs import Log
 
 
 def find_application(config: Config, variables: Mapping[str, str]) -> Source:
@@ -38,7 +38,7 @@ def load_application(config: Config, hooks: Hooks, imported: Callable[[], Wsgi],
     """Return the application of a worker; raises LoadError."""
     hooks.prepare("post_fork", worker)
     application = Application(
-        *answering(config, imported(), worker.log),
+        *answering(config, imported(), worker),
         pre_stop=partial(hooks.tell, "pre_stop", worker),
         worker_exit=partial(hooks.tell, "worker_exit", worker),
     )
@@ -46,17 +46,19 @@ def load_application(config: Config, hooks: Hooks, imported: Callable[[], Wsgi],
     return application
 
 
-def answering(config: Config, application: Wsgi, log: Log) -> tuple[Respond, NewContent, Pool | None]:
+def answering(config: Config, application: Wsgi, worker: ThisWorker) -> tuple[Respond, NewContent, Pool | None]:
     """Return what answers requests by a WSGI application, what keeps their content for it, and its threads."""
     gateway = Gateway(
         application,
         Forwarding(trusting(config.forwarded_allow_ips)),
-        log,
+        worker.log,
+        worker.note,
         prefix=config.url_prefix or "",
         multithread=config.threads > 1,
     )
     new_content = partial(KeptContent, config.body_buffer)
     if config.threads == 1:
         return gateway.respond, new_content, None
+    worker.note.due = math.inf  # that threads work doesn't tell whether the loop does
     pool = Pool(gateway.respond, config.threads, config.max_queued_requests)
     return pool.respond, new_content, pool

@@ -6,6 +6,7 @@ sent yet, and else a connection that is cut, so that no truncated answer looks w
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from prefork.apps.blame import blame
@@ -14,6 +15,7 @@ from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
 from prefork.apps.exchange import Exchange, FileWrapper, LengthError, Pieces
 from prefork.apps.heads import head_of, with_length
+from prefork.apps.noting import Note
 from prefork.http.answers import File, Head, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
@@ -32,10 +34,18 @@ class Gateway:
     """Answers requests by a WSGI application. Everything that the application raises ends here."""
 
     def __init__(
-        self, application: Wsgi, forwarding: Forwarding, log: Log, *, prefix: str = "", multithread: bool = False
+        self,
+        application: Wsgi,
+        forwarding: Forwarding,
+        log: Log,
+        note: Note,
+        *,
+        prefix: str = "",
+        multithread: bool = False,
     ) -> None:
         self._application = application
         self._log = log
+        self._note = note
         base = {
             "SCRIPT_NAME": "",
             "SERVER_SOFTWARE": f"prefork/{VERSION}",
@@ -53,6 +63,9 @@ class Gateway:
 
     def respond(self, request: Request, peer: Peer, content: Content | None) -> Whole | Stream:
         """Call the application, and return its answer."""
+        note = self._note
+        if request is not note.latest or monotonic() > note.due:
+            note.tell(request)
         exchange = Exchange()
         try:
             environ = self._environ(request, peer, content)
@@ -65,7 +78,7 @@ class Gateway:
                 if len(result) == 1 and (body := result[0]).__class__ is bytes and head and head.length == len(body):
                     return Whole(head, body)
                 return whole(head, result, request)
-            answering = Answering(self._log, request, Pieces(exchange, result), content)
+            answering = Answering(self._log, note, request, Pieces(exchange, result), content)
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, request, error)
             for each in (exchange.written, content):
@@ -78,8 +91,9 @@ class Gateway:
 class Answering:
     """An answer that the application gives piece by piece, or out of a file."""
 
-    def __init__(self, log: Log, request: Request, pieces: Pieces, content: Content | None) -> None:
+    def __init__(self, log: Log, note: Note, request: Request, pieces: Pieces, content: Content | None) -> None:
         self._log = log
+        self._note = note
         self._request = request
         self._pieces = pieces
         self._content = content
@@ -107,6 +121,7 @@ class Answering:
 
     def pull(self) -> bytes | None:
         """Return the next piece, None at the end; raises Truncated."""
+        self._note.tell(self._request)
         try:
             return self._pieces.pull()
         except BaseException as error:  # noqa: BLE001 - the application's

@@ -9,6 +9,7 @@ reads it must be able to stand that.
 
 import mmap
 import os
+import struct
 from bisect import insort
 from typing import Final
 
@@ -22,6 +23,9 @@ LONGEST_NOTE: Final = 128  # bytes
 COUNTS: Final = (
     NOTES + ROWS * LONGEST_NOTE
 )  # the byte at which the counts begin: those of each row, and of all dead workers
+_write_note: Final = struct.Struct(
+    f"{LONGEST_NOTE}s"
+).pack_into  # what is longer is cut, what is shorter filled up with NUL
 REASONS: Final = 64  # of 8 bytes; what is not written takes no memory
 SIZE: Final = COUNTS + (ROWS + 1) * REASONS * 8  # bytes
 LARGEST: Final = 2**64 - 1
@@ -43,12 +47,13 @@ class Row:
 
     @property
     def noted(self) -> str:
-        """The note, empty where there is none."""
-        return self._note.tobytes().partition(b"\0")[0].decode("ascii", "backslashreplace")
+        """The method and the target of the request in the note, empty where there is none."""
+        asked, _, _ = self._note.tobytes().partition(b"\0")[0].partition(b" HTTP/")
+        return asked.decode("ascii", "backslashreplace")
 
-    def note(self, text: bytes) -> None:
-        """Write the beginning of a text over the note; an empty one ends it."""
-        self._note[:] = text[:LONGEST_NOTE].ljust(LONGEST_NOTE, b"\0")
+    def note(self, head: bytes) -> None:
+        """Write the beginning of a request's head over the note; an empty one ends it."""
+        _write_note(self._note, 0, head)
 
     def count(self, reason: int, times: int) -> None:
         """Count what was refused for the reason of this number."""

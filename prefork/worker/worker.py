@@ -38,7 +38,6 @@ from prefork.worker.draining import Draining
 from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
-from prefork.worker.noting import noting
 from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
 from prefork.worker.wearing import Wear, Wearing
@@ -98,9 +97,7 @@ class Worker:
         self._files = files
         self._channel = seat.channel
         self._loop = Loop()
-        self._service = Service(
-            noting(terms.application.respond, seat.row), terms.limits, terms.application.new_content
-        )
+        self._service = Service(terms.application.respond, terms.limits, terms.application.new_content)
         self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None

@@ -5,7 +5,6 @@ from typing import Final
 from unittest.mock import patch
 
 from prefork.apps import hello
-from prefork.apps.instant import instant
 from prefork.cli import prefork_hello
 from prefork.http.messages import Response
 from prefork.http.service import Respond
@@ -15,7 +14,7 @@ SIZE: Final = 8 * 1024 * 1024
 
 def application(**_configured: object) -> Respond:
     response = Response(200, (), b"x" * SIZE)
-    return instant(lambda _request, _peer, _content: response)
+    return lambda _request, _peer, _content: response
 
 
 if __name__ == "__main__":

@@ -248,10 +248,10 @@ def test_no_more_names_are_remembered_than_so_many_and_the_usual_ones_come_back(
     environs = Environs(BASE, Forwarding(lambda _address: False))
     for start in range(0, 3 * MOST_NAMES, 500):
         environs.make(PARSE(get("/", *(f"X-{number}: 1" for number in range(start, start + 500)))), PEER, None)
-        assert len(environs._names) <= MOST_NAMES
+        assert len(environs._keys) <= MOST_NAMES
     environs.make(PARSE(get("/", "X-Usual: 1", "X-" + "x" * LONGEST_NAME + ": 1")), PEER, None)
-    assert "X-Usual" in environs._names
-    assert max(map(len, environs._names)) <= LONGEST_NAME
+    assert "X-Usual" in environs._keys
+    assert max(map(len, environs._keys)) <= LONGEST_NAME
 
 
 NAMES: Final = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True) | st.sampled_from(

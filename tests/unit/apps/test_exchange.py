@@ -52,7 +52,10 @@ def test_the_head_is_what_was_said() -> None:
     write = exchange.start_response("404 Not Found", [("X", "1")])
     assert exchange.head is not None
     assert exchange.head.status == 404
-    assert write == exchange.write
+    write(b"Hello")
+    assert exchange.written is not None
+    assert exchange.written.kept() == b"Hello"
+    exchange.written.close()
 
 
 def test_headers_that_are_no_pairs_are_refused() -> None:

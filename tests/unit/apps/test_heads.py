@@ -14,8 +14,10 @@ from prefork.apps.heads import HOP_BY_HOP, LONGEST_REMEMBERED, MOST_REMEMBERED, 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
     heads.remembered.clear()
+    heads.latest.clear()
     yield
     heads.remembered.clear()
+    heads.latest.clear()
 
 
 class Text(str):

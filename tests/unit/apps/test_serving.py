@@ -21,7 +21,7 @@ from tests.unit.apps.modules import folder
 __all__ = ["folder"]
 
 PEER = Peer(b"127.0.0.1")
-LOG = Log("worker-0", "info")
+WORKER = ThisWorker(0, 1, 7, Log("worker-0", "info"))
 HEAD = b"GET /shop/a HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
 
 
@@ -40,21 +40,21 @@ def tell(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     ],
 )
 def test_the_environ_follows_the_configuration(config: Config, told: bytes) -> None:
-    respond, _, threads = answering(config, tell, LOG)
+    respond, _, threads = answering(config, tell, WORKER)
     answer = respond(Request(b"GET", b"/shop/a", 1, HEAD), PEER, None)
     assert isinstance(answer, Whole)
     assert (answer.body, threads) == (told, None)
 
 
 def test_with_more_than_one_thread_there_is_a_pool() -> None:
-    respond, _, threads = answering(Config(threads=2), tell, LOG)
+    respond, _, threads = answering(Config(threads=2), tell, WORKER)
     assert isinstance(threads, Pool)
     assert respond == threads.respond
     os.close(threads.fileno())
 
 
 def test_as_much_content_is_kept_in_memory_as_is_configured() -> None:
-    _, new_content, _ = answering(Config(body_buffer=3), tell, LOG)
+    _, new_content, _ = answering(Config(body_buffer=3), tell, WORKER)
     content = new_content()
     assert isinstance(content, KeptContent)
     kept = []
@@ -69,7 +69,7 @@ def test_an_application_is_loaded_between_its_hooks(folder: Path, capfd: pytest.
     (folder / "shop.py").write_text("def app(environ, start_response):\n    return []\nprint('imported')\n")
     names = "post_fork", "post_worker_init", "pre_stop", "worker_exit"
     (folder / "shop_hooks.py").write_text("".join(f"def {name}(worker):\n    print('{name}')\n" for name in names))
-    application = find_application(Config(app="shop:app", hooks="shop_hooks"), {}).load(ThisWorker(0, 1, 1, LOG))
+    application = find_application(Config(app="shop:app", hooks="shop_hooks"), {}).load(ThisWorker(0, 1, 1, WORKER.log))
     application.pre_stop()
     application.worker_exit()
     assert capfd.readouterr().out.split() == ["post_fork", "imported", "post_worker_init", "pre_stop", "worker_exit"]
@@ -84,5 +84,5 @@ def test_what_is_preloaded_is_not_imported_again_by_a_worker(folder: Path, capfd
     source = find_application(Config(app="mold_shop:make()", hooks="mold_hooks"), {})
     source.preload()
     for slot in range(2):
-        source.load(ThisWorker(slot, 1, 1, LOG))
+        source.load(ThisWorker(slot, 1, 1, WORKER.log))
     assert capfd.readouterr().out.split() == ["imported", "made", "post_fork", "post_fork"]

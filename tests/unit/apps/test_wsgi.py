@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from prefork.apps.content import KeptContent
+from prefork.apps.noting import Note
 from prefork.apps.wsgi import FAILED, Gateway, Wsgi
 from prefork.http.answers import Stream, Truncated, Whole
 from prefork.http.forwarded import Forwarding
@@ -29,7 +30,7 @@ def _to_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(application: Wsgi, request: Request = GET, content: KeptContent | None = None) -> Whole | Stream:
-    return Gateway(application, Forwarding(lambda _address: False), Log("worker-0", "info")).respond(
+    return Gateway(application, Forwarding(lambda _address: False), Log("worker-0", "info"), Note()).respond(
         request, PEER, content
     )
 
