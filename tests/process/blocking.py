@@ -6,28 +6,37 @@
 import re
 import sys
 import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from unittest.mock import patch
 
-from prefork.apps import hello
+from prefork.apps.interface import Application, Source, ThisWorker, nothing
+from prefork.apps.wsgi import Gateway
 from prefork.cli import prefork_hello
-from prefork.http.content import Content
-from prefork.http.messages import Peer, Request, Response
-from prefork.http.service import Respond
+from prefork.commands import serving
+from prefork.config.schema import Config
+from prefork.http.forwarded import Forwarding
+from prefork.http.trust import NOBODY
 
 
-def application(**_configured: object) -> Respond:
-    return respond
-
-
-def respond(request: Request, _peer: Peer, _content: Content | None) -> Response:
-    if request.target.startswith(b"/sleep"):
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["PATH_INFO"] == "/sleep":
         time.sleep(3600)
-    if request.target.startswith(b"/compute"):
+    if environ["PATH_INFO"] == "/compute":
         re.match("(x+x+)+y", "x" * 100)  # as many steps as there are ways to cut it into pieces: 2 to the 100th
-    return Response(200, (), b"Hello, world!")
+    start_response("200 OK", [])
+    return [b"Hello, world!"]
+
+
+def find(_config: Config, _variables: Mapping[str, str]) -> Source:
+    return Source(nothing, load)
+
+
+def load(worker: ThisWorker) -> Application:
+    return Application(Gateway(application, Forwarding(NOBODY), worker.log, worker.note).respond)
 
 
 if __name__ == "__main__":
     del sys.argv[0]
-    with patch.object(hello, "hello", application):
+    with patch.object(serving, "find_hello", find):
         prefork_hello()

@@ -28,7 +28,7 @@ def test_a_worker_that_hangs_is_killed_and_says_where_and_on_which_request(start
     pid, request, stacks = found.groups()
     assert request == f"GET {target}"
     assert re.search(
-        r'most recent call first.*\n(.* stack pid=.*\n)*?.*blocking\.py\\", line \d+ in respond"\n', stacks
+        r'most recent call first.*\n(.* stack pid=.*\n)*?.*blocking\.py\\", line \d+ in application"\n', stacks
     )
     hello.wait_for_workers(2, without=[int(pid)])
     assert client.until_closed() == b""

@@ -28,7 +28,7 @@ def test_a_worker_that_hangs_is_replaced_and_the_journal_has_its_stack(machine: 
     assert machine.main_pid() == before
     log = machine.log()
     assert 'request="GET /sleep?seconds=3600"' in log
-    assert "in respond" in log
+    assert "in application" in log
     assert 'reason="hang_timeout passed"' in log
     assert machine.get(8080) == "Hello, world!"
     assert "Active: active (running)" in machine.status()
