@@ -59,9 +59,7 @@ class Environs:
             environ = self._new(request, known, peer)
         if content is not None:
             assert isinstance(content, KeptContent)
-            content.file.seek(0)
-            environ["wsgi.input"] = content.file
-            environ["CONTENT_LENGTH"] = str(content.size)
+            content.tell(environ)
         return environ
 
     def _new(self, request: Request, known: Known | None, peer: Peer) -> Environ:

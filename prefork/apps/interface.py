@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from prefork.apps.noting import Note
 from prefork.apps.pool import Pool
 from prefork.config.schema import Config
-from prefork.http.service import NewContent, Respond
+from prefork.http.service import NewAwaited, NewContent, Respond
 from prefork.logs import Log
 
 
@@ -32,12 +32,14 @@ def nothing() -> None:
 class Application(Struct, frozen=True):
     """A loaded application: what answers requests, what is called when the worker is to leave, and what when it ends.
 
-    `new_content` makes what keeps the content of a request for it, None where it reads none. With `threads` it answers later.
+    `new_content` makes what keeps the content of a request for it, None where it reads none. With `threads` it answers later, and
+    with `new_awaited` it is asked before there is content whose client waits for 100 (Continue).
     """
 
     respond: Respond
     new_content: NewContent | None = None
     threads: Pool | None = None
+    new_awaited: NewAwaited | None = None
     pre_stop: Callable[[], None] = nothing
     worker_exit: Callable[[], None] = nothing
 

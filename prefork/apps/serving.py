@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 
+from prefork.apps.awaited import AwaitedContent
 from prefork.apps.content import KeptContent
 from prefork.apps.hooks import Hooks
 from prefork.apps.interface import Application, Source, ThisWorker
@@ -14,7 +15,7 @@ from prefork.apps.pool import Pool
 from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
-from prefork.http.service import NewContent, Respond
+from prefork.http.service import NewAwaited, NewContent, Respond
 from prefork.http.trust import trusting
 
 
@@ -46,8 +47,10 @@ def load_application(config: Config, hooks: Hooks, imported: Callable[[], Wsgi],
     return application
 
 
-def answering(config: Config, application: Wsgi, worker: ThisWorker) -> tuple[Respond, NewContent, Pool | None]:
-    """Return what answers requests by a WSGI application, what keeps their content for it, and its threads."""
+def answering(
+    config: Config, application: Wsgi, worker: ThisWorker
+) -> tuple[Respond, NewContent, Pool | None, NewAwaited | None]:
+    """Return what answers requests by a WSGI application, what keeps their content for it, its threads, and what these wait for."""
     gateway = Gateway(
         application,
         Forwarding(trusting(config.forwarded_allow_ips)),
@@ -58,7 +61,8 @@ def answering(config: Config, application: Wsgi, worker: ThisWorker) -> tuple[Re
     )
     new_content = partial(KeptContent, config.body_buffer)
     if config.threads == 1:
-        return gateway.respond, new_content, None
+        return gateway.respond, new_content, None, None
     worker.note.due = math.inf  # that threads work doesn't tell whether the loop does
     pool = Pool(gateway.respond, config.threads, config.max_queued_requests)
-    return pool.respond, new_content, pool
+    new_awaited = partial(AwaitedContent, config.body_buffer, pool.post) if config.continue_on_read else None
+    return pool.respond, new_content, pool, new_awaited

@@ -59,7 +59,7 @@ def hello_command() -> click.Command:
 
 def run_command() -> click.Command:
     """Return the command that serves the user's own application."""
-    server = Server(keys_of(RUN), find_application, _has_application, _named_by_application)
+    server = Server(keys_of(RUN), find_application, _check_application, _named_by_application)
     return KeyedCommand(
         "run",
         params=[click.Argument(["positional"], metavar="[MODULE:CALLABLE]", required=False), *_parameters(server)],
@@ -113,10 +113,14 @@ def _check(server: Server, loaded: Loaded, former: State | None) -> None:
         check(loaded.config, server.find)
 
 
-def _has_application(loaded: Loaded) -> None:
+def _check_application(loaded: Loaded) -> None:
     if loaded.config.app is None:
         problem = "no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"
         raise ConfigError(bare(loaded.path) if loaded.path else "", "", problem, status=USAGE)
+    if loaded.config.continue_on_read and loaded.config.threads == 1:
+        place = loaded.origins["continue_on_read"]
+        problem = "needs threads, as the only one can't wait for a body that it has to receive"
+        raise ConfigError(place, "continue_on_read", problem, "set threads to 2 or more")
 
 
 def _named_by_application(config: Config) -> str:

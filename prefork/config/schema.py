@@ -101,6 +101,9 @@ class Config(Struct, frozen=True, kw_only=True):
     body_buffer: Annotated[int, _application(size(0, _TIB), "A larger request body is kept in a temporary file.")] = (
         64 * _KIB
     )
+    continue_on_read: Annotated[
+        bool, _application(boolean(), "Call it before a body that waits for 100 Continue; with threads.")
+    ] = False
     preload: Annotated[
         Literal["off", "mold"],
         _application(choice("off", "mold"), "Import it in each worker, or in a mold that workers are forked from."),

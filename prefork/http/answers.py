@@ -5,7 +5,7 @@ a slow client costs no memory. Another thread may still be at work on either, or
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -39,6 +39,13 @@ class File(Struct, eq=False):
     left: int
 
 
+class Wanted(Struct, frozen=True):
+    """In place of an answer: whoever is at work on it wants the content of the request first."""
+
+
+WANTED: Final = Wanted()
+
+
 class Pending:
     """What another thread is at work on, once it `has_begun`; `on_done` is called in the thread of the loop when `result` is there.
 
@@ -51,11 +58,11 @@ class Pending:
         self.on_abandon: Callable[[], object] = bool
         self.on_done: Callable[[], object] = bool
         self.has_begun = has_begun
-        self.result: Whole | Stream | bytes | Truncated | None = None
+        self.result: Whole | Stream | bytes | Truncated | Wanted | None = None
         self.is_done = False
         self.abandoned = False
 
-    def finish(self, result: "Whole | Stream | bytes | Truncated | None") -> None:
+    def finish(self, result: "Whole | Stream | bytes | Truncated | Wanted | None") -> None:
         """Hand over what was pending, or let go of it where nobody waits any more."""
         if not self.abandoned:
             self.result = result
@@ -69,6 +76,11 @@ class Pending:
         self.on_abandon()
         if isinstance(self.result, Stream):
             self.result.close()
+
+    def go_on(self) -> None:
+        """Be at work again, with what was wanted."""
+        self.result = None
+        self.is_done = False
 
     def answer(self) -> "Whole | Stream":
         """Return the result, which is a new answer."""

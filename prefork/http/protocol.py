@@ -9,14 +9,15 @@ The shell around it owns the socket and the time: it writes what is returned, cl
 False, and asks `waiting_for` which timeout runs. `peer_is_done` tells of a peer that said that it sends nothing more.
 """
 
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 from prefork.http.answering import Answering, Observer
-from prefork.http.answers import Whole
+from prefork.http.answers import WANTED, Pending, Whole
 from prefork.http.body import ChunkedBody, FixedBody, Sink
-from prefork.http.content import Content, drop
+from prefork.http.content import Awaited, Content, drop
 from prefork.http.faults import cannot_become_head, fault
 from prefork.http.head import HeadParser, excess
 from prefork.http.messages import Limits, Peer, Rejection, Request
@@ -48,15 +49,17 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
 class Protocol(Answering):
     """The requests of one connection: what was read becomes requests, and these become answers.
 
-    After `receive` has returned with something `pending`, `receive(b"")` goes on when that is done.
+    After `receive` has returned with something `pending`, `receive(b"")` goes on when that is done. That may be the wish for the
+    content of the request: it is received then, while it stays pending.
     """
 
-    __slots__ = ("_body", "_content")
+    __slots__ = ("_awaited", "_body", "_content")
 
     def __init__(self, service: Service, peer: Peer, observer: Observer | None = None) -> None:
         super().__init__(service, peer, observer)
         self._body: FixedBody | ChunkedBody | None = None
         self._content: Content | None = None
+        self._awaited: Awaited | None = None  # the same, where the application is at work before it has come
 
     def receive(self, data: bytes) -> bytes:
         """Take what was read and return what is to be written, empty when no request is whole yet.
@@ -140,7 +143,7 @@ class Protocol(Answering):
         super().abandon()
         if self._content is not None:
             self._content.close()
-        self._content = self._body = None
+        self._content = self._awaited = self._body = None
 
     @property
     def unanswered(self) -> tuple[bytes, bool]:
@@ -150,7 +153,7 @@ class Protocol(Answering):
 
     def _receive(self, data: bytes) -> bytes:
         if self.waiting_for is APPLICATION:
-            return self._go_on()
+            return self._go_on() if self._awaited is None else self._go_on_early(self._awaited)
         answers: list[bytes] = []
         if self.behind:
             data, self._unread, self.behind = self._unread + data, b"", False
@@ -238,13 +241,42 @@ class Protocol(Answering):
             self._body = ChunkedBody(limits.body, limits.chunk_extensions)
         else:
             self._body = FixedBody(length, limits.body)
-        self._keep_content()
         self._unread = b""
+        if request.expects_continue and not rest:  # RFC 9110 §10.1.1: not once the body has begun to arrive
+            if self._service.new_awaited is not None:
+                answers.append(self._answer_early(request, self._service.new_awaited()))
+                return b""
+            answers.append(CONTINUE)
+        self._keep_content()
         self._request = request
         self.waiting_for = BODY
-        if request.expects_continue and not rest:  # RFC 9110 §10.1.1: not once the body has begun to arrive
-            answers.append(CONTINUE)
         return rest
+
+    def _answer_early(self, request: Request, content: Awaited) -> bytes:
+        """Have a request answered whose content is received if the application asks for it."""
+        answer = self._service.respond(request, self._peer, content)
+        if isinstance(answer, Pending):
+            content.on_wanted = partial(answer.finish, WANTED)
+            self._content = self._awaited = content
+        else:
+            self._leave_content()
+        return self._give(answer, request)
+
+    def _go_on_early(self, content: Awaited) -> bytes:
+        """Ask for the content that the application wants, or give its answer, after which none is received."""
+        assert self.pending is not None
+        if self.pending.result is WANTED:
+            self.pending.go_on()
+            self.waiting_for = BODY
+            return CONTINUE
+        content.withhold()
+        self._leave_content()
+        return self._go_on()
+
+    def _leave_content(self) -> None:
+        """End the connection with the answer: the client may, or may not, send what it was not asked for (RFC 9110 §10.1.1)."""
+        self._content = self._awaited = self._body = None
+        self._draining = True
 
     def _take_body(self, data: bytes, answers: list[bytes]) -> bytes:
         """Keep what belongs to the body, and answer at its end; return the bytes that follow it."""
@@ -253,8 +285,20 @@ class Protocol(Answering):
         rest = self._body.feed(data, self._sink)
         if rest is None:
             return b""
+        if self._awaited is not None:
+            self._give_content(self._awaited, answers)
+            return rest
         request, self._request, self._body = self._request, None, None
         content, self._content = self._content, None
         self.waiting_for = LAST if self._draining else REQUEST
         answers.append(self._answer(request, content))
         return rest
+
+    def _give_content(self, content: Awaited, answers: list[bytes]) -> None:
+        """Let the application go on with the content that it asked for."""
+        assert self.pending is not None
+        self._content = self._awaited = self._body = None
+        self.waiting_for = APPLICATION
+        content.give()
+        if self.pending.is_done:  # one thread of the application's own has asked, and another has answered
+            answers.append(self._go_on())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from prefork.http.answers import Answer
-from prefork.http.content import Content
+from prefork.http.content import Awaited, Content
 from prefork.http.head import Heads
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Peer, Rejection, Request, Response
 from prefork.http.response import Renderer, rejected
@@ -13,20 +13,31 @@ from prefork.http.response import Renderer, rejected
 # What answers a request: of whom, and with which content, where there is some that anybody reads.
 Respond: TypeAlias = Callable[[Request, Peer, Content | None], Answer]
 NewContent: TypeAlias = Callable[[], Content]
+NewAwaited: TypeAlias = Callable[[], Awaited]
 
 
 class Service:
     """What the connections of a worker share: the application, the limits, what is remembered and counted.
 
-    `new_content` makes what keeps the content of a request for the application; None where nobody reads it. `refused` counts
-    by status and reason, and `refused_last` tells whose each was that was counted last.
+    `new_content` makes what keeps the content of a request for the application; None where nobody reads it. `new_awaited` makes
+    what does so for an application that is to ask for it, None where none is. `refused` counts by status and reason, and
+    `refused_last` tells whose each was that was counted last.
     """
 
-    __slots__ = ("heads", "limits", "new_content", "refused", "refused_last", "renderer", "requests", "respond")
+    __slots__ = (
+        "heads", "limits", "new_awaited", "new_content", "refused", "refused_last", "renderer", "requests", "respond",
+    )  # fmt: skip
 
-    def __init__(self, respond: Respond, limits: Limits, new_content: NewContent | None = None) -> None:
+    def __init__(
+        self,
+        respond: Respond,
+        limits: Limits,
+        new_content: NewContent | None = None,
+        new_awaited: NewAwaited | None = None,
+    ) -> None:
         self.respond = respond
         self.new_content = new_content
+        self.new_awaited = new_awaited
         self.limits = limits
         self.heads = Heads(limits)
         self.renderer = Renderer()

@@ -97,7 +97,12 @@ class Worker:
         self._files = files
         self._channel = seat.channel
         self._loop = Loop()
-        self._service = Service(terms.application.respond, terms.limits, terms.application.new_content)
+        self._service = Service(
+            terms.application.respond,
+            terms.limits,
+            terms.application.new_content,
+            terms.application.new_awaited,
+        )
         self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None

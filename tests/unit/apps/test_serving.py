@@ -40,21 +40,21 @@ def tell(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     ],
 )
 def test_the_environ_follows_the_configuration(config: Config, told: bytes) -> None:
-    respond, _, threads = answering(config, tell, WORKER)
+    respond, _, threads, _ = answering(config, tell, WORKER)
     answer = respond(Request(b"GET", b"/shop/a", 1, HEAD), PEER, None)
     assert isinstance(answer, Whole)
     assert (answer.body, threads) == (told, None)
 
 
 def test_with_more_than_one_thread_there_is_a_pool() -> None:
-    respond, _, threads = answering(Config(threads=2), tell, WORKER)
+    respond, _, threads, _ = answering(Config(threads=2), tell, WORKER)
     assert isinstance(threads, Pool)
     assert respond == threads.respond
     os.close(threads.fileno())
 
 
 def test_as_much_content_is_kept_in_memory_as_is_configured() -> None:
-    _, new_content, _ = answering(Config(body_buffer=3), tell, WORKER)
+    _, new_content, *_ = answering(Config(body_buffer=3), tell, WORKER)
     content = new_content()
     assert isinstance(content, KeptContent)
     kept = []
