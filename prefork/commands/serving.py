@@ -16,7 +16,7 @@ from prefork.boot import check
 from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
 from prefork.commands.step import Step
 from prefork.config.describe import as_toml
-from prefork.config.errors import USAGE, ConfigError
+from prefork.config.errors import CONFIG, USAGE, ConfigError
 from prefork.config.keys import Key, keys_of
 from prefork.config.literals import bare
 from prefork.config.load import Loaded, load
@@ -118,9 +118,15 @@ def _check_application(loaded: Loaded) -> None:
         problem = "no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"
         raise ConfigError(bare(loaded.path) if loaded.path else "", "", problem, status=USAGE)
     if loaded.config.continue_on_read and loaded.config.threads == 1:
-        place = loaded.origins["continue_on_read"]
-        problem = "needs threads, as the only one can't wait for a body that it has to receive"
-        raise ConfigError(place, "continue_on_read", problem, "set threads to 2 or more")
+        raise _without_threads(loaded)
+
+
+def _without_threads(loaded: Loaded) -> ConfigError:
+    key = keys_of(RUN)["continue_on_read"]
+    place = loaded.origins[key.name]
+    label = "" if place in (key.flag, key.variable) else key.name
+    problem = "needs threads, as the only one can't wait for a body that it has to receive"
+    return ConfigError(place, label, problem, "set threads to 2 or more", USAGE if place == key.flag else CONFIG)
 
 
 def _named_by_application(config: Config) -> str:

@@ -339,6 +339,8 @@ class Connection:
             self._wait_for_application()
         else:
             self._watch(READABLE, self.on_readable)
+            if protocol.waiting_for is BODY:
+                self.begun, self.progress = self._loop.now, 0
             if self._observer is not None and protocol.waiting_for in (HEAD, BODY):
                 self._observer.begin()
 

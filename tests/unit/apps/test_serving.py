@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prefork.apps.awaited import AwaitedContent
 from prefork.apps.content import KeptContent
 from prefork.apps.interface import ThisWorker
 from prefork.apps.pool import Pool
@@ -51,6 +52,23 @@ def test_with_more_than_one_thread_there_is_a_pool() -> None:
     assert isinstance(threads, Pool)
     assert respond == threads.respond
     os.close(threads.fileno())
+
+
+def test_content_is_awaited_where_that_is_configured() -> None:
+    *_, threads, none = answering(Config(threads=2), tell, LOG)
+    assert none is None
+    *_, pool, new_awaited = answering(Config(threads=2, continue_on_read=True, body_buffer=3), tell, LOG)
+    assert new_awaited is not None
+    content = new_awaited()
+    content.write(b"four")
+    assert isinstance(content, AwaitedContent)
+    assert not isinstance(content.file, BytesIO)
+    content.close()
+    for each in threads, pool:
+        assert each is not None
+        each.on_readable(0)
+        os.close(each.fileno())
+    assert content.file.closed
 
 
 def test_as_much_content_is_kept_in_memory_as_is_configured() -> None:

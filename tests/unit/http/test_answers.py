@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefork.http.answers import Head, Pending, Stream, Truncated, Whole
+from prefork.http.answers import WANTED, Head, Pending, Stream, Truncated, Whole
 
 WHOLE = Whole(Head(200, b""), b"Hello")
 
@@ -49,3 +49,21 @@ def test_what_was_done_and_not_taken_is_closed() -> None:
     assert closed == []
     pending.abandon()
     assert closed == ["closed"]
+
+
+def test_what_is_wanted_first_is_told_as_an_answer_is_and_then_it_goes_on() -> None:
+    pending, told = Pending(), list[object]()
+    pending.on_done = lambda: told.append(pending.result)
+    pending.finish(WANTED)
+    pending.go_on()
+    assert (told, pending.is_done) == ([WANTED], False)
+    pending.finish(WHOLE)
+    assert (told, pending.answer()) == ([WANTED, WHOLE], WHOLE)
+
+
+def test_what_is_wanted_for_nobody_is_not_told() -> None:
+    pending = Pending()
+    pending.on_done = lambda: pytest.fail("it is told")
+    pending.abandon()
+    pending.finish(WANTED)
+    assert (pending.result, pending.is_done) == (None, False)

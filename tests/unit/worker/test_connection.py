@@ -14,6 +14,7 @@ from msgspec import msgpack
 
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.protocol import Protocol
+from prefork.http.response import CONTINUE
 from prefork.http.service import Respond, Service
 from prefork.http.waiting import Waiting
 from prefork.worker.connection import MOST_DROPPED, Connection, Moved, Writing
@@ -170,6 +171,15 @@ def test_after_the_last_answer_to_a_done_client_the_connection_is_closed_at_once
     server.turn()
     assert server.is_gone
     assert server.receive_all().endswith(b"Hello")
+
+
+def test_the_time_of_a_body_begins_when_it_is_asked_for_whatever_came_before(server: Server) -> None:
+    server.connection.begun, server.connection.progress = 0.0, 7
+    server.client.send(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+    server.turn()
+    assert server.client.recv(4096) == CONTINUE
+    assert server.waits_for() is Waiting.BODY
+    assert (server.connection.begun, server.connection.progress) == (server.connection.since, 0)
 
 
 # Clients that leave
