@@ -220,11 +220,34 @@ def wait_for(name: str) -> None:
         time.sleep(0.005)
 
 
+def refused(environ: Environ, begin: Begin) -> Iterable[bytes]:
+    """Answer without reading."""
+    begin("403 Forbidden", [TEXT])
+    return Noted("refused", [b"refused"])
+
+
+def attempt(environ: Environ, begin: Begin) -> Iterable[bytes]:
+    """Note how reading ends."""
+    note("begun reading")
+    try:
+        note(f"read {len(environ['wsgi.input'].read())}")
+    except OSError as error:
+        note(f"OSError {error}")
+    begin("200 OK", [TEXT])
+    return Noted("attempt", [b"attempted"])
+
+
+def reads_late(environ: Environ, begin: Begin) -> Iterable[bytes]:
+    begin("200 OK", [TEXT])
+    return Noted("reads_late", (each or environ["wsgi.input"].read() for each in (b"one", b"")))
+
+
 PATHS: dict[str, Callable[[Environ, Begin], Iterable[bytes]]] = {
     "/" + each.__name__.strip("_"): each
     for each in (
         environ_, hello, echo, count, lines, pieces, sized, empty, status, written, replaced, fails, fails_first,
         fails_later, late_head, too_much, too_little, injecting, hop_by_hop, errors, file, large, waits, trickles,
+        refused, attempt, reads_late,
     )
 }  # fmt: skip
 PATHS["/"] = hello

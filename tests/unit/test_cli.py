@@ -134,6 +134,7 @@ def test_a_start_that_fails_gets_one_line(
         (cli.prefork, [], 64, "prefork: error: missing command"),
         (cli.prefork, ["run"], 64, "prefork: error: no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"),
         (cli.prefork, ["run", "a:b", "--app", "c:d"], 64, "prefork: error: --app: the application is given twice, as a:b too"),
+        (cli.prefork, ["run", "a:b", "--continue-on-read"], 64, "prefork: error: --continue-on-read: needs threads, as the only one can't wait for a body that it has to receive, set threads to 2 or more"),
         (cli.prefork, ["run", "a.py"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a.py"'),
         (cli.prefork, ["helo"], 64, r"prefork: error: no such command 'helo'"),
         (cli.prefork, ["service"], 64, "prefork: error: missing command"),
