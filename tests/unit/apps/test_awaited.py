@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from prefork.apps.awaited import AwaitedContent, Input
+from prefork.apps.noting import Note
 from prefork.apps.pool import BUSY
 from prefork.apps.wsgi import Gateway
 from prefork.http.answers import WANTED, Pending, Whole
@@ -177,7 +178,7 @@ def gateway_stage(stage: Build) -> tuple[Stage, list[dict[str, Any]]]:
         start_response("200 OK", [])
         return [environ["wsgi.input"].read()]
 
-    return stage(Gateway(application, Forwarding(NOBODY), Log("worker-0", "info")).respond, 1), seen
+    return stage(Gateway(application, Forwarding(NOBODY), Log("worker-0", "info"), Note()).respond, 1), seen
 
 
 @pytest.mark.parametrize(("head", "length"), [(LENGTH, "13"), (CHUNKED, None)])

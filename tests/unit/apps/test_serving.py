@@ -55,9 +55,9 @@ def test_with_more_than_one_thread_there_is_a_pool() -> None:
 
 
 def test_content_is_awaited_where_that_is_configured() -> None:
-    *_, threads, none = answering(Config(threads=2), tell, LOG)
+    *_, threads, none = answering(Config(threads=2), tell, WORKER)
     assert none is None
-    *_, pool, new_awaited = answering(Config(threads=2, continue_on_read=True, body_buffer=3), tell, LOG)
+    *_, pool, new_awaited = answering(Config(threads=2, continue_on_read=True, body_buffer=3), tell, WORKER)
     assert new_awaited is not None
     content = new_awaited()
     content.write(b"four")
