@@ -89,7 +89,10 @@ class Protocol(Answering):
                 self._left -= 1
                 if not framing.keep_alive:
                     self.peer_is_done = True
-                    self._stop()
+                    self.keep_alive, self.waiting_for = (
+                        False,
+                        NOTHING,
+                    )  # nothing has begun that would have to be stopped
                 elif self._left == 1:
                     self.drain()
                 return rendered

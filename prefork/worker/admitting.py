@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +21,7 @@ from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
 
+MOST_NAMES: Final = 1024  # of clients that are remembered
 MOST_REFUSED: Final = 256  # connections that are told so and left the time to read it; others are only closed
 
 
@@ -68,7 +69,7 @@ class Admission:
         """Tell whether no more may be accepted now."""
         return self._capacity.wait and self._room <= 0
 
-    def accept(self, sock: socket.socket, address: object) -> None:
+    def accept(self, sock: socket.SocketType, address: object) -> None:
         """Serve a client that the kernel has just connected from this address, once what comes before HTTP is done."""
         peer = Peer(peer_name(address))
         if self._openers and (steps := [step for opener in self._openers for step in opener(peer)]):
@@ -84,7 +85,7 @@ class Admission:
         else:
             self._admit(peer, sock)
 
-    def adopt(self, sock: socket.socket, moved: Moved) -> None:
+    def adopt(self, sock: socket.SocketType, moved: Moved) -> None:
         """Go on where another worker left."""
         self._connect(moved.peer, sock).resume(moved)
 
@@ -117,13 +118,13 @@ class Admission:
         if error.errno is None and error.args:
             self._service.count(GIVEN_UP, error.args[0], peer)
 
-    def _admit(self, peer: Peer, sock: socket.socket) -> None:
+    def _admit(self, peer: Peer, sock: socket.SocketType) -> None:
         if (reason := self._reason_against(peer)) is None:
             self._connect(peer, sock)
         else:
             self._refuse(peer, sock, Rejection(503, reason))
 
-    def _refuse(self, peer: Peer, sock: socket.socket, rejection: Rejection) -> None:
+    def _refuse(self, peer: Peer, sock: socket.SocketType, rejection: Rejection) -> None:
         _response, answer = self._service.refuse(rejection, peer)
         if len(self.refused) >= MOST_REFUSED:
             sock.close()
@@ -139,7 +140,7 @@ class Admission:
             return "too many connections of one client"
         return None
 
-    def _connect(self, peer: Peer, sock: socket.socket) -> Connection:
+    def _connect(self, peer: Peer, sock: socket.SocketType) -> Connection:
         observer = Observer(self._watch, peer) if self._watch else None
         protocol = Protocol(self._service, peer, observer)
         connection = Connection(sock, peer, protocol, self._loop, self.connections, observer=observer)
@@ -154,7 +155,10 @@ def peer_name(address: object) -> bytes:
 
     A socket that was made elsewhere, as systemd does, may be for both versions of IP, and has IPv4 mapped (RFC 4291 §2.5.5.2).
     """
-    if not isinstance(address, tuple):
-        return b"unix:"
-    name = str(address[0])
-    return (name.removeprefix("::ffff:") if "." in name else name).encode()
+    return name_of(address[0]) if isinstance(address, tuple) else b"unix:"
+
+
+@lru_cache(MOST_NAMES)
+def name_of(host: str) -> bytes:
+    """Return an IP address in bytes."""
+    return (host.removeprefix("::ffff:") if "." in host else host).encode()

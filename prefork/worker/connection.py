@@ -61,7 +61,7 @@ class Connection:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.SocketType,
         peer: Peer,
         protocol: Protocol,
         loop: Loop,
@@ -238,7 +238,8 @@ class Connection:
         if self._observer is not None:
             head, valid = protocol.unanswered
             self._observer.closed(head, valid=valid)
-        protocol.abandon()
+        if protocol.keep_alive:  # else there is nothing left
+            protocol.abandon()
 
     def _wait_on(self, received: int) -> None:
         """Let the timeout of a head run from its first byte, that of a body from its latest."""

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, Loop
 
-Step: TypeAlias = Callable[[socket.socket], socket.socket | int]
+Step: TypeAlias = Callable[[socket.SocketType], socket.SocketType | int]
 # The steps that this peer has to take, maybe none. They may complete what is known of it.
 Opener: TypeAlias = Callable[[Peer], list[Step]]
 
@@ -29,13 +29,13 @@ class Opening:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.SocketType,
         steps: list[Step],
         loop: Loop,
         openings: "set[Opening]",
         *,
-        opened: Callable[[socket.socket], object],
-        refused: Callable[[socket.socket, Rejection], object],
+        opened: Callable[[socket.SocketType], object],
+        refused: Callable[[socket.SocketType, Rejection], object],
         gave_up: Callable[[OSError], object],
     ) -> None:
         self._socket = sock

@@ -16,7 +16,7 @@ class HeaderStep:
         self._peer = peer
         self._received = b""
 
-    def __call__(self, sock: socket.socket) -> socket.socket | int:
+    def __call__(self, sock: socket.SocketType) -> socket.SocketType | int:
         try:
             more = sock.recv(LONGEST_V2, socket.MSG_PEEK)
         except BlockingIOError:

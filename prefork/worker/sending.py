@@ -11,7 +11,7 @@ MOST_AT_ONCE: Final = 512 * 1024  # bytes; bounds for how long one client makes 
 MOST_ENCRYPTED: Final = 64 * 1024  # bytes
 
 
-def send_file(sock: socket.socket, file: File, *, encrypted: bool) -> int:
+def send_file(sock: socket.SocketType, file: File, *, encrypted: bool) -> int:
     """Send some of a file and return how many bytes; 0 where it is shorter than was said.
 
     Raises:
@@ -28,7 +28,7 @@ def send_file(sock: socket.socket, file: File, *, encrypted: bool) -> int:
     return sent
 
 
-def reset(sock: socket.socket) -> None:
+def reset(sock: socket.SocketType) -> None:
     """Close so that the peer learns that there would have been more, whatever it got: by a RST, without the goodbye of TLS."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     os.close(sock.detach())

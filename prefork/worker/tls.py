@@ -60,7 +60,7 @@ def opener(context: ssl.SSLContext) -> Opener:
     return open_with
 
 
-def wrap(context: ssl.SSLContext, sock: socket.socket) -> socket.socket | int:
+def wrap(context: ssl.SSLContext, sock: socket.SocketType) -> socket.SocketType | int:
     """Return the socket as one that speaks TLS, once its peer has begun to."""
     try:
         first = sock.recv(1, socket.MSG_PEEK)
@@ -70,10 +70,12 @@ def wrap(context: ssl.SSLContext, sock: socket.socket) -> socket.socket | int:
         raise ConnectionResetError
     if first != HANDSHAKE:
         raise PLAIN
-    return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    plain = socket.socket(fileno=sock.detach())
+    plain.settimeout(0)  # a new object knows nothing of it
+    return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
 
 
-def shake_hands(peer: Peer, sock: socket.socket) -> socket.socket | int:
+def shake_hands(peer: Peer, sock: socket.SocketType) -> socket.SocketType | int:
     """Go on with the handshake; the peer's scheme is https after it."""
     assert isinstance(sock, ssl.SSLSocket)
     try:

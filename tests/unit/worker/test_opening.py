@@ -19,7 +19,7 @@ class Server:
         self.socket, self.client = socket.socketpair()
         self.socket.settimeout(0)
         self.openings: set[Opening] = set()
-        self.opened: list[socket.socket] = []
+        self.opened: list[socket.SocketType] = []
         self.refused: list[Rejection] = []
         self.errors: list[OSError] = []
 
@@ -45,7 +45,7 @@ class Server:
 def expect(byte: bytes) -> Step:
     """Return a step that is done when it has read this byte; it gives up at another, and at the end."""
 
-    def step(sock: socket.socket) -> socket.socket | int:
+    def step(sock: socket.SocketType) -> socket.SocketType | int:
         try:
             found = sock.recv(1)
         except BlockingIOError:
@@ -97,7 +97,7 @@ def test_a_step_that_gives_up_closes_the_connection(server: Server, sent: bytes)
 
 
 def test_a_step_can_have_the_client_told_why_it_is_refused(server: Server) -> None:
-    def refuse(_socket: socket.socket) -> int:
+    def refuse(_socket: socket.SocketType) -> int:
         raise Rejection(400, "no")
 
     server.open(refuse)
@@ -109,7 +109,7 @@ def test_a_step_can_have_the_client_told_why_it_is_refused(server: Server) -> No
 
 
 def test_a_step_may_fail_after_it_has_taken_the_socket_apart(server: Server) -> None:
-    def fail(sock: socket.socket) -> int:
+    def fail(sock: socket.SocketType) -> int:
         os.close(sock.detach())
         raise ConnectionResetError
 
