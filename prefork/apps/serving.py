@@ -5,11 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from typing import Final
 
 from prefork.apps.awaited import AwaitedContent
 from prefork.apps.content import KeptContent
+from prefork.apps.failing import Failed, explained, unexplained
 from prefork.apps.hooks import Hooks
-from prefork.apps.interface import Application, Source, ThisWorker
+from prefork.apps.interface import Application, Find, Source, ThisWorker
 from prefork.apps.loading import drop_young_bytecode, load, prepare
 from prefork.apps.pool import Pool
 from prefork.apps.wsgi import Gateway, Wsgi
@@ -19,8 +21,11 @@ from prefork.http.service import NewAwaited, NewContent, Respond
 from prefork.http.trust import trusting
 
 
-def find_application(config: Config, variables: Mapping[str, str]) -> Source:
-    """Prepare this process for the application that is configured, and import its hooks; raises LoadError."""
+def find_application(config: Config, variables: Mapping[str, str], failed: Failed = unexplained) -> Source:
+    """Prepare this process for the application that is configured, and import its hooks; raises LoadError.
+
+    `failed` makes what is answered where the application raises.
+    """
     began, known = time.time(), frozenset(sys.modules)
     prepare(config.chdir, config.pythonpath, variables)
     hooks = Hooks(config.hooks)
@@ -32,14 +37,19 @@ def find_application(config: Config, variables: Mapping[str, str]) -> Source:
         drop_young_bytecode(known, began)
         return found
 
-    return Source(imported, partial(load_application, config, hooks, imported))
+    return Source(imported, partial(load_application, config, hooks, imported, failed))
 
 
-def load_application(config: Config, hooks: Hooks, imported: Callable[[], Wsgi], worker: ThisWorker) -> Application:
+find_in_development: Final[Find] = partial(find_application, failed=explained)
+
+
+def load_application(
+    config: Config, hooks: Hooks, imported: Callable[[], Wsgi], failed: Failed, worker: ThisWorker
+) -> Application:
     """Return the application of a worker; raises LoadError."""
     hooks.prepare("post_fork", worker)
     application = Application(
-        *answering(config, imported(), worker),
+        *answering(config, imported(), worker, failed),
         pre_stop=partial(hooks.tell, "pre_stop", worker),
         worker_exit=partial(hooks.tell, "worker_exit", worker),
     )
@@ -48,7 +58,7 @@ def load_application(config: Config, hooks: Hooks, imported: Callable[[], Wsgi],
 
 
 def answering(
-    config: Config, application: Wsgi, worker: ThisWorker
+    config: Config, application: Wsgi, worker: ThisWorker, failed: Failed = unexplained
 ) -> tuple[Respond, NewContent, Pool | None, NewAwaited | None]:
     """Return what answers requests by a WSGI application, what keeps their content for it, its threads, and what these wait for."""
     gateway = Gateway(
@@ -58,6 +68,7 @@ def answering(
         worker.note,
         prefix=config.url_prefix or "",
         multithread=config.threads > 1,
+        failed=failed,
     )
     new_content = partial(KeptContent, config.body_buffer)
     if config.threads == 1:

@@ -7,14 +7,15 @@ client gets 500 where nothing was sent yet, and else a connection that is cut, s
 
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from prefork.apps.blame import blame
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
 from prefork.apps.exchange import Exchange, FileWrapper, LengthError, Pieces
-from prefork.apps.heads import head_of, with_length
+from prefork.apps.failing import Failed, unexplained
+from prefork.apps.heads import with_length
 from prefork.apps.noting import Note
 from prefork.http.answers import File, Head, Stream, Truncated, Whole
 from prefork.http.content import Content
@@ -24,10 +25,6 @@ from prefork.logs import Log
 from prefork.version import VERSION
 
 Wsgi: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]  # Any: as the PEP has them
-
-FAILED: Final = Whole(
-    head_of("500 Internal Server Error", [("Content-Type", "text/plain")]), b"The application failed.\n"
-)
 
 
 class Gateway:
@@ -42,10 +39,12 @@ class Gateway:
         *,
         prefix: str = "",
         multithread: bool = False,
+        failed: Failed = unexplained,
     ) -> None:
         self._application = application
         self._log = log
         self._note = note
+        self._failed = failed
         base = {
             "SCRIPT_NAME": "",
             "SERVER_SOFTWARE": f"prefork/{VERSION}",
@@ -78,25 +77,28 @@ class Gateway:
                 if len(result) == 1 and (body := result[0]).__class__ is bytes and head and head.length == len(body):
                     return Whole(head, body)
                 return whole(head, result, request)
-            answering = Answering(self._log, note, request, Pieces(exchange, result), content)
+            answering = Answering(self._log, note, request, Pieces(exchange, result), content, failed=self._failed)
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, request, error)
             for each in (exchange.written, content):
                 if each is not None:
                     each.close()
-            return FAILED
+            return self._failed(error)
         return answering.begin(exchange, result)
 
 
 class Answering:
     """An answer that the application gives piece by piece, or out of a file."""
 
-    def __init__(self, log: Log, note: Note, request: Request, pieces: Pieces, content: Content | None) -> None:
+    def __init__(
+        self, log: Log, note: Note, request: Request, pieces: Pieces, content: Content | None, *, failed: Failed
+    ) -> None:
         self._log = log
         self._note = note
         self._request = request
         self._pieces = pieces
         self._content = content
+        self._failed = failed
 
     def begin(self, exchange: Exchange, result: object) -> Whole | Stream:
         """Return the answer, or what is answered in its place."""
@@ -115,7 +117,7 @@ class Answering:
             empty = whole(head, (), self._request)
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, self._request, error)
-            empty = FAILED
+            empty = self._failed(error)
         self.close()
         return empty
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from prefork import run
 from prefork.apps.hello import find_hello
 from prefork.apps.interface import Find
-from prefork.apps.serving import find_application
+from prefork.apps.serving import find_application, find_in_development
 from prefork.boot import check
 from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
 from prefork.commands.step import Step
@@ -85,16 +85,18 @@ def _serve(
             raise ConfigError("--app", "", f"the application is given twice, as {bare(positional)} too", status=USAGE)
         flags["app"] = positional
     reread = partial(_reread, server, config, flags)
+    # The flag alone: a file or a variable that asks for it may have been meant for another machine.
+    find = find_in_development if flags.get("reload") is True else server.find
     former = read_state(os.environ)
     if former is not None and not check_config:
-        return partial(run.resume, server.name(former.config), server.find, former, reread)
+        return partial(run.resume, server.name(former.config), find, former, reread)
     loaded = reread()
     if check_config:
         _check(server, loaded, former)
     if print_config or check_config:
         click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")
         return None
-    return partial(run.serve, server.name(loaded.config), server.find, loaded, reread)
+    return partial(run.serve, server.name(loaded.config), find, loaded, reread)
 
 
 def _reread(server: Server, path: str | None, flags: Mapping[str, object]) -> Loaded:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from prefork.apps.content import KeptContent
+from prefork.apps.failing import FAILED
 from prefork.apps.noting import Note
-from prefork.apps.wsgi import FAILED, Gateway, Wsgi
+from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.http.answers import Stream, Truncated, Whole
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
