@@ -42,10 +42,11 @@ from prefork.master.state import State, claim, listeners_of
 from prefork.master.stored import FdStore
 from prefork.master.telling import Telling
 from prefork.master.watchdog import Watchdog, watchdog_interval
+from prefork.mending import persist
 from prefork.roles import Roles
-from prefork.systemd import Notifier, drop_variables, farewell, store_capacity, unit_name
+from prefork.systemd import Notifier, drop_variables, farewell, has_manager, store_capacity, unit_name
 from prefork.version import VERSION
-from prefork.watching import Watching, check_watching
+from prefork.watching import Watching, check_watching, watching
 from prefork.worker.opening import Opener
 
 
@@ -63,11 +64,21 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
     inherited = Inherited()
     verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else None
-    program = Program(name, find, loaded, reread, pid_file, inherited=inherited, verdict=verdict)
+    waited_for = loaded.config.daemon or has_manager(os.environ) or inherited.kept(loaded.config.bind)
     try:
-        return program.run()
+        check_watching(loaded.config)
+        with watching(loaded.config, loaded.path) as watcher:
+
+            def start(current: Loaded) -> int:
+                program = Program(
+                    name, find, current, reread, pid_file, inherited=inherited, verdict=verdict, watcher=watcher
+                )
+                return program.run()
+
+            return start(loaded) if watcher is None or waited_for else persist(start, loaded, reread, watcher)
     except StartError as error:
-        program.report(error)
+        if verdict is not None:
+            verdict.failed(error)
         raise
 
 
@@ -79,7 +90,9 @@ def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -
     claim(former)
     kept = former.kept
     pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None
-    return Program(name, find, Loaded(former.config, {}, kept.path), reread, pid_file).resume(former)
+    with watching(former.config, kept.path) as watcher:
+        loaded = Loaded(former.config, {}, kept.path)
+        return Program(name, find, loaded, reread, pid_file, watcher=watcher).resume(former)
 
 
 class Program:
@@ -95,6 +108,7 @@ class Program:
         *,
         inherited: Inherited | None = None,
         verdict: Verdict | None = None,
+        watcher: Watching | None = None,
     ) -> None:
         self._name = service_name(loaded.config.name) if loaded.config.name else name
         self._find = find
@@ -104,7 +118,7 @@ class Program:
         self._pid_file = pid_file
         self._inherited = inherited or Inherited()
         self._control: Control | None = None
-        self._watching: Watching | None = None
+        self._watching = watcher
         self._started = monotonic()
         self._variables: Mapping[str, str] = {}
         self._expiry = Expiry(lambda path, problem: self._log.warning("certificate", path=path, problem=problem))
@@ -114,8 +128,15 @@ class Program:
 
     def run(self) -> int:
         """Serve until told to stop, and return the exit status; raises StartError."""
-        config = self._loaded.config
-        check_watching(config)
+        try:
+            return self._start(self._loaded.config)
+        except StartError as error:
+            Notifier(self._variables).status(f"error: {error}")
+            raise
+        finally:
+            self._poller.close()
+
+    def _start(self, config: Config) -> int:
         with ExitStack() as at_end:
             if self._pid_file is not None:
                 self._pid_file.acquire()
@@ -144,12 +165,6 @@ class Program:
                 at_end.callback(commanded.close)
             generation = self._made(number, former.config, workers, listeners_of(former), files)
             return self._run_master(generation, commanded, former)
-
-    def report(self, error: StartError) -> None:
-        """Have systemd, and the command that waits for a daemon, say why it can't start."""
-        Notifier(self._variables).status(f"error: {error}")
-        if self._verdict is not None:
-            self._verdict.failed(error)
 
     def _run_master(
         self, generation: Generation, commanded: Listener | None, former: State | None = None, *, why_not: str = ""
@@ -186,12 +201,9 @@ class Program:
         self._poller.on_signal = Signals(master, self._log).obey
         if commanded is not None:
             self._obey_commands(master, commanded, former.kept.control if former else None)
-        with ExitStack() as at_end:
-            if generation.config.reload:
-                self._watching = Watching(generation.config, self._loaded.path)
-                at_end.callback(self._watching.close)
-                self._watching.begin(self._poller, master.reload, self._log)
-            master.run()
+        if self._watching is not None:
+            self._watching.begin(self._poller, master.reload, self._log)
+        master.run()
         return os.EX_OK
 
     def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:

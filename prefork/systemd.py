@@ -119,6 +119,11 @@ def farewell(environ: Mapping[str, str], unit: str) -> str:
     return f"its service manager may start it again{advice}"
 
 
+def has_manager(environ: Mapping[str, str]) -> bool:
+    """Tell whether systemd waits for this process."""
+    return any(name in environ for name in VARIABLES)
+
+
 def drop_variables(environ: MutableMapping[str, str]) -> dict[str, str]:
     """Remove and return what systemd said to the master alone; workers would pass it on to their children."""
     return {name: environ.pop(name) for name in VARIABLES if name in environ}

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from typing import Final
 
@@ -26,6 +27,20 @@ def check_watching(config: Config) -> None:
     for folder in _folders(config):
         if not os.path.isdir(folder):
             raise StartError(os.EX_NOINPUT, f"reload_dir: {folder}: no such folder")
+
+
+@contextmanager
+def watching(config: Config, path: str | None) -> "Iterator[Watching | None]":
+    """Have the files watched, and the configuration's at `path`, for as long as this lasts, if they are to be.
+
+    Raises:
+        StartError: 71 when the system refuses.
+    """
+    if not config.reload:
+        yield None
+        return
+    with closing(Watching(config, path)) as one:
+        yield one
 
 
 class Watching:

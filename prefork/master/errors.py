@@ -1,4 +1,4 @@
-"""The one exception of a start that can't go on: what it tells a person, and the exit status that tells a machine."""
+"""The exception of a start that can't go on: what it tells a person, and the exit status that tells a machine."""
 
 
 class StartError(Exception):
@@ -11,3 +11,7 @@ class StartError(Exception):
         super().__init__(problem)
         self.status = status
         self.problem = problem
+
+
+class UnservableError(StartError):
+    """No worker can get ready: what is wrong is the application, or what is around it in the workers."""

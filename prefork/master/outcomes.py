@@ -12,7 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
-from prefork.master.errors import StartError
+from prefork.master.errors import UnservableError
 from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn
 from prefork.master.supervisor import settled
 from prefork.version import VERSION
@@ -98,12 +98,12 @@ def stopping(fleet: Fleet) -> Answer:
     return Answer(end, FAILED)
 
 
-def start_error(fleet: Fleet) -> StartError | None:
+def start_error(fleet: Fleet) -> UnservableError | None:
     """Return how the program fails when its fleet was given up at start."""
     if fleet.ending is Ending.UNLOADABLE:
-        return StartError(fleet.status, fleet.reason)
+        return UnservableError(fleet.status, fleet.reason)
     if fleet.ending is Ending.CRASH_LOOP:
-        return StartError(os.EX_SOFTWARE, f"gave up: {fleet.failures} workers in a row failed: {fleet.reason}")
+        return UnservableError(os.EX_SOFTWARE, f"gave up: {fleet.failures} workers in a row failed: {fleet.reason}")
     return None
 
 

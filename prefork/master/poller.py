@@ -107,7 +107,9 @@ class Poller:
             each.expire(monotonic())
 
     def close(self) -> None:
-        """Close its descriptors."""
+        """Close its descriptors; no signal is to write into one that was one of them."""
+        if self._caught:
+            signal.set_wakeup_fd(-1)
         self._epoll.close()
         self._signals.close()
         self._wakeup.close()

@@ -1,7 +1,11 @@
 """`prefork run --reload`: what somebody who works on an application sees of its mistakes."""
 
+import re
+from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals
+
 import pytest
 
+from tests.process.hello import Hello
 from tests.process.starting import Start
 
 FAILING = """
@@ -63,3 +67,77 @@ def test_without_the_flag_reload_a_client_is_told_nothing(
         assert (failed.status_code, failed.text) == (500, "The application failed.\n")
     hello.reload(f"{SHOP}\nreload = true")
     assert hello.get().text == "The application failed.\n"
+
+
+def edit(hello: Hello, text: str, name: str = "shop.py") -> None:
+    (hello.folder / name).write_text(text)
+
+
+def answering(text: str) -> str:
+    return f"def answer(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{text}']\n"
+
+
+WAITING = "can't start; waiting for a change reason="
+
+
+@pytest.mark.parametrize("toml", ["", 'preload = "mold"'])
+def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: Start, toml: str) -> None:
+    start_app.files = {"shop.py": "def answer(:\n"}
+    hello = start_app.launch(f'{SHOP}\npid_file = "pid"\n{toml}', "--reload")
+    seen = hello.wait_for_log(f'{WAITING}"shop:answer: SyntaxError: invalid syntax (shop.py:1)"')
+    assert not (hello.folder / "pid").exists()
+    hello.wait_for_log("watching folders=.")
+    edit(hello, "import missing\n")
+    seen = hello.wait_for_log(f"{WAITING}\"shop:answer: ModuleNotFoundError: No module named 'missing'", seen)
+    edit(hello, answering("mended"))
+    hello.wait_for_log(" ready workers=1 ", seen)
+    hello.addresses = re.findall(r" listening address=(\S+)", hello.log)[-1:]
+    assert hello.get().text == "mended"
+    assert (hello.folder / "pid").read_text() == f"{hello.master_pid}\n"
+    seen = hello.wait_for_log("generation=1")
+    edit(hello, answering("newer"))
+    hello.wait_for_log(" reloaded generation=2", seen)
+    assert hello.get().text == "newer"
+
+
+def test_a_configuration_that_is_broken_meanwhile_is_waited_for_too(start_app: Start) -> None:
+    start_app.files = {"shop.py": answering("served")}
+    hello = start_app.launch('app = "shop:anser"', "--reload")
+    seen = hello.wait_for_log(f'{WAITING}"shop:anser: shop has no anser, did you mean answer?"')
+    hello.wait_for_log("watching folders=.")
+    hello.rewrite('app = "shop:answer"\nworkers = "many"')
+    seen = hello.wait_for_log(f'{WAITING}"hello.toml:3: workers: expected ', seen)
+    hello.rewrite(SHOP)
+    hello.wait_for_log(" ready workers=1 ", seen)
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGQUIT])
+def test_a_signal_ends_the_wait_and_nothing_is_left_over(start_app: Start, number: Signals) -> None:
+    start_app.files = {"shop.py": "1 / 0\n"}
+    hello = start_app.launch(SHOP, "--reload")
+    hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    assert hello.stop(number) == 0
+    assert hello.session_pids() == []
+
+
+def test_hup_tries_again_what_no_file_of_the_folder_mends(start_app: Start) -> None:
+    start_app.files = {"shop.py": "from pathlib import Path\nPath('there').read_text()\n" + answering("served")}
+    hello = start_app.launch(SHOP, "--reload")
+    seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    (hello.folder / "there").touch()
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" ready workers=1 ", seen)
+
+
+def test_without_reload_a_first_start_that_fails_ends(start_app: Start) -> None:
+    start_app.files = {"shop.py": "1 / 0\n"}
+    assert start_app.refused(SHOP) == (
+        65,
+        "prefork: error: shop:answer: ZeroDivisionError: division by zero (shop.py:1)",
+    )
+
+
+def test_a_daemon_that_cannot_start_ends_with_reload_too(start_app: Start) -> None:
+    start_app.files = {"shop.py": "1 / 0\n"}
+    status, line = start_app.refused(SHOP, "--reload", "--daemon", "--log", "log")
+    assert (status, line) == (65, "prefork: error: shop:answer: ZeroDivisionError: division by zero (shop.py:1)")

@@ -1,0 +1,70 @@
+"""Starts again and again, in development, what can't be served yet: each time that a file has changed.
+
+The process waits here between two starts, with nothing listened on, no pid file and no workers: just the watcher, which has
+lived since before the first of them, so that no change is missed.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+
+from prefork.config.errors import ConfigError
+from prefork.config.load import Loaded
+from prefork.logs import Log
+from prefork.master.errors import StartError, UnservableError
+from prefork.master.poller import Poller
+from prefork.master.signals import CAUGHT
+from prefork.watching import Watching
+
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def persist(start: Callable[[Loaded], int], loaded: Loaded, reread: Callable[[], Loaded], watching: Watching) -> int:
+    """Start until the application can be served, and return the exit status, which is 0 when told to stop before.
+
+    Raises:
+        StartError: for what no change of these files mends.
+    """
+    log = Log("master", loaded.config.log_level)
+    current: Loaded | None = loaded
+    while current is not None:
+        try:
+            return start(current)
+        except UnservableError as error:
+            current = mended(error, reread, watching, log)
+    log.info("stopped")
+    return os.EX_OK
+
+
+def mended(
+    problem: StartError | ConfigError, reread: Callable[[], Loaded], watching: Watching, log: Log
+) -> Loaded | None:
+    """Return the configuration that is there after a change and can be read, None when told to stop."""
+    while True:
+        log.error("can't start; waiting for a change", reason=problem)
+        if not changed(watching, log):
+            return None
+        try:
+            return reread()
+        except ConfigError as error:
+            problem = error
+
+
+def changed(watching: Watching, log: Log) -> bool:
+    """Wait for a change, or for HUP, and tell that it came; not so, when a signal that ends came before."""
+    poller = Poller()
+    came: list[bool] = []
+
+    def on_signal(number: int, count: int) -> None:
+        if number in ENDING or number == signal.SIGHUP:
+            log.info("signal", name=signal.Signals(number).name, count=count)
+            came.append(number == signal.SIGHUP)
+
+    poller.on_signal = on_signal
+    poller.catch(CAUGHT)
+    watching.begin(poller, lambda: came.append(True), log)
+    while not came:
+        poller.turn()
+    poller.ignore_signals()
+    poller.close()
+    return came[0]
