@@ -7,8 +7,9 @@ import pytest
 
 from tests.apps.serving import Serve, copied, edit, reload
 from tests.process.clients import Load
+from tests.process.waiting import until
 
-OLD, NEW = (200, b"old"), (200, b"newer")
+OLD, NEW, MENDED = (200, b"old"), (200, b"newer"), (200, b"mended")
 
 FLASK = (copied("flask_shop.py"), "flask_shop.py", 'return "old"', "flask_shop:app")
 FALCON = (copied("falcon_shop.py"), "falcon_shop.py", 'text = "old"', "falcon_shop:create_app()")
@@ -20,15 +21,19 @@ def change_under_load(serve: Serve, fill: Callable[[Path], object], file: str, l
         load.wait_for_more()
         edit(site.folder / file, line, line.replace("old", "newer"))
         reload(site, " reloaded generation=2")
-        site.wait_for_workers(2, without=site.descriptors)
+        until(lambda: site.worker_pids().isdisjoint(site.descriptors), "the end of the old workers")
         load.wait_for_more()
-        edit(site.folder / file, '"newer"', "(")
+        edit(site.folder / file, line.replace("old", "newer"), line.replace('"old"', "("))
         log = reload(site, " reload failed generation=3 kept=2 ")
         assert f"SyntaxError: '(' was never closed ({file}:" in log
         load.wait_for_more()
+        assert site.connect().ask().body == b"newer"
+        edit(site.folder / file, line.replace('"old"', "("), line.replace("old", "mended"))
+        reload(site, " reloaded generation=4")
+        load.wait_for_more()
+        assert site.connect().ask().body == b"mended"
     assert load.lost == []
-    assert set(load.answers) == {OLD, NEW}
-    assert site.get().content == b"newer"
+    assert set(load.answers) == {OLD, NEW, MENDED}
 
 
 @pytest.mark.parametrize("site", [FLASK, FALCON], ids=["Flask", "Falcon"])
@@ -44,3 +49,14 @@ def test_a_changed_view_of_django_answers_and_a_broken_one_never_does(
     change_under_load(
         serve, project, "notes/views.py", 'HttpResponse("old")', "shop.wsgi", "--threads", "4", "--hooks", "notes.hooks"
     )
+
+
+def test_views_that_the_project_itself_has_checked_are_shared_by_a_mold_and_never_broken(
+    serve: Serve, project: Callable[[Path], object]
+) -> None:
+    def fill(folder: Path) -> None:
+        project(folder)
+        with (folder / "shop/wsgi.py").open("a") as file:
+            file.write('\nfrom django.core.management import call_command\ncall_command("check")\n')
+
+    change_under_load(serve, fill, "notes/views.py", 'HttpResponse("old")', "shop.wsgi", "--preload", "mold")
