@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
     """
     for name, text in variables.items():
         os.environ.setdefault(name, text)
+    tell_lines_at_once()
     try:
         os.chdir(chdir or ".")
         folder = os.getcwd()
@@ -43,6 +45,12 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
         each
     ) in folders:  # the master may have looked there before a file came; importlib.invalidate_caches imports more
         sys.path_importer_cache.pop(each, None)
+
+
+def tell_lines_at_once() -> None:
+    """Have what is printed written line by line: in a pipe or a file it would wait for more, and not outlive its process."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def load(target: str) -> Callable[..., Any]:  # Any: whatever the application is

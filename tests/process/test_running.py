@@ -371,3 +371,13 @@ def test_a_folder_to_watch_has_to_be_there(start_app: Start) -> None:
     start_app.files = {"shop.py": app("1")}
     status, line = start_app.refused(f'{SHOP}\nreload = true\nreload_dir = ["lib"]')
     assert (status, line) == (66, "prefork: error: reload_dir: lib: no such folder")
+
+
+@pytest.mark.parametrize("preload", ["off", "mold"])
+def test_what_the_application_prints_is_there_at_once(start_app: Start, preload: str) -> None:
+    text = app("'there'").replace("    start_response", "    print('asked', environ['PATH_INFO'])\n    start_response")
+    start_app.files = {"shop.py": f"{text}\nprint('imported')\n"}
+    hello = start_app(f'app = "shop:answer"\nworkers = 1\npreload = "{preload}"', environ={"PYTHONUNBUFFERED": ""})
+    hello.get("/tea")
+    hello.wait_for_log("\nasked /tea\n")
+    assert hello.log.count("imported\n") == 1
