@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from prefork.commands.controlling import control_commands
+from prefork.commands.foreign import meant_option
 from prefork.commands.installing import service_command
 from prefork.commands.options import CONTEXT, version_option
 from prefork.commands.serving import hello_command, run_command
@@ -58,12 +59,13 @@ def _parse(program: str, command: click.Command) -> Step:
 def _problem(error: click.ClickException) -> str:
     """Return click's complaint in our words, a line without its capital and full stop."""
     if isinstance(error, click.NoSuchOption):
-        meant = f", did you mean {error.possibilities[0]}?" if error.possibilities else ""
-        return f"{bare(error.option_name)}: unknown option{meant}"
+        return f"{bare(error.option_name)}: unknown option{meant_option(error)}"
     message = error.format_message().replace(". Did", ", did").rstrip(".")
     if isinstance(error, click.BadOptionUsage):
         _, _, what = message.partition("' ")
         return f"{error.option_name}: {what}"
+    if ":" in message and message.startswith("No such command"):
+        return f"{bare(message[:1].lower() + message[1:])}; an application is served by `prefork run`"
     return bare(message[:1].lower() + message[1:])
 
 

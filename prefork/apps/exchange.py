@@ -64,6 +64,8 @@ class Pieces:
         """Find the first piece, for which the application has to know the head; tell whether there is one."""
         if self._written is not None:
             self._written.seek(0)
+        if not hasattr(self._result, "__iter__") and not hasattr(self._result, "__getitem__"):
+            raise TypeError(f"the application must return an iterable of bytes, got {type(self._result).__name__}")
         self._next = iter(self._result).__next__
         self._first = self._pull()
         return self._first is not None
@@ -115,8 +117,14 @@ class Pieces:
         except StopIteration:
             return None
         if not isinstance(piece, bytes):
-            raise TypeError(f"the content must be bytes, got {type(piece).__name__}")
+            raise TypeError(wrong_content(piece))
         return piece
+
+
+def wrong_content(piece: object) -> str:
+    """Say what is wrong with a piece that isn't bytes."""
+    hint = {str: "; encode it", int: "; return [content] instead of content"}.get(type(piece), "")
+    return f"the content must be bytes, got {type(piece).__name__}{hint}"
 
 
 class LengthError(Exception):

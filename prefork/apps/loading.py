@@ -18,6 +18,7 @@ from prefork.apps.blame import own_frames, own_traceback, place, summary
 from prefork.apps.interface import LoadError
 
 DEFAULT_NAME: Final = "application"  # what frameworks call it, and other servers look for
+USUAL_MODULES: Final = frozenset({"app", "wsgi"})
 USUAL_NAMES: Final = ("app", DEFAULT_NAME, "create_app", "make_app")
 WSGI_ARGUMENTS: Final = 2  # PEP 3333: environ, start_response
 CLOCK_MARGIN: Final = 2.0  # seconds
@@ -29,7 +30,7 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
     """Make this process a place for the application: its folder, the folders of its modules, its variables.
 
     Raises:
-        LoadError: 66 for a folder that isn't there.
+        LoadError: 66 for a folder that isn't there, or an archive of modules.
     """
     for name, text in variables.items():
         os.environ.setdefault(name, text)
@@ -39,6 +40,9 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
         folder = os.getcwd()
     except OSError as error:
         raise LoadError(NO_FOLDER, f"chdir: {chdir or 'the current folder'}: {str(error.strerror).lower()}") from None
+    for each in pythonpath:
+        if not os.path.exists(each):
+            raise LoadError(NO_FOLDER, f"pythonpath: {each}: no such file or directory")
     folders = tuple(dict.fromkeys((folder, *map(os.path.abspath, pythonpath))))
     sys.path[:0] = folders
     for (
@@ -127,7 +131,8 @@ def _attribute(target: str, module: ModuleType, names: str) -> object:
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise LoadError(NOT_LOADED, f"{target}: {said} has no {name}{_meant(found, name)}") from None
+            hint = _meant(found, name) or (_meant_module(module) if found is module else "")
+            raise LoadError(NOT_LOADED, f"{target}: {said} has no {name}{hint}") from None
         except Exception as error:  # noqa: BLE001 - a property, or a module's __getattr__
             raise failure(target, error) from None
         said = f"{said}.{name}"
@@ -136,8 +141,12 @@ def _attribute(target: str, module: ModuleType, names: str) -> object:
 
 def _told(module: ModuleType) -> str:
     """Return the name of a module, with its file where that isn't here: it may be another than was meant."""
-    path = getattr(module, "__file__", None) or "built in"
-    return module.__name__ if path.startswith(os.getcwd() + os.sep) else f"{module.__name__} ({path})"
+    path = getattr(module, "__file__", None)
+    if path is None and hasattr(module, "__path__"):
+        return f"{module.__name__}, a folder without an __init__.py,"
+    if path is None or not path.startswith(os.getcwd() + os.sep):
+        return f"{module.__name__} ({path or 'built in'})"
+    return module.__name__
 
 
 def _meant(owner: object, name: str) -> str:
@@ -149,9 +158,22 @@ def _meant(owner: object, name: str) -> str:
     return f", did you mean {meant}{'()' if _is_factory(getattr(owner, meant)) else ''}?"
 
 
+def _meant_module(module: ModuleType) -> str:
+    """Return a hint where the application is in another module: of this package, or of this folder, but hidden by Python's."""
+    inside = sorted(set(_modules(list(getattr(module, "__path__", ())))) & USUAL_MODULES)
+    if inside:
+        return f", did you mean {module.__name__}.{inside[-1]}?"
+    if module.__name__ in sys.stdlib_module_names and module.__name__ in _modules([os.getcwd()]):
+        return f"; it hides the one of {os.getcwd()}, which needs another name"
+    return ""
+
+
 def _made(target: str, factory: object, names: str) -> object:
     if not callable(factory):
         raise LoadError(NOT_LOADED, f"{target}: {names.removesuffix('()')} is {_kind(factory)}, not a function to call")
+    if not _takes(factory, 0) and _takes(factory, WSGI_ARGUMENTS):
+        name = names.removesuffix("()")
+        raise LoadError(NOT_LOADED, f"{target}: {name} takes arguments, did you mean {name}, the application itself?")
     try:
         return factory()
     except BaseException as error:  # noqa: BLE001 - whatever the application raises is told as its own
@@ -163,7 +185,10 @@ def _checked(target: str, found: object, names: str) -> Callable[..., Any]:
         verb = "returned" if names.endswith("()") else "is"
         raise LoadError(NOT_LOADED, f"{target}: {names} {verb} {_kind(found)}, which can't be called")
     if _is_asynchronous(found):
-        raise LoadError(NOT_LOADED, f"{target}: {names} is asynchronous, as of ASGI; only WSGI is served")
+        problem = (
+            f"{target}: {names} is an ASGI application, and prefork serves WSGI; take a server for ASGI, or wrap it"
+        )
+        raise LoadError(NOT_LOADED, problem)
     if not _takes(found, WSGI_ARGUMENTS):
         hint = f", did you mean {names}()?" if _is_factory(found) and not names.endswith("()") else ""
         raise LoadError(NOT_LOADED, f"{target}: {names} doesn't take (environ, start_response){hint}")
@@ -175,7 +200,13 @@ def _kind(value: object) -> str:
 
 
 def _is_asynchronous(found: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(type(found).__call__)
+    """Tell whether it is for ASGI, the version with one call or with two."""
+    if inspect.iscoroutinefunction(found) or inspect.iscoroutinefunction(type(found).__call__):
+        return True
+    try:
+        return next(iter(inspect.signature(found).parameters), "") == "scope"
+    except (TypeError, ValueError):  # written in C
+        return False
 
 
 def _is_factory(found: object) -> bool:

@@ -13,7 +13,7 @@ from prefork.apps.blame import blame
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
-from prefork.apps.exchange import Exchange, FileWrapper, LengthError, Pieces
+from prefork.apps.exchange import Exchange, FileWrapper, LengthError, Pieces, wrong_content
 from prefork.apps.failing import Failed, unexplained
 from prefork.apps.heads import with_length
 from prefork.apps.noting import Note
@@ -148,7 +148,7 @@ def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole
     body = result[0] if len(result) == 1 else b"".join(result)
     head = said(head)
     if not isinstance(body, bytes):
-        raise TypeError(f"the content must be bytes, got {type(body).__name__}")
+        raise TypeError(wrong_content(body))
     if head.length != len(body) and head.length is not None and request.method != b"HEAD":
         raise LengthError(f"Content-Length says {head.length} bytes, and there are {len(body)}")
     return Whole(head, b"" if head.status in WITHOUT_CONTENT else body)

@@ -80,6 +80,16 @@ def parse_address(text: str) -> Address | None:
     return None
 
 
+def meant_address(text: str) -> str:
+    """Return the address that somebody may have meant who writes as other programs have it; empty where there is none."""
+    bare = text.removeprefix("http://").removesuffix("/")
+    if bare.startswith("/"):
+        return f"unix:{bare}"
+    everywhere = f"0.0.0.0{bare.removeprefix('*')}"  # noqa: S104 - as others take ":8080"; nothing is bound by it
+    tries = (bare, everywhere, f"127.0.0.1:{bare}", f"{bare}:8080")
+    return next((each for each in tries if isinstance(parse_address(each), Inet)), "")
+
+
 def _host(v6: str | None, v4: str | None, name: str | None) -> str | None:
     try:
         if v6:

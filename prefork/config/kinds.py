@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from prefork.config import units
-from prefork.config.addresses import Address, Passed, parse_address
+from prefork.config.addresses import Address, Passed, meant_address, parse_address
 from prefork.config.literals import quote, shown
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -87,10 +87,23 @@ def choice(*words: str) -> Kind:
     return Kind(_either(list(map(quote, words))), "|".join(words), lambda raw: raw if raw in words else None)
 
 
-def text(expected: str, placeholder: str, pattern: str) -> Kind:
-    """Accept a string that matches the whole of `pattern`."""
-    compiled = re.compile(pattern)
-    return Kind(expected, placeholder, lambda raw: raw if isinstance(raw, str) and compiled.fullmatch(raw) else None)
+def text(expected: str, placeholder: str, pattern: str, meant: Callable[[str], str] = lambda _text: "") -> Kind:
+    """Accept a string that matches the whole of `pattern`; `meant` makes one of another, where it can."""
+    fits = re.compile(pattern).fullmatch
+
+    def accept(raw: object) -> object | None:
+        if not isinstance(raw, str) or fits(raw):
+            return raw if isinstance(raw, str) else None
+        _hint_at(expected, raw, nearest if fits(nearest := meant(raw)) else "")
+        return None
+
+    return Kind(expected, placeholder, accept)
+
+
+def _hint_at(expected: str, raw: str, meant: str) -> None:
+    """Raise ValueError where something else was meant."""
+    if meant:
+        raise ValueError(f"expected {expected}, got {shown(raw)}, did you mean {meant}?")
 
 
 def boolean() -> Kind:
@@ -115,11 +128,15 @@ def mode() -> Kind:
 
 def addresses() -> Kind:
     """Accept a list of addresses, or a single one; text separates them by commas. The value is a tuple."""
-    one = Kind(
-        expected="HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N",
-        placeholder="ADDRESS",
-        accept=lambda raw: parse_address(raw) if isinstance(raw, str) else None,
-    )
+    expected = "HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N"
+
+    def address(raw: object) -> object | None:
+        found = parse_address(raw) if isinstance(raw, str) else None
+        if found is None and isinstance(raw, str):
+            _hint_at(expected, raw, meant_address(raw))
+        return found
+
+    one = Kind(expected, "ADDRESS", address)
 
     def accept(raw: object) -> tuple[object, ...] | None:
         found = tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)

@@ -4,6 +4,7 @@ The flags, the environment's names, the help, the checks and the sample file all
 The values are final: durations are seconds, sizes are bytes, addresses are parsed.
 """
 
+import re
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -52,6 +53,7 @@ _app: Final = text(
     'MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app"',
     "MODULE:CALLABLE",
     rf"(?!.*\.py(?::|$)){_NAMES}(?::{_NAMES}(?:\(\))?)?",
+    meant=lambda text: re.sub(r"\.py(?=:|$)", "", text.removeprefix("./")).replace("/", "."),
 )
 _module: Final = text('a module such as "shop.hooks"', "MODULE", rf"(?!.*\.py$){_NAMES}")
 _url_prefix: Final = text('a path such as "/shop", without a slash at its end', "PATH", rf"(?:/[^/?#\s{_UNFIT}]+)+")

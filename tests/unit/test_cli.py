@@ -13,6 +13,7 @@ import pytest
 
 from prefork import cli, run
 from prefork.apps.interface import Find
+from prefork.commands.foreign import OURS
 from prefork.config.errors import ConfigError
 from prefork.config.keys import keys_of
 from prefork.config.load import Loaded
@@ -118,6 +119,12 @@ def test_a_start_that_fails_gets_one_line(
     assert capsys.readouterr().err == line
 
 
+def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
+    ours = {each.flag for each in keys_of(RUN).values()}
+    assert set(OURS.values()) <= ours
+    assert ours.isdisjoint(OURS)
+
+
 @pytest.mark.usefixtures("served")
 @pytest.mark.parametrize(
     ("entry", "arguments", "status", "line"),
@@ -135,7 +142,13 @@ def test_a_start_that_fails_gets_one_line(
         (cli.prefork, ["run"], 64, "prefork: error: no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"),
         (cli.prefork, ["run", "a:b", "--app", "c:d"], 64, "prefork: error: --app: the application is given twice, as a:b too"),
         (cli.prefork, ["run", "a:b", "--continue-on-read"], 64, "prefork: error: --continue-on-read: needs threads, as the only one can't wait for a body that it has to receive, set threads to 2 or more"),
-        (cli.prefork, ["run", "a.py"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a.py"'),
+        (cli.prefork, ["run", "a.py"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a.py", did you mean a?'),
+        (cli.prefork, ["run", "./a/b.py:c"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "./a/b.py:c", did you mean a.b:c?'),
+        (cli.prefork, ["run", "a b"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a b"'),
+        (cli.prefork, ["run", "a:b", "--host", "::1"], 64, "prefork: error: --host: unknown option, did you mean --bind ADDRESS?"),
+        (cli.prefork, ["run", "a:b", "-k", "gevent"], 64, "prefork: error: -k: unknown option, did you mean --threads N?"),
+        (cli.prefork, ["status", "--port", "1"], 64, "prefork: error: --port: unknown option"),
+        (cli.prefork, ["a:b"], 64, "prefork: error: no such command 'a:b'; an application is served by `prefork run`"),
         (cli.prefork, ["helo"], 64, r"prefork: error: no such command 'helo'"),
         (cli.prefork, ["service"], 64, "prefork: error: missing command"),
         (cli.prefork, ["service", "install", "a/b"], 64, 'prefork: error: NAME: expected up to 64 letters, digits, -, _ and ., got "a/b"'),

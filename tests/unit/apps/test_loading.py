@@ -54,6 +54,20 @@ def leave():
 """
 
 
+IS_ASGI = "is an ASGI application, and prefork serves WSGI; take a server for ASGI, or wrap it"
+OTHERS = """
+def scoped(scope, receive, send):
+    pass
+
+class Scoped:
+    def __init__(self, scope):
+        pass
+
+def app(environ, start_response):
+    pass
+"""
+
+
 @pytest.mark.parametrize(
     ("target", "body"),
     [
@@ -90,8 +104,12 @@ def test_an_application_is_found(folder: Path, target: str, body: bytes) -> None
         ("shop:text()", "text is an object of str, not a function to call"),
         ("shop:none()", "none() returned None, which can't be called"),
         ("shop:create_app", "create_app doesn't take (environ, start_response), did you mean create_app()?"),
-        ("shop:asgi", "asgi is asynchronous, as of ASGI; only WSGI is served"),
-        ("shop:asgi_app", "asgi_app is asynchronous, as of ASGI; only WSGI is served"),
+        ("shop:asgi", f"asgi {IS_ASGI}"),
+        ("shop:asgi_app", f"asgi_app {IS_ASGI}"),
+        ("others:scoped", f"scoped {IS_ASGI}"),
+        ("others:Scoped", f"Scoped {IS_ASGI}"),
+        ("others:app()", "app takes arguments, did you mean app, the application itself?"),
+        ("package:app", "package, a folder without an __init__.py, has no app, did you mean package.wsgi?"),
         ("shop:broken()", "ValueError: boom, twice (shop.py:{broken})"),
         ("shop:leave()", "it ends by sys.exit(3) (shop.py:{leave})"),
         ("flasky:app", "ModuleNotFoundError: No module named 'flaskk' (flasky.py:2)"),
@@ -105,6 +123,7 @@ def test_what_can_not_be_loaded_is_told_in_a_line(folder: Path, target: str, pro
         "shop.py": SHOP,
         "package/wsgi.py": SHOP,
         "empty.py": "",
+        "others.py": OTHERS,
         "factory.py": "def create_app():\n    pass",
         "flasky.py": "import os\nimport flaskk\n",
         "syntax.py": "import os\ndef f(",
@@ -127,7 +146,8 @@ def test_a_module_from_elsewhere_is_told_with_its_file(folder: Path) -> None:
     importlib.import_module("calendar")  # as the server itself may have done before
     with pytest.raises(LoadError) as error:
         load("calendar:app")
-    assert error.value.problem == f"calendar:app: calendar ({calendar.__file__}) has no app"
+    hint = f"it hides the one of {folder}, which needs another name"
+    assert error.value.problem == f"calendar:app: calendar ({calendar.__file__}) has no app; {hint}"
     with pytest.raises(LoadError, match=r"sys \(built in\) has no app"):
         load("sys:app")
 
@@ -157,6 +177,12 @@ def test_the_application_gets_its_folder_its_modules_and_its_variables(folder: P
 def test_a_folder_that_is_not_there_is_told(folder: Path) -> None:
     with pytest.raises(LoadError, match="chdir: nowhere: no such file or directory") as error:
         prepare("nowhere", [], {})
+    assert error.value.status == 66
+
+
+def test_a_folder_of_modules_that_is_not_there_is_told(folder: Path) -> None:
+    with pytest.raises(LoadError, match="pythonpath: nowhere: no such file or directory") as error:
+        prepare(None, ["nowhere"], {})
     assert error.value.status == 66
 
 

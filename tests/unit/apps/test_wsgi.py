@@ -267,8 +267,9 @@ FAILURES: list[tuple[Wsgi, str]] = [
     (raising(Silent()), "Silent"),
     (lambda _environ, _start_response: [b"Hello"], "AssertionError: the application did not call start_response"),
     (lambda _environ, _start_response: Result(b"Hello"), "the application did not call start_response"),
-    (lambda _environ, _start_response: None, "TypeError: 'NoneType' object is not iterable"),  # type: ignore[list-item, return-value]  # it is wrong
-    (answering(["Hello"]), "TypeError: the content must be bytes, got str"),  # type: ignore[list-item]  # it is wrong
+    (lambda _environ, _start_response: None, "an iterable of bytes, got NoneType"),  # type: ignore[list-item, return-value]  # it is wrong
+    (answering(b"Hello"), "the content must be bytes, got int; return [content] instead of content"),  # type: ignore[arg-type]  # it is wrong
+    (answering(["Hello"]), "TypeError: the content must be bytes, got str; encode it"),  # type: ignore[list-item]  # it is wrong
     (answering(["He", "llo"]), "TypeError: sequence item 0: expected a bytes-like object, str found"),  # type: ignore[list-item]  # it is wrong
     (answering(Result("Hello")), "TypeError: the content must be bytes, got str"),  # type: ignore[arg-type]  # it is wrong
     (answering([b"Hello"], ("Content-Length", "6")), "LengthError: Content-Length says 6 bytes, and there are 5"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix, parse_address
+from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix, meant_address, parse_address
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,21 @@ foreign = st.just(Passed()) | st.builds(Passed, fd_names) | st.builds(Descriptor
 )
 def test_an_address_written_is_read_as_the_same(address: Address) -> None:
     assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("80", "127.0.0.1:80"),
+        (":80", "0.0.0.0:80"),
+        ("*:80", "0.0.0.0:80"),
+        ("localhost", "localhost:8080"),
+        ("http://localhost:80/", "localhost:80"),
+        ("/run/shop.sock", "unix:/run/shop.sock"),
+        ("localhost:99999", ""),
+        ("a b", ""),
+        ("", ""),
+    ],
+)
+def test_an_address_as_others_write_it_leads_to_ours(text: str, meant: str) -> None:
+    assert meant_address(text) == meant

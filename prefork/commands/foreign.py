@@ -1,0 +1,41 @@
+"""What the options of gunicorn, uWSGI and uvicorn are called here, where the name alone doesn't lead there."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+# fmt: off
+OURS: Final[Mapping[str, str]] = {
+    "--address": "--bind", "--host": "--bind", "--http": "--bind", "--http-socket": "--bind", "--listen": "--bind",
+    "--port": "--bind", "--socket": "--bind", "--uds": "--bind", "--umask": "--unix-mode", "--chmod-socket": "--unix-mode",
+    "--callable": "--app", "--module": "--app", "--wsgi-file": "--app",
+    "--processes": "--workers", "--worker-class": "--threads", "-k": "--threads", "--enable-threads": "--threads",
+    "--env": "--env-file", "-e": "--env-file", "--root-path": "--url-prefix", "--mount": "--url-prefix",
+    "--harakiri": "--hang-timeout", "--timeout": "--hang-timeout", "-t": "--hang-timeout",
+    "--http-timeout": "--header-timeout", "--socket-timeout": "--write-timeout",
+    "--worker-reload-mercy": "--graceful-timeout", "--timeout-keep-alive": "--keep-alive-timeout",
+    "--max-requests-delta": "--recycle-jitter", "--max-requests-jitter": "--recycle-jitter",
+    "--max-worker-lifetime": "--max-lifetime", "--reload-on-rss": "--max-memory",
+    "--limit-concurrency": "--max-connections", "--worker-connections": "--max-connections",
+    "--limit-request-fields": "--limit-fields", "--limit-request-field_size": "--limit-field",
+    "--limit-post": "--limit-body", "--post-buffering": "--body-buffer",
+    "--py-autoreload": "--reload", "--lazy-apps": "--preload", "--proxy-allow-from": "--proxy-allow-ips",
+    "--certfile": "--tls-cert", "--ssl-certfile": "--tls-cert", "--https": "--tls-cert",
+    "--keyfile": "--tls-key", "--ssl-keyfile": "--tls-key",
+    "--uid": "--user", "-u": "--user", "--gid": "--group", "-g": "--group",
+    "--daemonize": "--daemon", "-D": "--daemon", "--pid": "--pid-file", "--pidfile": "--pid-file",
+    "--error-logfile": "--log", "--log-file": "--log", "--logto": "--log",
+    "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
+}
+# fmt: on
+
+
+def meant_option(error: click.NoSuchOption) -> str:
+    """Return a hint at the option of this command that was meant, as far as that can be guessed."""
+    ours = OURS.get(error.option_name, "")
+    params = error.ctx.command.params if error.ctx else ()
+    option = next((each for each in params if ours in each.opts), None)
+    if option is not None:
+        return f", did you mean {' '.join(filter(None, (ours, option.metavar)))}?"
+    return f", did you mean {error.possibilities[0]}?" if error.possibilities else ""
