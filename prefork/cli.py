@@ -18,6 +18,7 @@ from prefork.commands.options import CONTEXT, version_option
 from prefork.commands.serving import hello_command, run_command
 from prefork.commands.step import Step
 from prefork.config.errors import USAGE, ConfigError
+from prefork.config.keys import KEYS
 from prefork.config.literals import bare
 from prefork.control import CommandError
 from prefork.master.errors import StartError
@@ -63,10 +64,16 @@ def _problem(error: click.ClickException) -> str:
     message = error.format_message().replace(". Did", ", did").rstrip(".")
     if isinstance(error, click.BadOptionUsage):
         _, _, what = message.partition("' ")
-        return f"{error.option_name}: {what}"
+        return f"{error.option_name}: {what}{_expected(error.option_name)}"
     if ":" in message and message.startswith("No such command"):
         return f"{bare(message[:1].lower() + message[1:])}; an application is served by `prefork run`"
     return bare(message[:1].lower() + message[1:])
+
+
+def _expected(flag: str) -> str:
+    """Return what the argument of a flag is to be, where it is one of the configuration's."""
+    found = (key for key in KEYS.values() if flag in (key.flag, key.option.short) and not isinstance(key.default, bool))
+    return "".join(f", {key.option.kind.expected}" for key in found)
 
 
 def _prefork_command() -> click.Command:

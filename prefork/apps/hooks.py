@@ -28,7 +28,7 @@ class Hooks:
     def __init__(self, module_name: str | None) -> None:
         """Import the module; raises LoadError."""
         self._name = module_name
-        module = import_module(module_name, module_name) if module_name else None
+        module = import_module(f"hooks: {module_name}", module_name) if module_name else None
         self._functions = {name: getattr(module, name, None) for name in NAMES}
         for name, function in self._functions.items():
             if function is not None and not callable(function):

@@ -130,7 +130,7 @@ def test_an_application_that_can_not_be_imported_ends_the_start_at_once(start_ap
         ('app = "shop:answer"\nchdir = "no"', 66, "chdir: no: no such file or directory"),
         ('app = "shop:answer"\nenv_file = "no"', 66, "env_file: no: cannot be read: no such file or directory"),
         ('app = "shop:answer"\nenv_file = "env"', 78, "env:2: expected KEY=VALUE"),
-        ('app = "shop:answer"\nhooks = "leave"', 65, "leave: it ends by sys.exit('no database') (leave.py:2)"),
+        ('app = "shop:answer"\nhooks = "leave"', 65, "hooks: leave: it ends by sys.exit('no database') (leave.py:2)"),
         ("", 64, "hello.toml: no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"),
         ('app = "shop.py"', 78, 'hello.toml:2: app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "shop.py", did you mean shop?'),
         ('app = "shop:answer"\n[hello]\nstatus = 201', 78, "hello.toml:4: hello.status: belongs to prefork-hello, not to this command"),

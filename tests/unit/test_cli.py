@@ -131,7 +131,8 @@ def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
     [
         (cli.prefork_hello, ["--wrokers", "3"], 64, "prefork-hello: error: --wrokers: unknown option, did you mean --workers?"),
         (cli.prefork_hello, ["-x"], 64, "prefork-hello: error: -x: unknown option"),
-        (cli.prefork_hello, ["--workers"], 64, "prefork-hello: error: --workers: requires an argument"),
+        (cli.prefork_hello, ["--workers"], 64, 'prefork-hello: error: --workers: requires an argument, a whole number from 1 to 1024 or "auto"'),
+        (cli.prefork, ["run", "a:b", "--preload"], 64, 'prefork: error: --preload: requires an argument, "off" or "mold"'),
         (cli.prefork_hello, ["--check-config=1"], 64, "prefork-hello: error: --check-config: does not take a value"),
         (cli.prefork_hello, ["extra"], 64, "prefork-hello: error: got unexpected extra argument (extra)"),
         (cli.prefork_hello, ["a\x1b\nb"], 64, 'prefork-hello: error: "got unexpected extra argument (a\\U0000001b\\nb)"'),

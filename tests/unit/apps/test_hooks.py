@@ -38,7 +38,7 @@ def test_without_a_module_there_are_none() -> None:
     [
         ("def post_fork(worker):\n    1 / 0\n", "hooks.post_fork: ZeroDivisionError: division by zero (hooks.py:2)"),
         ("def post_fork(server, worker): pass", "hooks.post_fork: TypeError: post_fork() missing 1 required"),
-        ("import nowhere", "hooks: ModuleNotFoundError: No module named 'nowhere' (hooks.py:1)"),
+        ("import nowhere", "hooks: hooks: ModuleNotFoundError: No module named 'nowhere' (hooks.py:1)"),
         ("worker_exit = 3", "hooks.worker_exit: expected a function, got 3"),
     ],
 )
