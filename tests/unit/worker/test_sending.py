@@ -4,7 +4,8 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,26 @@ def test_no_more_than_so_much_is_sent_at_once(pair: Pair, tmp_path: Path, most: 
     os.truncate(path, 100_000_000)
     with path.open("rb") as sparse:
         assert 0 < send_file(pair[0], File(sparse.fileno(), 0, 100_000_000), encrypted=encrypted) <= most
+
+
+def test_more_of_a_file_is_taken_than_of_other_answers(tmp_path: Path) -> None:
+    lowat = (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+
+    def taken(send: Callable[[socket.socket, File], int]) -> int:
+        ours, theirs = tcp_pair()
+        with ours, theirs, (tmp_path / "sparse").open("wb+") as sparse:
+            sparse.truncate(MOST_AT_ONCE)
+            ours.settimeout(0)
+            ours.setsockopt(*lowat, 50_000)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_AT_ONCE)
+            size = send(ours, File(sparse.fileno(), 0, MOST_AT_ONCE))
+            assert ours.getsockopt(*lowat) == 50_000
+        return size
+
+    def send_plainly(sock: socket.socket, file: File) -> int:
+        return os.sendfile(sock.fileno(), file.fd, file.offset, file.left)
+
+    assert taken(partial(send_file, encrypted=False)) > taken(send_plainly)
 
 
 def test_a_reset_tells_the_peer_that_it_has_not_got_all() -> None:
