@@ -4,12 +4,14 @@ A SOCK_SEQPACKET socketpair: a message is received whole or not at all, and the 
 other is gone, however it died.
 """
 
+import os
+import select
 import socket
 from array import array
-from collections.abc import Sequence
-from typing import Final, Self, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final, Self, TypeAlias
 
-from msgspec import Struct, msgpack
+from msgspec import Meta, Struct, msgpack
 
 LARGEST_MESSAGE: Final = 16 * 1024  # bytes
 MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD, unix(7)
@@ -73,7 +75,7 @@ class Fork(Struct, frozen=True, tag=True):
 class Forked(Struct, frozen=True, tag=True):
     """From the mold: the worker is there, the master's child."""
 
-    pid: int
+    pid: Annotated[int, Meta(gt=0, lt=2**31)]  # pid_t
 
 
 class ForkFailed(Struct, frozen=True, tag=True):
@@ -98,6 +100,10 @@ Message: TypeAlias = FromBelow | FromMaster
 
 _encoder: Final = msgpack.Encoder()
 _decoder: Final[msgpack.Decoder[Message]] = msgpack.Decoder(Message)
+
+
+class MalformedError(Exception):
+    """What was received is no message."""
 
 
 class Channel:
@@ -128,12 +134,26 @@ class Channel:
 
         Raises:
             BlockingIOError: there is none now.
+            MalformedError: what came is none.
         """
         try:
             data, fds = receive_with_fds(self._socket, LARGEST_MESSAGE)
         except ConnectionResetError:  # it closed with a message of ours unread
             return None
-        return (_decoder.decode(data), fds) if data else None
+        if not data and self._has_ended:
+            return None
+        try:
+            return _decoder.decode(data), fds
+        except (ValueError, RecursionError):
+            close_all(fds)
+            raise MalformedError from None
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the other side is gone: a message of no bytes reads as the end of file does."""
+        waiting = select.poll()
+        waiting.register(self._socket, 0)
+        return bool(waiting.poll(0))
 
     def close(self) -> None:
         self._socket.close()
@@ -150,6 +170,12 @@ def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
     return data, fds.tolist()
+
+
+def close_all(fds: Iterable[int]) -> None:
+    """Close descriptors that came along with what nobody wants them for."""
+    for fd in fds:
+        os.close(fd)
 
 
 def channel_pair() -> tuple[Channel, Channel]:

@@ -8,10 +8,11 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic_ns
+from typing import Final
 
 from msgspec import Struct
 
-from prefork.ipc.channel import Adopt, Channel, Failed, Listen, Message, Retire, TakeSeat
+from prefork.ipc.channel import Adopt, Channel, Failed, Listen, MalformedError, Message, Retire, TakeSeat, close_all
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.logs import Log
@@ -19,6 +20,8 @@ from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
 from prefork.master.processes import Process, fork, strangers
 from prefork.master.stacks import Stacks, stacks_pipe
+
+MALFORMED: Final = "malformed message in its channel"
 
 
 class End(Struct, frozen=True):
@@ -30,12 +33,16 @@ class End(Struct, frozen=True):
 
 
 class Crew:
-    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended."""
+    """All workers that live. `on_message` is told a key and a message, `on_exit` a key and how that worker ended.
+
+    `on_malformed` is told the key of one that has sent what is no message; it isn't listened to any more.
+    """
 
     def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
         self.processes: dict[int, Process] = {}
         self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
+        self.on_malformed: Callable[[int], None] = lambda _key: None
         self.on_exit: Callable[[int, End], None] = lambda _key, _end: None
         self._failed: dict[int, Failed] = {}
         self._poller = poller
@@ -150,20 +157,25 @@ class Crew:
 
     def _receive(self, key: int) -> None:
         channel = self.processes[key].channel
-        received = channel.receive()
-        if received is None:
+        try:
+            message = next_message(channel)
+        except MalformedError:
+            self._poller.forget(channel.fileno())
+            self.on_malformed(key)
+            return
+        if message is None:
             self._poller.forget(channel.fileno())  # its exit will tell
-        elif isinstance(received[0], Failed):
-            self._failed[key] = received[0]
+        elif isinstance(message, Failed):
+            self._failed[key] = message
         else:
-            self.on_message(key, received[0])
+            self.on_message(key, message)
 
     def _read_last_words(self, key: int, channel: Channel) -> None:
         """Take what it said before it ended and was not read yet, as far as that still matters."""
-        with suppress(BlockingIOError):
-            while received := channel.receive():
-                if isinstance(received[0], Failed):
-                    self._failed[key] = received[0]
+        with suppress(BlockingIOError, MalformedError):
+            while message := next_message(channel):
+                if isinstance(message, Failed):
+                    self._failed[key] = message
 
     def _read_stacks(self, process: Process) -> None:
         lines = process.stacks.read()
@@ -190,3 +202,13 @@ class Crew:
         """In a forked process: close what is the master's."""
         for process in self.processes.values():
             process.forget()
+
+
+def next_message(channel: Channel) -> Message | None:
+    """Return what a worker says next, None at the end; it has no descriptors to give. Raises what Channel.receive raises."""
+    received = channel.receive()
+    if received is None:
+        return None
+    message, fds = received
+    close_all(fds)
+    return message

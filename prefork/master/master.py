@@ -16,7 +16,7 @@ from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import Log
 from prefork.master import fleet as f
 from prefork.master.balance import Balance
-from prefork.master.crew import Crew, End
+from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.errors import StartError
 from prefork.master.forking import Forking
 from prefork.master.generation import Generation, Hooks
@@ -28,6 +28,7 @@ from prefork.master.processes import Process
 from prefork.master.reports import Reports
 from prefork.master.state import State, processes_of, state_of
 from prefork.master.supervisor import decide, next_deadline, overdue
+from prefork.master.transitions import TRANSITIONS
 from prefork.master.upgrade import Upgrade
 
 STOPPING: Final = "the service is stopping"
@@ -62,6 +63,7 @@ class Master:
         self._reload_again = False
         self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None), log)
         self._crew.on_message = self._on_message
+        self._crew.on_malformed = lambda key: self.kill(f.Kill(key, MALFORMED))
         self._crew.on_exit = self._on_exit
         self.forking = Forking(
             poller, self._crew, generations=self._generations, hooks=hooks, fleet=lambda: self._fleet, log=log
@@ -312,15 +314,19 @@ class Master:
 
     def _on_message(self, key: int, message: Message) -> None:
         match message:
-            case Ready():
+            case Ready() if self._may_happen(f.WorkerReady(key)):
                 self._log.info("worker ready", **self._names(key))
                 self._happen(f.WorkerReady(key))
                 self._balance.joined(monotonic())
-            case RecycleMe(reason):
+            case RecycleMe(reason) if self._may_happen(f.RecycleAsked(key)):
                 self._log.info("recycling worker", **self._names(key), reason=reason)
                 self._happen(f.RecycleAsked(key))
             case _:
                 self._log.error("unexpected message", **self._names(key), message=type(message).__name__)
+
+    def _may_happen(self, event: f.PlaceEvent) -> bool:
+        """Tell whether a worker can have said so where it is now: what is written into its channel may be anything."""
+        return (self._fleet.places[event.key].phase, type(event)) in TRANSITIONS
 
     def _names(self, key: int) -> dict[str, object]:
         place, process = self._fleet.places[key], self._crew.processes.get(key)

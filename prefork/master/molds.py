@@ -12,7 +12,7 @@ from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Messa
 from prefork.ipc.scoreboard import Row
 from prefork.ipc.seat import Seat
 from prefork.logs import Log
-from prefork.master.crew import Crew, End
+from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.generation import Generation
 from prefork.master.processes import Process
 
@@ -43,6 +43,7 @@ class Molds:
         self._log = log
         self._crew = crew
         self._crew.on_message = self._on_message
+        self._crew.on_malformed = lambda number: self._kill(number, MALFORMED)
         self._crew.on_exit = self._on_exit
 
     @property
@@ -97,9 +98,7 @@ class Molds:
         """End the mold that has not forked this one in time, if it was asked for; return whether it was."""
         for number, mold in self._molds.items():
             if key in mold.waiting or (mold.asked and mold.asked[0] == key):
-                if not mold.ended:
-                    self._log.warning("killing mold", **self._names(number), reason=reason)
-                self._end(number)
+                self._kill(number, reason)
                 return True
         return False
 
@@ -132,6 +131,11 @@ class Molds:
         pid = self._crew.fork(number, (), work, in_child)
         self._molds[number] = Mold()
         self._log.info("mold started", generation=number, pid=pid)
+
+    def _kill(self, number: int, reason: str) -> None:
+        if not self._molds[number].ended:
+            self._log.warning("killing mold", **self._names(number), reason=reason)
+        self._end(number)
 
     def _end(self, number: int) -> None:
         self._molds[number].ended = True

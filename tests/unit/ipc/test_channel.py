@@ -1,13 +1,26 @@
 """Messages and descriptors through a real socketpair."""
 
 import os
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Listen, Message, Ready, Reopen, Retire, channel_pair
+from prefork.ipc.channel import (
+    LARGEST_MESSAGE,
+    MOST_DESCRIPTORS,
+    Channel,
+    Listen,
+    MalformedError,
+    Message,
+    Ready,
+    Reopen,
+    Retire,
+    channel_pair,
+)
 
 Pair = tuple[Channel, Channel]
 
@@ -108,3 +121,43 @@ def test_sending_to_somebody_who_never_reads_does_not_block(pair: Pair) -> None:
 
     with pytest.raises(BlockingIOError):
         send_without_end()
+
+
+MALFORMED = {
+    "no bytes": b"",
+    "no msgpack": b"GET / HTTP/1.1",
+    "no such message": b"\x81\xa4type\xa4None",
+    "the beginning of one": b"\x82\xa4type\xa6Failed",
+    "no number": b"\x82\xa4type\xa6Forked\xa3pid\xa1x",
+    "no pid": b"\x82\xa4type\xa6Forked\xa3pid\xcf" + b"\xff" * 8,
+    "no UTF-8": b"\x82\xa4type\xa9RecycleMe\xa6reason\xa1\xff",
+    "nested without end": b"\x82\xa4type\xa5Ready\xa1x" + b"\x91" * 15_000,
+    "more than fits": b"\x81\xa4type\xa5Ready".ljust(2 * LARGEST_MESSAGE),
+}
+
+
+@pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
+def test_what_is_no_message_is_told_apart_and_its_descriptors_are_closed(data: bytes) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(ours)
+    before = os.listdir("/proc/self/fd")
+    socket.send_fds(theirs, [data], [0, 1])
+    theirs.send(b"\x81\xa4type\xa5Ready")
+    with pytest.raises(MalformedError):
+        channel.receive()
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert channel.receive() == (Ready(), [])
+    theirs.close()
+    assert channel.receive() is None
+    channel.close()
+
+
+@given(data=st.binary(max_size=100))
+def test_whatever_is_received_is_a_message_or_malformed(data: bytes) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(ours)
+    theirs.send(data)
+    with suppress(MalformedError):
+        assert channel.receive() is not None
+    channel.close()
+    theirs.close()

@@ -240,6 +240,23 @@ def test_what_no_mold_says_is_logged(office: Office, capfd: pytest.CaptureFixtur
     office.turn_until(lambda: "unexpected message" in capfd.readouterr().err)
 
 
+def test_a_mold_that_sends_what_is_no_message_is_killed_and_another_forks(
+    office: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def behave(channel: Channel) -> None:
+        channel.send(Ready())
+        os.write(channel.fileno(), b"garbage")
+        next_message(channel)
+        next_message(channel)
+
+    office.ask(behave, 1)
+    office.turn_until(lambda: office.failed)
+    assert office.failed == [(1, "the mold: killed by SIGKILL", 0)]
+    assert capfd.readouterr().err.count('reason="malformed message in its channel"') == 1
+    office.ask(answering(Forked(PID)), 2)
+    office.turn_until(lambda: office.forked)
+
+
 def test_in_a_forked_process_nothing_of_a_mold_stays_open(office: Office) -> None:
     before = sockets()
     office.ask(answering(), 1)
