@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final
 
-from prefork.config.errors import CONFIG, NO_INPUT, NO_PERMISSION
+from prefork.config.errors import CONFIG
+from prefork.config.reading import exit_status, read_regular
 from prefork.expiry import Certificate
 from prefork.master.errors import StartError
 
@@ -59,13 +60,10 @@ def chosen(by_name: Mapping[str, ssl.SSLContext], name: str) -> ssl.SSLContext |
 
 def _read(path: str, key_path: str) -> Certificate:
     try:
-        with open(path, "rb") as file:
-            leaf = x509.load_pem_x509_certificates(file.read())[0]
-        with open(key_path, "rb"):
-            pass
+        leaf = x509.load_pem_x509_certificates(read_regular(path))[0]
+        read_regular(key_path)
     except OSError as error:
-        status = NO_PERMISSION if isinstance(error, PermissionError) else NO_INPUT
-        raise StartError(status, f"{error.filename}: can't be read: {error.strerror}") from error
+        raise StartError(exit_status(error), f"{error.filename}: can't be read: {error.strerror}") from error
     except ValueError as error:
         raise StartError(CONFIG, f"tls_cert: {path}: holds no certificate in PEM") from error
     return Certificate(path, key_path, _names(leaf), leaf.not_valid_after_utc.timestamp())

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from prefork.config.errors import NO_INPUT, NO_PERMISSION, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.literals import bare
+from prefork.config.reading import exit_status, read_regular
 
 _LINE: Final = re.compile(r"(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(?P<rest>.*)", re.DOTALL)
 _QUOTED: Final = re.compile(r"""(?:"(?P<double>(?:\\.|[^"\\])*)"|'(?P<single>[^']*)')[ \t]*(?:\#.*)?""", re.DOTALL)
@@ -26,17 +27,15 @@ def read_env_file(path: str | None) -> dict[str, str]:
     """Return the variables of the file, the last of a name; none where there is no path.
 
     Raises:
-        ConfigError: 66 where there is no such file, 77 where it may not be read, 78 for what is in it.
+        ConfigError: 66 where there is no such file, 77 where it may not be read, 78 for what it is, or what is in it.
     """
     if path is None:
         return {}
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return dict(_variables(path, file.read()))
+        return dict(_variables(path, read_regular(path).decode("utf-8-sig")))
     except OSError as error:
-        status = NO_PERMISSION if isinstance(error, PermissionError) else NO_INPUT
         problem = f"{bare(path)}: cannot be read: {str(error.strerror).lower()}"
-        raise ConfigError("env_file", "", problem, status=status) from None
+        raise ConfigError("env_file", "", problem, status=exit_status(error)) from None
     except UnicodeDecodeError:
         raise ConfigError(bare(path), "", "not UTF-8") from None
 

@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from prefork.config.errors import NO_INPUT, NO_PERMISSION, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS, Key, closest
 from prefork.config.lines import Names, key_lines
 from prefork.config.literals import bare, shown
+from prefork.config.reading import exit_status, read_regular_or_pipe
 from prefork.config.setting import Setting
 
 _BY_NAMES: Final[Mapping[Names, Key]] = {tuple(key.name.split(".")): key for key in KEYS.values()}
@@ -23,7 +24,7 @@ def read_file(path: str) -> Iterator[Setting]:
     """Yield what the file at `path` sets, in its order.
 
     Raises:
-        ConfigError: 66 where there is no such file, 77 where it may not be read, 78 for what is in it.
+        ConfigError: 66 where there is no such file, 77 where it may not be read, 78 for what it is, or what is in it.
     """
     text = _decode(path, _read(path))
     document = _parse(path, text)
@@ -35,11 +36,10 @@ def read_file(path: str) -> Iterator[Setting]:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_regular_or_pipe(path)
     except OSError as error:
-        status = NO_PERMISSION if isinstance(error, PermissionError) else NO_INPUT
-        raise ConfigError(bare(path), "", f"cannot be read: {str(error.strerror).lower()}", status=status) from None
+        problem = f"cannot be read: {str(error.strerror).lower()}"
+        raise ConfigError(bare(path), "", problem, status=exit_status(error)) from None
 
 
 def _decode(path: str, content: bytes) -> str:

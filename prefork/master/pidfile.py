@@ -6,6 +6,7 @@ matter, whoever has its pid by now (flock(2)).
 
 import fcntl
 import os
+import stat
 from contextlib import suppress
 
 from prefork.master.errors import StartError
@@ -61,6 +62,9 @@ class PidFile:
                 f"pid_file {self.path}: can't be created: {error.strerror}; make its folder or choose another path"
             )
             raise StartError(os.EX_CANTCREAT, problem) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise StartError(os.EX_CANTCREAT, f"pid_file {self.path}: not a regular file; choose another path")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -4,10 +4,12 @@ import os
 import re
 import socket
 from pathlib import Path
+from signal import SIGHUP
 
 import pytest
 
 from tests.process.starting import AS_NOBODY, Start
+from tests.process.trust import NAMES, Trust
 
 FIRST_FREE_PORT = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 WITHOUT_READING = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -105,6 +107,33 @@ def test_a_configuration_that_is_not_there_is_66(start: Start) -> None:
     status, error = start.refused("", "--config", "other.toml")
     assert status == 66
     assert error.startswith("prefork-hello: error: other.toml: ")
+
+
+def test_a_file_that_is_none_is_78_at_once(start: Start, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    assert start.refused("", "--config", "../fifo") == (
+        78,
+        "prefork-hello: error: ../fifo: cannot be read: a pipe that nobody writes to",
+    )
+    for key, rest in (("tls_cert", ""), ("tls_cert", 'tls_key = "hello.toml"'), ("tls_key", 'tls_cert = "../a.pem"')):
+        Trust(tmp_path).issue("a", *NAMES)
+        assert start.refused(f'{key} = "../fifo"\n{rest}') == (
+            78,
+            "prefork-hello: error: ../fifo: can't be read: Not a regular file",
+        )
+
+
+def test_a_configuration_may_come_by_a_pipe_once(start: Start) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b'bind = ["127.0.0.1:0"]\nworkers = 3')
+    os.close(writer)
+    hello = start("", "--config", f"/dev/fd/{reader}", passing=(reader,))
+    os.close(reader)
+    assert len(hello.worker_pids()) == 3
+    hello.signal(SIGHUP)
+    hello.wait_for_log(f'kept=1 reason="/dev/fd/{reader}: cannot be read: ')
+    assert hello.get().status_code == 200
 
 
 def test_a_configuration_that_cannot_be_read_is_77(start: Start, tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_an_application_that_can_not_be_imported_ends_the_start_at_once(start_ap
         ('app = "leave:app"', 65, "leave:app: it ends by sys.exit('no database') (leave.py:2)"),
         ('app = "shop:answer"\nchdir = "no"', 66, "chdir: no: no such file or directory"),
         ('app = "shop:answer"\nenv_file = "no"', 66, "env_file: no: cannot be read: no such file or directory"),
+        ('app = "shop:answer"\nenv_file = "/dev/zero"', 78, "env_file: /dev/zero: cannot be read: not a regular file"),
         ('app = "shop:answer"\nenv_file = "env"', 78, "env:2: expected KEY=VALUE"),
         ('app = "shop:answer"\nhooks = "leave"', 65, "hooks: leave: it ends by sys.exit('no database') (leave.py:2)"),
         ("", 64, "hello.toml: no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"),

@@ -94,6 +94,14 @@ def test_a_file_that_can_not_be_created_is_refused_with_73(tmp_path: Path, targe
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_what_is_no_file_is_refused_with_73_and_left_alone(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(StartError, match="not a regular file") as refused:
+        PidFile(str(path)).acquire()
+    assert refused.value.status == 73
+    assert path.is_fifo()
+
+
 def test_the_lock_outlives_a_child_that_closed_its_copy(path: Path) -> None:
     pid_file = PidFile(str(path))
     pid_file.acquire()
