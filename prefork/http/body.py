@@ -18,7 +18,9 @@ from prefork.http.messages import Rejection
 Sink: TypeAlias = Callable[[bytes], object]
 
 CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;%b)?" % VALUE).fullmatch
+CHUNK_SIZE_BEGUN: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}[ \t]*(?:;%b)?)?" % VALUE).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
+TRAILER_BEGUN: Final = re.compile(rb"(?:%b(?::%b)?)?" % (TOKEN, VALUE)).fullmatch
 LONGEST_CHUNK_LINE: Final = 4096  # bytes
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
 
@@ -85,25 +87,32 @@ class ChunkedBody(Struct, tag=True):
                 self.part = Part.END
             line, found, rest = data.partition(b"\r\n")
             if not found:
-                self._check_length(line.removesuffix(b"\r"))
+                self._check(line.removesuffix(b"\r"))
                 self.unread = line
                 return None
             data = rest
             if self._take_line(line):
                 return data
 
-    def _check_length(self, line: bytes) -> None:
-        """Refuse a line, whole or not yet, that is too long."""
-        if self.part is Part.SIZE and len(line) > LONGEST_CHUNK_LINE:
-            raise Rejection(400, "chunk extensions too long")
-        if self.part is Part.END and line:
+    def _check(self, line: bytes) -> None:
+        """Refuse a line, whole or not yet, that is malformed already or too long, whichever it was first."""
+        if self.part is Part.SIZE:
+            if not CHUNK_SIZE_BEGUN(line[:LONGEST_CHUNK_LINE]):
+                raise Rejection(400, "malformed chunk size")
+            if len(line) > LONGEST_CHUNK_LINE:
+                raise Rejection(400, "chunk extensions too long")
+        elif self.part is Part.END and line:
             raise Rejection(400, "chunk data longer than its size")
-        if self.part is Part.TRAILERS and self.trailers + len(line) > LONGEST_TRAILERS:
-            raise Rejection(431, "trailer section too large")
+        elif self.part is Part.TRAILERS:
+            room = LONGEST_TRAILERS - self.trailers
+            if not TRAILER_BEGUN(line[:room]):
+                raise Rejection(400, "malformed trailer field")
+            if len(line) > room:
+                raise Rejection(431, "trailer section too large")
 
     def _take_line(self, line: bytes) -> bool:
         """Take one line of the framing; return True when it was the last of the body."""
-        self._check_length(line)
+        self._check(line)
         if self.part is Part.SIZE:
             self._take_size(line)
         elif self.part is Part.END:

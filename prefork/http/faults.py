@@ -52,16 +52,27 @@ _SEARCHES: Final = tuple((re.compile(fault.pattern).search, fault) for fault in 
 
 
 def fault(head: bytes) -> Rejection:
-    """Return the answer to a head, or the beginning of one, that the grammar doesn't match."""
+    """Return the answer to a head, or the beginning of one, that the grammar doesn't match.
+
+    Of one with a malformed request line it tells what is wrong up to there: the rest may not have come yet.
+    """
+    head = malformed_line(head) or head
     found = next(each for search, each in _SEARCHES if search(head))
     return Rejection(found.status, found.reason)
 
 
-# Told before a head is whole, since it may never be: TLS or other protocols, lines that end in a bare line feed.
+# Told before a head is whole, since it may never be: TLS or other protocols, HTTP/0.9, lines that end in a bare line feed.
 _CANNOT_BEGIN: Final = re.compile(rb"(?:\r\n)?[^!#$%&'*+.^_`|~0-9A-Za-z\r-]").match
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n").search
+_REQUEST_LINE: Final = re.compile(rb"(?:\r\n)?%b [!-~]++ HTTP/[0-9]\.[0-9]\r\n" % TOKEN).match
 
 
 def cannot_become_head(begun: bytes, checked: int = 0) -> bool:
     """Tell whether what has come of a head, of which `checked` bytes have been looked at before, is wrong already."""
-    return bool(_CANNOT_BEGIN(begun) or _BARE_LINE_FEED(begun, checked))
+    return bool(_CANNOT_BEGIN(begun) or _BARE_LINE_FEED(begun, checked) or malformed_line(begun))
+
+
+def malformed_line(begun: bytes) -> bytes:
+    """Return a head up to the end of its request line, if that has come and has not its three parts; else nothing."""
+    end = begun.find(b"\r\n", 2 if begun.startswith(b"\r\n") else 0)
+    return b"" if end < 0 or _REQUEST_LINE(begun) else begun[: end + 2]

@@ -135,6 +135,49 @@ def test_chunk_data_that_is_too_long_is_refused_before_its_line_ends_rfc9112_7_1
     assert chunked(b"5\r\nHello\rx") == 400
 
 
+@pytest.mark.parametrize(
+    "begun", [b"5\n", b"x", b"0x", b"-", b"1" * 16, b" ", b"5 5", b"5\rx", b"5\r\r", b"5;a\n", b";"]
+)
+def test_what_can_not_become_a_chunk_size_is_refused_before_its_line_ends_rfc9112_7_1(begun: bytes) -> None:
+    assert chunked(begun) == chunked(*by_bytes(begun)) == 400
+
+
+@pytest.mark.parametrize("begun", [b"", b"\r", b"5", b"5\r", b"5 ", b"5\t ;", b"5;\xff", b"1" * 15])
+def test_what_may_become_a_chunk_size_is_waited_for(begun: bytes) -> None:
+    assert chunked(begun) is chunked(*by_bytes(begun)) is None
+
+
+LINE_BYTES = [
+    b"5",
+    b"f",
+    b";",
+    b" ",
+    b":",
+    b"X",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\x00",
+    b"a" * (LONGEST_CHUNK_LINE - 3),
+    b"a" * LONGEST_TRAILERS,
+]
+
+
+@given(start=st.sampled_from([b"", b"0\r\n"]), line=st.lists(st.sampled_from(LINE_BYTES), max_size=6).map(b"".join))
+def test_a_line_of_the_framing_is_refused_alike_however_it_arrives(start: bytes, line: bytes) -> None:
+    def refusal(*pieces: bytes) -> str:
+        body = ChunkedBody(100, EXTENSIONS)
+        try:
+            for piece in pieces:
+                if body.feed(piece) is not None:
+                    return "the end"
+        except Rejection as rejection:
+            return f"{rejection.status} {rejection.reason}"
+        return "goes on"
+
+    assert refusal(start + line) == refusal(*by_bytes(start + line))
+
+
 def test_the_chunks_of_a_body_are_bounded_together_rfc9110_15_5_14() -> None:
     assert chunked(b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n", limit=5) == b""
     assert chunked(b"2\r\nab\r\n4\r\n", limit=5) == 413

@@ -312,14 +312,44 @@ def test_the_refusal_of_a_head_request_has_no_body_rfc9110_9_3_2(talk: Conversat
 
 
 @pytest.mark.parametrize(
-    "begun", [b"\x16", b"\x80", b" ", b"(", b"\x00", b"\n", b"\r\n ", b"\r\n\x16", b"GET /\n", b"GET / HTTP/1.1\r\nX\n"]
+    "begun",
+    [
+        b"\x16",
+        b"\x80",
+        b" ",
+        b"(",
+        b"\x00",
+        b"\n",
+        b"\r\n ",
+        b"\r\n\x16",
+        b"GET /\n",
+        b"GET / HTTP/1.1\r\nX\n",
+        b"GET /\r\n",
+        b"\r\nGET /\r\n",
+        b"GET / HTTP/1.1 \r\n",
+        b"GET / HTTP/10.1\r\n",
+    ],
 )
 def test_what_can_not_become_a_request_is_refused_at_once(talk: Conversation, begun: bytes) -> None:
     assert statuses(talk.say(begun)) == [400]
 
 
 @pytest.mark.parametrize(
-    "begun", [b"G", b"GE", b"GET", b"\r", b"\r\n", b"\r\nG", b"-", b"GET / HTTP/1.1\r", b"GET / HTTP/1.1\r\nX: \xff"]
+    "begun",
+    [
+        b"G",
+        b"GE",
+        b"GET",
+        b"\r",
+        b"\r\n",
+        b"\r\nG",
+        b"-",
+        b"GET / HTTP/1.1\r",
+        b"GET / HTTP/1.1\r\nX: \xff",
+        b"GET /\r",
+        b"GET / HTTP/2.0\r\n",
+        b"BREW # HTTP/1.1\r\n",
+    ],
 )
 def test_what_may_become_a_request_is_waited_for(talk: Conversation, begun: bytes) -> None:
     assert talk.say(begun) == b""
