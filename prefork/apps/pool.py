@@ -23,7 +23,8 @@ Task: TypeAlias = Callable[[], object]
 Call: TypeAlias = Callable[[Request, Peer, Content | None], Whole | Stream]
 
 BURST: Final = 64 * 1024  # bytes of a streamed answer that are made before its client has to take them
-BUSY: Final = rejected(Rejection(503, "too many requests wait for the application"))
+FULL: Final = Rejection(503, "too many requests wait for the application")
+BUSY: Final = rejected(FULL)
 
 
 class Runner:
@@ -47,9 +48,13 @@ class Runner:
 
 
 class Pool:
-    """Up to `size` threads that call an application, and up to `most_waiting` requests that wait for one of them."""
+    """Up to `size` threads that call an application, and up to `most_waiting` requests that wait for one of them.
+
+    `on_refused` is told status, reason and peer of each request that is too much.
+    """
 
     def __init__(self, call: Call, size: int, most_waiting: int) -> None:
+        self.on_refused: Callable[[int, str, Peer], object] = lambda _status, _reason, _peer: None
         self._call = call
         self._size = size
         self._most_waiting = most_waiting
@@ -81,6 +86,7 @@ class Pool:
         if runner is None and len(self._waiting) >= self._most_waiting:
             if content is not None:
                 content.close()
+            self.on_refused(FULL.status, FULL.reason, peer)
             return BUSY
         pending = Pending(has_begun=runner is not None)
         task = partial(self._answer, pending, request, peer, content)

@@ -122,6 +122,7 @@ class Worker:
         self._signals = self._catch_signals()
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
         if (threads := terms.application.threads) is not None:
+            threads.on_refused = self._service.count
             self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
         self._listen(seat.listeners)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.process import proc
 from tests.process.clients import Client, Load
+from tests.process.commands import CONTROL, status
 from tests.process.hello import Hello
 from tests.process.starting import Start
 from tests.process.test_access_log import LOGGED, logged
@@ -209,7 +210,7 @@ def test_as_many_requests_are_served_at_a_time_as_there_are_threads_and_others_a
 
 
 def test_beyond_max_queued_requests_others_are_told_to_come_back(start_app: Start) -> None:
-    hello = serve(start_app, "threads = 2\nmax_queued_requests = 3")
+    hello = serve(start_app, "threads = 2\nmax_queued_requests = 3", *CONTROL)
     waiting = [hello.connect() for _ in range(5)]
     for client in waiting:
         client.send(request("/waits?go"))
@@ -220,6 +221,9 @@ def test_beyond_max_queued_requests_others_are_told_to_come_back(start_app: Star
     touch(hello, "go")
     assert all(answer(client).body == b"waited" for client in waiting)
     assert ask(hello, request("/hello")).status == 200
+    hello.wait_for_log('requests refused status=503 reason="too many requests wait for the application" count=')
+    (told,) = until(lambda: status(hello)["refused"], "what was refused")
+    assert (told["status"], told["reason"]) == (503, "too many requests wait for the application")
 
 
 def test_pieces_are_sent_as_they_are_made(start_app: Start) -> None:

@@ -19,9 +19,9 @@ MODES: Final = ("threads = 1", "threads = 4")
 TRUNCATED: Final = "cut"
 
 
-def serve(start_app: Start, toml: str = "", *, app: str = "application:answer") -> Hello:
+def serve(start_app: Start, toml: str = "", *flags: str, app: str = "application:answer") -> Hello:
     start_app.files = {"application.py": SOURCE}
-    return start_app(f'app = "{app}"\nworkers = 1\n{toml}')
+    return start_app(f'app = "{app}"\nworkers = 1\n{toml}', *flags)
 
 
 @pytest.fixture(params=MODES)

@@ -153,9 +153,12 @@ def test_beyond_those_that_may_wait_others_are_told_at_once(stage: Build, gate: 
     threads = stage(gate, 1, 2)
     asked = [threads.ask() for _ in range(3)]
     content = Kept()
+    told: list[tuple[int, str, Peer]] = []
+    threads.pool.on_refused = lambda *refused: told.append(refused)
     answer = threads.pool.respond(REQUEST, PEER, content)
     assert isinstance(answer, Response)
     assert (answer, answer.status, content.closed) == (BUSY, 503, 1)
+    assert told == [(503, "too many requests wait for the application", PEER)]
     assert threads.pool.respond(REQUEST, PEER, None) is BUSY
     gate.open(3)
     threads.turn_until(lambda: all(each.is_done for each in asked))
