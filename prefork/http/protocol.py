@@ -110,8 +110,11 @@ class Protocol(Answering):
         answered = self._service.limits.requests - self._left
         return Parcel(self._unread, head, self._body, content, self.keep_alive, self.peer_is_done, answered)
 
-    def resume(self, parcel: Parcel) -> None:
-        """Go on where another left; for a protocol that has not received anything yet."""
+    def resume(self, parcel: Parcel) -> bytes:
+        """Go on where another left; for a protocol that has not received anything yet.
+
+        Returns the answer to a request of which some has been received there and is refused here, else nothing.
+        """
         self._unread = parcel.unread
         self.peer_is_done = parcel.peer_is_done
         self._left = max(1, self._left - parcel.answered)
@@ -121,15 +124,22 @@ class Protocol(Answering):
             self._stop()
         elif parcel.body is not None:
             self._head = parcel.head
-            size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
-            self._request = HeadParser(Limits(size, size, size, size)).parse(parcel.head)
-            self._body = parcel.body
-            self._keep_content()
-            self._sink(parcel.content)
-            self.waiting_for = BODY
+            try:
+                self._resume_body(parcel, parcel.body)
+            except Rejection as rejection:  # this program, or its configuration, may be another one
+                return self._reject(rejection)
         elif parcel.unread:
             self.waiting_for = HEAD
             self.behind = END_OF_HEAD in parcel.unread
+        return b""
+
+    def _resume_body(self, parcel: Parcel, body: FixedBody | ChunkedBody) -> None:
+        size = len(parcel.head)  # it was within the limits where it came in, which may be lower here
+        self._request = HeadParser(Limits(size, size, size, size)).parse(parcel.head)
+        self._body = body
+        self._keep_content()
+        self._sink(parcel.content)
+        self.waiting_for = BODY
 
     def expire(self) -> bytes:
         """Give up waiting and return what the peer is told: 408 or 503 where it waits for an answer, else nothing."""

@@ -195,13 +195,12 @@ class Connection:
 
     def resume(self, moved: Moved) -> None:
         """Go on where the connection left in another process, waiting since then."""
-        self._protocol.resume(moved.parcel)
-        self._waited_for = self._protocol.waiting_for
-        self.since = moved.since
-        self._unsent = moved.unsent
         if self._observer is not None:
             self._observer.resume(moved.owed, moved.began)
-        if moved.unsent or self._protocol.behind:
+        self._unsent = moved.unsent + self._protocol.resume(moved.parcel)
+        self._waited_for = self._protocol.waiting_for
+        self.since = moved.since
+        if self._unsent or self._protocol.behind:
             self._watch(WRITABLE, self.on_writable)
 
     @property

@@ -180,6 +180,18 @@ def test_an_upload_that_is_not_finished_leaves_nothing(start_app: Start, mode: s
     hello.wait_until_closed()
 
 
+def test_an_upload_that_a_reload_leaves_no_room_for_is_told_so_and_the_worker_goes_on(start_app: Start) -> None:
+    start_app.files = {"application.py": SOURCE + "\nimport tempfile\ntempfile.tempdir = '/nonexistent'\n"}
+    toml = 'app = "application:answer"\nworkers = 1\n'
+    hello = start_app(toml)
+    client = hello.connect()
+    client.send(post("/count", b"x" * 20_000)[:-5])
+    hello.reload(f"{toml}body_buffer = 1000")
+    assert answer(client).status == 507
+    assert ask(hello, request("/hello")).status == 200
+    assert "worker failed" not in hello.log
+
+
 def test_where_there_is_no_room_for_it_the_client_is_told_and_the_worker_goes_on(start_app: Start, mode: str) -> None:
     start_app.files = {"application.py": SOURCE + "\nimport tempfile\ntempfile.tempdir = '/nonexistent'\n"}
     hello = start_app(f'app = "application:answer"\nworkers = 1\n{mode}')

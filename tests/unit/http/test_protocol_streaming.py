@@ -402,6 +402,16 @@ def test_where_there_is_no_room_for_content_the_client_is_told(app: Application)
     assert (app.protocol.keep_alive, app.all_is_closed) == (False, True)
 
 
+def test_content_that_finds_no_room_where_it_goes_on_is_told_there(app: Application) -> None:
+    app.say(POST + b"Hell")
+    parcel = msgpack.decode(msgpack.encode(app.protocol.leave()), type=Parcel)
+    there = Application()
+    there.content = type("Small", (Kept,), {"room": 3})
+    assert statuses(there.protocol.resume(parcel)) == [507]
+    assert (there.protocol.keep_alive, there.all_is_closed) == (False, True)
+    assert there.say(b"o" + GET) == b""
+
+
 def test_content_goes_on_elsewhere_unless_it_is_too_much(app: Application) -> None:
     app.say(POST + b"He")
     assert app.protocol.can_move

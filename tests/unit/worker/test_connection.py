@@ -3,6 +3,7 @@
 Whatever it does: afterwards the connection is gone, its descriptor is closed, and the loop watches nothing of it.
 """
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
 
-from prefork.http.messages import Limits, Peer, Request, Response
+from prefork.http.messages import Limits, Peer, Rejection, Request, Response
 from prefork.http.protocol import Protocol
 from prefork.http.response import CONTINUE
 from prefork.http.service import Respond, Service
@@ -40,6 +41,17 @@ class Answers:
     def grew(self, **_sizes: int) -> None: ...
 
     def ended(self) -> None: ...
+
+
+class NoRoom:
+    """Keeps no content."""
+
+    def write(self, data: bytes) -> None:
+        raise Rejection(507, "no room")
+
+    def kept(self) -> bytes | None: ...
+
+    def close(self) -> None: ...
 
 
 class Server:
@@ -500,6 +512,17 @@ def test_a_connection_moves_with_the_rest_of_its_answer_and_since_when_it_waits(
         large.turn()
     assert received.endswith(b"\r\n\r\n" + LARGE)
     assert large.waits_for() is Waiting.REQUEST
+
+
+@pytest.mark.parametrize("before", [b"", GET])
+def test_content_that_finds_no_room_where_it_goes_on_is_told_there(server: Server, before: bytes) -> None:
+    server.client.send(before + POST + b"Hell")
+    server.turn()
+    server.service.new_content = NoRoom
+    server.move()
+    received = server.receive_all()
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [*[b"200"] * (len(before) > 0), b"507"]
+    assert received.endswith(b"\r\n\r\nno room\n")
 
 
 @pytest.mark.parametrize(("rest", "waiting"), [(b"", None), (GET, Writing.LINGERING)])
