@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -39,27 +38,6 @@ def process() -> Iterator[Process]:
     theirs.close()
     for fd in (reader, writer, scoreboard.fd):
         os.close(fd)
-
-
-@pytest.fixture
-def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(0)
-        yield receiver
-
-
-@pytest.fixture
-def hear(service_manager: socket.socket) -> Hear:
-    def hear() -> list[str]:
-        heard: list[str] = []
-        while True:
-            try:
-                heard.append(service_manager.recv(4096).decode())
-            except BlockingIOError:
-                return heard
-
-    return hear
 
 
 @pytest.fixture

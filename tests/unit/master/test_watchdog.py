@@ -1,8 +1,7 @@
 """When systemd is told that the service is alive, received at a real socket."""
 
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
@@ -13,28 +12,7 @@ from prefork.master.watchdog import Watchdog, serves, watchdog_interval
 from prefork.systemd import Notifier
 from tests.unit.master.world import World, reloading, serving
 
-Hear = Callable[[], list[bytes]]
-
-
-@pytest.fixture
-def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(0)
-        yield receiver
-
-
-@pytest.fixture
-def hear(service_manager: socket.socket) -> Hear:
-    def hear() -> list[bytes]:
-        heard: list[bytes] = []
-        while True:
-            try:
-                heard.append(service_manager.recv(100))
-            except BlockingIOError:
-                return heard
-
-    return hear
+Hear = Callable[[], list[str]]
 
 
 def watching(service_manager: socket.socket, world: World, interval: float = 8.0) -> Watchdog:
@@ -49,7 +27,7 @@ def test_systemd_hears_twice_in_each_interval_however_often_the_master_wakes(
     moments = []
     for now in range(1000, 1024):
         watchdog.expire(float(now))
-        if hear() == [b"WATCHDOG=1"]:
+        if hear() == ["WATCHDOG=1"]:
             moments.append(now)
             assert watchdog.next_deadline() == now + 4.0
     assert moments == [1000, 1004, 1008, 1012, 1016, 1020]
@@ -76,7 +54,7 @@ def test_workers_that_all_hang_and_don_t_die_are_told_by_silence_until_others_se
     assert capfd.readouterr().err.count('watchdog not answered reason="no worker serves or dies" restart_after=8s') == 1
     world.exit(*[place.key for place in world.places(Phase.HUNG)])
     watchdog.expire(1001.6)
-    assert hear() == [b"WATCHDOG=1"]
+    assert hear() == ["WATCHDOG=1"]
     assert "watchdog answered again" in capfd.readouterr().err
 
 
