@@ -55,6 +55,11 @@ def test_openssl_agrees_on_a_version_and_on_http_1_1(start: Start, trust: Trust,
     assert "Verify return code: 0 (ok)" in said
 
 
+def test_a_client_that_offers_h2_alone_is_connected_without_alpn(start: Start, trust: Trust) -> None:
+    hello = start(ONE)
+    assert "No ALPN negotiated" in s_client(hello, "-CAfile", str(trust.file), "-alpn", "h2", "-verify_return_error")
+
+
 def test_an_old_version_is_refused_and_the_log_says_why(start: Start, trust: Trust) -> None:
     hello = start(ONE + 'tls_min = "1.3"')
     assert "alert protocol version" in s_client(hello, "-tls1_2")
