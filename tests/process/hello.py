@@ -90,7 +90,11 @@ class Hello:
             f"worker {pid}: {each} descriptors, {before} before" for pid, each in counts.items() if each > before
         ]:
             return more
-        return [f"{each} is in CLOSE_WAIT" for port in self.ports for each in tcp.sockets_of(port, State.CLOSE_WAIT)]
+        families = {
+            socket.AF_INET6 if "[" in each else socket.AF_INET for each in self.addresses if "unix:" not in each
+        }
+        waiting = tcp.sockets_in(State.CLOSE_WAIT, families=families)
+        return [f"{each} is in CLOSE_WAIT" for each in waiting if each.port in self.ports]
 
     def wait_until_closed(self) -> None:
         """Wait until the workers have let go of the connections of clients that have gone."""
