@@ -18,9 +18,7 @@ from prefork.http.messages import Rejection
 Sink: TypeAlias = Callable[[bytes], object]
 
 CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;%b)?" % VALUE).fullmatch
-CHUNK_SIZE_BEGUN: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}[ \t]*(?:;%b)?)?" % VALUE).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
-TRAILER_BEGUN: Final = re.compile(rb"(?:%b(?::%b)?)?" % (TOKEN, VALUE)).fullmatch
 LONGEST_CHUNK_LINE: Final = 4096  # bytes
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
 
@@ -95,9 +93,9 @@ class ChunkedBody(Struct, tag=True):
                 return data
 
     def _check(self, line: bytes) -> None:
-        """Refuse a line, whole or not yet, that is malformed already or too long, whichever it was first."""
+        """Refuse a line, whole or not yet, that has a bare line feed or is too long, whichever came first."""
         if self.part is Part.SIZE:
-            if not CHUNK_SIZE_BEGUN(line[:LONGEST_CHUNK_LINE]):
+            if line.find(b"\n", 0, LONGEST_CHUNK_LINE) >= 0:
                 raise Rejection(400, "malformed chunk size")
             if len(line) > LONGEST_CHUNK_LINE:
                 raise Rejection(400, "chunk extensions too long")
@@ -105,7 +103,7 @@ class ChunkedBody(Struct, tag=True):
             raise Rejection(400, "chunk data longer than its size")
         elif self.part is Part.TRAILERS:
             room = LONGEST_TRAILERS - self.trailers
-            if not TRAILER_BEGUN(line[:room]):
+            if line.find(b"\n", 0, room) >= 0:
                 raise Rejection(400, "malformed trailer field")
             if len(line) > room:
                 raise Rejection(431, "trailer section too large")

@@ -135,16 +135,10 @@ def test_chunk_data_that_is_too_long_is_refused_before_its_line_ends_rfc9112_7_1
     assert chunked(b"5\r\nHello\rx") == 400
 
 
-@pytest.mark.parametrize(
-    "begun", [b"5\n", b"x", b"0x", b"-", b"1" * 16, b" ", b"5 5", b"5\rx", b"5\r\r", b"5;a\n", b";"]
-)
-def test_what_can_not_become_a_chunk_size_is_refused_before_its_line_ends_rfc9112_7_1(begun: bytes) -> None:
+@pytest.mark.parametrize("begun", [b"5\n", b"\n", b"5;a\n", b"5\r\nHello\r\n0\n", b"0\r\nX: a\n", b"0\r\nX: a\r\n\n"])
+def test_a_bare_line_feed_in_the_framing_is_refused_before_its_line_ends_rfc9112_2_2(begun: bytes) -> None:
+    assert chunked(begun[:-1]) is chunked(*by_bytes(begun[:-1])) is None
     assert chunked(begun) == chunked(*by_bytes(begun)) == 400
-
-
-@pytest.mark.parametrize("begun", [b"", b"\r", b"5", b"5\r", b"5 ", b"5\t ;", b"5;\xff", b"1" * 15])
-def test_what_may_become_a_chunk_size_is_waited_for(begun: bytes) -> None:
-    assert chunked(begun) is chunked(*by_bytes(begun)) is None
 
 
 LINE_BYTES = [
