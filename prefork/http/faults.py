@@ -69,7 +69,10 @@ _REQUEST_LINE: Final = re.compile(rb"(?:\r\n)?%b [!-~]++ HTTP/[0-9]\.[0-9]\r\n" 
 
 def cannot_become_head(begun: bytes, checked: int = 0) -> bool:
     """Tell whether what has come of a head, of which `checked` bytes have been looked at before, is wrong already."""
-    return bool(_CANNOT_BEGIN(begun) or _BARE_LINE_FEED(begun, checked) or malformed_line(begun))
+    is_line_checked = begun.find(b"\r\n", 2, checked) >= 0
+    return bool(
+        _CANNOT_BEGIN(begun) or _BARE_LINE_FEED(begun, checked) or (not is_line_checked and malformed_line(begun))
+    )
 
 
 def malformed_line(begun: bytes) -> bytes:
