@@ -30,7 +30,8 @@ class Installation:
     def replace(self, version: str = NEXT, **more: str) -> None:
         """Install another version; `more` is code that is put at the end of modules, such as `worker_worker`."""
         fresh = self._package.with_name("fresh")
-        shutil.copytree(Path(prefork.__file__).parent, fresh, ignore=shutil.ignore_patterns("__pycache__"))
+        # With its bytecode, which spares each process to compile it, but for what is being written.
+        shutil.copytree(Path(prefork.__file__).parent, fresh, ignore=shutil.ignore_patterns("*.pyc.*"))
         (fresh / "version.py").write_text(f'VERSION = "{version}"\n')
         for name, code in more.items():
             with (fresh / f"{name.replace('_', '/')}.py").open("a") as module:

@@ -120,6 +120,7 @@ def test_while_it_stops_it_refuses_to_reload_and_to_resize_but_tells_its_state(s
     assert command(hello, "reload") == command(hello, "workers", "+1") == stopping
     assert status(hello)["state"] == "stopping"
     client.ask(GET.removeprefix(HALF_A_HEAD))
+    hello.leave()
     assert end(stop) == (0, "stopped\n")
     assert hello.wait_for_exit() == 0
 

@@ -61,7 +61,7 @@ def test_a_worker_that_is_told_to_leave_is_replaced_and_loses_nothing(start: Sta
 
 
 def test_term_to_all_processes_keeps_the_shutdown_delay(start: Start) -> None:
-    hello = start('workers = 2\nshutdown_delay = "3s"')
+    hello = start('workers = 2\nshutdown_delay = "2s"')
     idle = hello.connect()
     assert idle.ask().status == 200
     for pid in (*hello.worker_pids(), hello.master_pid):
@@ -70,6 +70,7 @@ def test_term_to_all_processes_keeps_the_shutdown_delay(start: Start) -> None:
         load.wait_for_more()
     assert load.lost == []
     assert idle.ask().status == 200
+    hello.leave()
     assert hello.wait_for_exit() == 0
     assert "worker failed" not in hello.log
 
@@ -87,7 +88,9 @@ def test_when_the_master_is_killed_workers_finish_what_has_begun_and_leave(start
     for client in clients:
         answer = client.ask(GET.removeprefix(HALF_A_HEAD))
         assert (answer.status, answer.is_last) == (200, True)
+        client.close()  # else its worker waits for that
     assert idle.until_closed() == b""
+    idle.close()
     until(lambda: not hello.session_pids(), "the end of the workers")
     with socket.create_server(("127.0.0.1", hello.ports[0])):
         pass  # the port is free

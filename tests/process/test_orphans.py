@@ -37,6 +37,7 @@ def finish(hello: Hello, clients: Iterable[Client]) -> None:
     for client in clients:
         answer = client.ask(REST_OF_THE_HEAD)
         assert (answer.status, answer.is_last) == (200, True)
+        client.close()  # else its worker waits for that
     until(lambda: not hello.session_pids(), "the end of the workers")
 
 

@@ -37,6 +37,7 @@ def test_during_the_shutdown_delay_it_accepts_and_answers_and_a_second_term_ends
     assert idle.ask().status == 200
     hello.signal(SIGTERM)
     assert idle.until_closed() == b""
+    hello.leave()
     assert hello.wait_for_exit() == 0
 
 
@@ -56,6 +57,7 @@ def test_a_request_that_has_begun_is_answered_after_term_and_after_int(start: St
     answer = client.ask(REST_OF_THE_HEAD)
     assert (answer.status, answer.is_last) == (200, True)
     assert client.until_closed() == b""
+    hello.leave()
     assert hello.wait_for_exit() == 0
 
 
@@ -68,6 +70,7 @@ def test_a_body_that_has_begun_is_read_to_its_end_after_term(start: Start) -> No
     wait_until_stopping(hello)
     answer = client.ask(b"0123456789")
     assert (answer.status, answer.is_last) == (200, True)
+    hello.leave()
     assert hello.wait_for_exit() == 0
 
 
@@ -77,6 +80,7 @@ def test_term_closes_idle_connections(start: Start) -> None:
     assert asked.ask().status == 200
     hello.signal(SIGTERM)
     assert asked.until_closed() == silent.until_closed() == b""
+    hello.leave()
     assert hello.wait_for_exit() == 0
 
 
@@ -165,6 +169,7 @@ def test_no_request_that_was_sent_before_term_is_lost(start: Start) -> None:
         client.send(GET)
     hello.signal(SIGTERM)
     assert all(client.answer().status == 200 for client in clients)
+    hello.leave()
     assert hello.wait_for_exit() == 0
 
 
