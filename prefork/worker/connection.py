@@ -89,8 +89,9 @@ class Connection:
         """What runs out first, if nothing happens."""
         if self._to_drop:
             return Writing.LINGERING
-        waiting_for = self._protocol.waiting_for
-        is_taken = self._unsent or (waiting_for is APPLICATION and self._protocol.pending is None)
+        protocol, waiting_for = self._protocol, self._protocol.waiting_for
+        # What is behind is given out when the kernel takes more, so when the peer has taken some of what it has.
+        is_taken = self._unsent or protocol.behind or (waiting_for is APPLICATION and protocol.pending is None)
         return Writing.ANSWER if is_taken else waiting_for
 
     def on_readable(self, _events: int) -> None:
@@ -160,7 +161,8 @@ class Connection:
 
     def expire(self) -> None:
         """Give up waiting: tell the peer, where that makes sense, and close."""
-        answer = b"" if self._unsent or self._to_drop else self._protocol.expire()
+        is_told = not (self._unsent or self._to_drop or self._protocol.behind)
+        answer = self._protocol.expire() if is_told else b""
         if answer:
             self._send_last(answer)
         else:

@@ -62,7 +62,7 @@ def test_answers_to_a_pipelined_batch_wait_for_a_slow_reader_and_none_is_lost(st
 
 
 def test_a_client_that_reads_nothing_is_closed_after_write_timeout(start: Start) -> None:
-    hello = start(f'workers = 1\nwrite_timeout = "300ms"\n[hello]\nbody = "{BODY}"')
+    hello = start(f'workers = 1\nwrite_timeout = "300ms"\nheader_timeout = 60\n[hello]\nbody = "{BODY}"')
     client = hello.connect()
     sender = send_without_reading(client)
     wait_until_reading_stops(hello)
@@ -78,7 +78,7 @@ def test_who_takes_a_little_again_and_again_is_closed_below_min_data_rate(start:
     hello = start('workers = 1\nwrite_timeout = 0.6\nmin_data_rate = "1m"', under=WITH_LARGE)
     client = hello.connect()
     client.send(GET)
-    taken = taken_in_bites(client, large.SIZE)
+    taken = taken_in_bites(client, large.SIZE, BITE // 2)
     assert taken < large.SIZE
     hello.wait_until_closed()
 
@@ -92,11 +92,11 @@ def test_who_takes_a_little_again_and_again_may_go_on_above_min_data_rate(start:
     assert len(client.answer().body) == large.SIZE
 
 
-def taken_in_bites(client: Client, enough: int) -> int:
+def taken_in_bites(client: Client, enough: int, bite: int = BITE) -> int:
     """Take an answer little by little, until it is enough or the server has closed; return how much came."""
     taken = 0
     with suppress(ConnectionResetError):
-        while taken < enough and (came := client.take_some(BITE)):
+        while taken < enough and (came := client.take_some(bite)):
             taken += came
             time.sleep(0.02)  # not a wait: the pace
     return taken
