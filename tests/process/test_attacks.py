@@ -106,7 +106,7 @@ def test_slowhttptest_keeps_nobody_from_being_served(start: Start, tmp_path: Pat
     hello = start("workers = 2\nheader_timeout = 2\nbody_timeout = 2\nwrite_timeout = 2\nkeep_alive_timeout = 2")
     assert hello.get().status_code == 200
     before = {pid: proc.resident_bytes(pid) for pid in hello.worker_pids()}
-    attack = ["-c", "1000", "-r", "500", "-l", "8", "-i", "1", "-p", "2", "-u", f"http://127.0.0.1:{hello.ports[0]}/"]
+    attack = ["-c", "1000", "-r", "1000", "-l", "5", "-i", "1", "-p", "2", "-u", f"http://127.0.0.1:{hello.ports[0]}/"]
     with (
         served_meanwhile(hello),
         subprocess.Popen(["slowhttptest", *mode, *attack], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as slow,

@@ -58,7 +58,8 @@ def test_a_master_that_hangs_is_ended_with_its_stack_in_the_journal_and_nobody_i
     install(machine, "workers = 2", "WatchdogSec=1", "RestartSec=2")
     before = machine.main_pid()
     with machine.load() as counted:
-        machine.run(f"mv {CONFIG} /root/good.toml; mkfifo {CONFIG}; systemctl reload --no-block {UNIT}")
+        machine.run(f"mv {CONFIG} /root/good.toml; mkfifo {CONFIG}; sleep 60 3<>{CONFIG} >/dev/null 2>&1 &")
+        machine.run(f"systemctl reload --no-block {UNIT}")  # which waits for what nobody writes
         machine.wait_for_log("Watchdog timeout (limit 1s)!")
         machine.run(f"mv /root/good.toml {CONFIG}")
         until(lambda: machine.serves_anew(before), "another main process to be ready")
