@@ -1,4 +1,4 @@
-"""The event loop: epoll, a table from descriptor to what is to be called, and what is to be called later. No HTTP in it.
+"""The event loop: epoll, a list of what is to be called for each descriptor, and what is to be called later. No HTTP in it.
 
 `now` is the time of this turn, in seconds of CLOCK_MONOTONIC: whoever needs the time asks the loop and not the clock.
 """
@@ -25,7 +25,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._handlers: dict[int, Handler] = {}
+        self._handlers: list[Handler | None] = []  # by descriptor, which are small numbers
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._last: list[Callable[[], None]] = []
@@ -35,6 +35,8 @@ class Loop:
 
     def watch(self, fd: int, events: int, handler: Handler) -> None:
         self._epoll.register(fd, events)
+        if fd >= len(self._handlers):
+            self._handlers.extend([None] * (fd + 1 - len(self._handlers)))
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int, handler: Handler) -> None:
@@ -48,12 +50,12 @@ class Loop:
 
     def forget(self, fd: int) -> None:
         """Stop watching, before the descriptor is closed: a copy of it elsewhere would keep it in the epoll set."""
-        del self._handlers[fd]
+        self._handlers[fd] = None
         self._epoll.unregister(fd)
 
     def forget_closed(self, fd: int) -> None:
         """Stop watching a descriptor that has no copy and has been closed: the kernel forgot it (epoll(7))."""
-        del self._handlers[fd]
+        self._handlers[fd] = None
 
     def call_at(self, moment: float, call: Callable[[], None]) -> None:
         """Call once, in the first turn at or after that moment and before the handlers of that turn."""
@@ -73,11 +75,9 @@ class Loop:
             while timers[0][0] <= now:
                 heappop(timers)[2]()
             for fd, events in ready:
-                try:
-                    handler = handlers[fd]
-                except KeyError:  # closed by another handler of this turn
-                    continue
-                handler(events)
+                handler = handlers[fd]
+                if handler is not None:  # else it was closed by another handler of this turn
+                    handler(events)
             while last:
                 last.pop()()
             for call in after_turn:

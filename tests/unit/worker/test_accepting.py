@@ -46,7 +46,7 @@ class Door:
         return client
 
     def is_watched(self) -> bool:
-        return self.listener.fileno() in self.loop._handlers
+        return self.loop._handlers[self.listener.fileno()] is not None
 
     def close(self) -> None:
         self.loop.close()

@@ -114,7 +114,7 @@ class Server:
 
     @property
     def is_gone(self) -> bool:
-        return not self.connections and self.socket.fileno() == -1 and not self.loop._handlers
+        return not self.connections and self.socket.fileno() == -1 and not any(self.loop._handlers)
 
     def close(self) -> None:
         self.loop.close()

@@ -78,7 +78,7 @@ def test_steps_are_done_in_their_order_whenever_the_socket_is_ready(server: Serv
     assert server.opened == [server.socket]
     assert server.socket.recv(3) == b"GET"
     assert not server.openings
-    assert not server.loop._handlers
+    assert not any(server.loop._handlers)
 
 
 def test_several_steps_are_done_at_once_where_the_bytes_are_there(server: Server) -> None:
@@ -105,7 +105,7 @@ def test_a_step_can_have_the_client_told_why_it_is_refused(server: Server) -> No
     server.turn()
     assert [each.reason for each in server.refused] == ["no"]
     assert server.socket.fileno() >= 0
-    assert [server.openings, server.opened, server.errors, server.loop._handlers] == [set(), [], [], {}]
+    assert [server.openings, server.opened, server.errors, any(server.loop._handlers)] == [set(), [], [], False]
 
 
 def test_a_step_may_fail_after_it_has_taken_the_socket_apart(server: Server) -> None:
@@ -134,4 +134,4 @@ def test_it_can_be_closed_while_it_waits(server: Server) -> None:
 
 
 def is_gone(server: Server) -> bool:
-    return server.socket.fileno() == -1 and not (server.openings or server.opened or server.loop._handlers)
+    return server.socket.fileno() == -1 and not (server.openings or server.opened or any(server.loop._handlers))
