@@ -43,10 +43,13 @@ def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def own_traceback(error: BaseException) -> tuple[str, ...]:
     """Return the traceback of the application, a line each, with what caused it."""
-    told = traceback.TracebackException.from_exception(error)
-    for each in _chain(told):
-        each.stack = traceback.StackSummary.from_list(_own(each.stack))
-    lines = (line for part in told.format() for line in part.rstrip("\n").split("\n"))
+    try:
+        told = traceback.TracebackException.from_exception(error)
+        for each in _chain(told):
+            each.stack = traceback.StackSummary.from_list(_own(each.stack))
+        lines = [line for part in told.format() for line in part.rstrip("\n").split("\n")]
+    except Exception:  # noqa: BLE001 - the exception's own: a SyntaxError may be made of anything
+        return ("its traceback can't be made",)
     return tuple(line for line in lines if line != _HEADER)
 
 
@@ -59,17 +62,15 @@ def summary(error: BaseException, folder: str) -> str:
 def place(error: BaseException, folder: str) -> str:
     """Return where it was, ` (wsgi.py:3)`: what a library raised is best looked for where the application called it."""
     if isinstance(error, SyntaxError) and error.filename:
-        return _spelled(error.filename, error.lineno, folder)
+        return _spelled(str(error.filename), error.lineno, folder)
     frames = own_frames(error)
     here = [each for each in frames if each.filename.startswith(folder) and "site-packages" not in each.filename]
     return _spelled((here or frames)[-1].filename, (here or frames)[-1].lineno, folder) if frames else ""
 
 
 def _message(error: BaseException) -> str:
-    if isinstance(error, SyntaxError):
-        return error.msg
     try:
-        return str(error)
+        return str(error.msg or "") if isinstance(error, SyntaxError) else str(error)
     except Exception:  # noqa: BLE001 - the exception's own
         return "its message can't be made"
 

@@ -265,6 +265,10 @@ FAILURES: list[tuple[Wsgi, str]] = [
     (raising(SystemExit(3)), "SystemExit: 3"),
     (raising(KeyboardInterrupt()), "KeyboardInterrupt"),
     (raising(Silent()), "Silent"),
+    (raising(SyntaxError()), "SyntaxError"),
+    (raising(SyntaxError(42)), "SyntaxError: 42"),
+    (raising(SyntaxError("wrong", (5, 1, 1, "text"))), "SyntaxError: wrong (5:1)"),  # type: ignore[arg-type]  # it is wrong
+    (raising(SyntaxError("wrong", ("shop.py", 1, 1, 4))), "SyntaxError: wrong (shop.py:1)"),  # type: ignore[arg-type]  # it is wrong
     (lambda _environ, _start_response: [b"Hello"], "AssertionError: the application did not call start_response"),
     (lambda _environ, _start_response: Result(b"Hello"), "the application did not call start_response"),
     (lambda _environ, _start_response: None, "an iterable of bytes, got NoneType"),  # type: ignore[list-item, return-value]  # it is wrong
