@@ -43,7 +43,7 @@ def head_of(status: str, headers: list[tuple[str, str]]) -> Head:
         HeaderError: that can't be said in HTTP, or not by an application.
     """
     try:
-        head = remembered.get((status, tuple(headers)))
+        head = remembered.get((status, tuple(headers))) if headers.__class__ is list else None
     except TypeError:  # unhashable: a list in place of a pair
         head = None
     if head is None:
