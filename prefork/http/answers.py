@@ -77,10 +77,16 @@ class Pending:
         if isinstance(self.result, Stream):
             self.result.close()
 
+    def want(self) -> None:
+        """Tell that the content of the request is wanted, where there is no answer yet."""
+        if not self.is_done:
+            self.finish(WANTED)
+
     def go_on(self) -> None:
-        """Be at work again, with what was wanted."""
+        """Be at work again, with what was wanted. Who was told waits for that first."""
         self.result = None
         self.is_done = False
+        self.on_done = bool
 
     def answer(self) -> "Whole | Stream":
         """Return the result, which is a new answer."""

@@ -9,7 +9,6 @@ The shell around it owns the socket and the time: it writes what is returned, cl
 False, and asks `waiting_for` which timeout runs. `peer_is_done` tells of a peer that said that it sends nothing more.
 """
 
-from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -269,7 +268,7 @@ class Protocol(Answering):
         """Have a request answered whose content is received if the application asks for it."""
         answer = self._service.respond(request, self._peer, content)
         if isinstance(answer, Pending):
-            content.on_wanted = partial(answer.finish, WANTED)
+            content.on_wanted = answer.want
             self._content = self._awaited = content
         else:
             self._leave_content()

@@ -54,16 +54,23 @@ def test_what_was_done_and_not_taken_is_closed() -> None:
 def test_what_is_wanted_first_is_told_as_an_answer_is_and_then_it_goes_on() -> None:
     pending, told = Pending(), list[object]()
     pending.on_done = lambda: told.append(pending.result)
-    pending.finish(WANTED)
+    pending.want()
     pending.go_on()
     assert (told, pending.is_done) == ([WANTED], False)
     pending.finish(WHOLE)
-    assert (told, pending.answer()) == ([WANTED, WHOLE], WHOLE)
+    assert (told, pending.answer()) == ([WANTED], WHOLE)  # who was told has other things to wait for meanwhile
 
 
 def test_what_is_wanted_for_nobody_is_not_told() -> None:
     pending = Pending()
     pending.on_done = lambda: pytest.fail("it is told")
     pending.abandon()
-    pending.finish(WANTED)
+    pending.want()
     assert (pending.result, pending.is_done) == (None, False)
+
+
+def test_what_is_wanted_after_the_answer_does_not_replace_it() -> None:
+    pending = Pending()
+    pending.finish(WHOLE)
+    pending.want()
+    assert pending.answer() is WHOLE

@@ -195,6 +195,14 @@ def test_what_is_asked_for_after_the_answer_has_begun_is_withheld(app: Applicati
     assert (app.protocol.behind, app.protocol.cut) == (True, False)
 
 
+def test_what_is_asked_for_while_the_answer_waits_for_the_ones_before_it_is_withheld(app: Application) -> None:
+    app.protocol.receive(EXPECTING)
+    app.pending[0].finish(Whole(OK, b"done"))
+    app.awaited[0].on_wanted()
+    assert app.protocol.receive(b"") == done().replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert (app.awaited[0].happened, app.state()) == (["withheld"], (Waiting.NOTHING, False))
+
+
 def test_where_no_thread_takes_it_the_client_is_told_without_100(app: Application) -> None:
     app.busy = True
     answer = app.protocol.receive(EXPECTING)
