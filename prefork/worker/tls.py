@@ -14,7 +14,7 @@ from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.opening import Opener, Step
 
 HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello's record (RFC 8446 §5.1)
-PLAIN: Final = Rejection(400, "plain HTTP to a port that speaks TLS: use https://")
+PLAIN: Final = "plain HTTP to a port that speaks TLS: use https://"
 
 
 class TlsSocket(ssl.SSLSocket):
@@ -69,7 +69,7 @@ def wrap(context: ssl.SSLContext, sock: socket.SocketType) -> socket.SocketType 
     if not first:
         raise ConnectionResetError
     if first != HANDSHAKE:
-        raise PLAIN
+        raise Rejection(400, PLAIN)
     plain = socket.socket(fileno=sock.detach())
     plain.settimeout(0)  # a new object knows nothing of it
     return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
