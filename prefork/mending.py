@@ -4,6 +4,7 @@ The process waits here between two starts, with nothing listened on, no pid file
 lived since before the first of them, so that no change is missed.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def persist(start: Callable[[Loaded], int], loaded: Loaded, reread: Callable[[],
             return start(current)
         except UnservableError as error:
             current = mended(error, reread, watching, log)
+        gc.unfreeze()  # the master froze what there was of it, so that no collection would take what it has left
     log.info("stopped")
     return os.EX_OK
 
@@ -51,20 +53,21 @@ def mended(
 
 
 def changed(watching: Watching, log: Log) -> bool:
-    """Wait for a change, or for HUP, and tell that it came; not so, when a signal that ends came before."""
+    """Wait for a change, unless one has come since the start began, or for HUP; return False for a signal that ends."""
     poller = Poller()
-    came: list[bool] = []
+    came: list[int] = []
 
     def on_signal(number: int, count: int) -> None:
         if number in ENDING or number == signal.SIGHUP:
             log.info("signal", name=signal.Signals(number).name, count=count)
-            came.append(number == signal.SIGHUP)
+            came.append(number)
 
     poller.on_signal = on_signal
     poller.catch(CAUGHT)
-    watching.begin(poller, lambda: came.append(True), log)
-    while not came:
+    watching.begin(poller, lambda: None, log)
+    while not came and not watching.noticed:
         poller.turn()
+    watching.noticed = False
     poller.ignore_signals()
     poller.close()
-    return came[0]
+    return not came or came[0] == signal.SIGHUP

@@ -44,7 +44,10 @@ def watching(config: Config, path: str | None) -> "Iterator[Watching | None]":
 
 
 class Watching:
-    """The watcher, a child of the master; it ends by itself when the master's end of its input is closed."""
+    """The watcher, a child of the master; it ends by itself when the master's end of its input is closed.
+
+    `noticed` tells of a change that has come since it was set to False.
+    """
 
     def __init__(self, config: Config, path: str | None) -> None:
         """Start it, as whoever we are: none of the application's code runs in it.
@@ -57,6 +60,7 @@ class Watching:
         paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         files = filter(None, (path, config.env_file))
         self._folders = _folders(config)
+        self.noticed = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; the paths are the user's own
                 [sys.executable, "-P", "-m", "prefork.watcher", *self._folders, "--", *files],
@@ -81,6 +85,7 @@ class Watching:
                 log.info("watching", folders=",".join(self._folders))
             else:
                 log.info("changed", path=lines[-1])
+                self.noticed = True
                 reload()
 
         poller.watch(output, on_output)

@@ -80,6 +80,10 @@ class Scoreboard:
         self._counts = memory[COUNTS:].cast("Q")
         self._free = list(range(ROWS))
 
+    def close(self) -> None:
+        """Close the descriptor; whoever has it mapped goes on."""
+        os.close(self.fd)
+
     def take(self, number: int | None = None) -> Row:
         """Return the first row that nobody has, with nothing in it; or the one of this number, as it is."""
         taken = self._free[0] if number is None else number

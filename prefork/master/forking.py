@@ -86,7 +86,7 @@ class Forking:
 
     def _leave_behind(self, kept: Collection[socket.socket]) -> None:
         self._poller.close()
-        os.close(self._crew.scoreboard.fd)
+        self._crew.scoreboard.close()
         self._crew.leave_behind()
         self.molds.leave_behind()
         self._generations.leave_behind(kept)

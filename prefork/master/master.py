@@ -99,6 +99,8 @@ class Master:
         finally:
             self.molds.keep_only(None)
             self._generations.close_listeners()
+            self._current.files.close()
+            self._crew.scoreboard.close()
             self._poller.ignore_signals()
         if error := start_error(self._fleet):
             raise error

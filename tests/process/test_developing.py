@@ -1,5 +1,6 @@
 """`prefork run --reload`: what somebody who works on an application sees of its mistakes."""
 
+import os
 import re
 from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals
 
@@ -127,6 +128,28 @@ def test_hup_tries_again_what_no_file_of_the_folder_mends(start_app: Start) -> N
     (hello.folder / "there").touch()
     hello.signal(SIGHUP)
     hello.wait_for_log(" ready workers=1 ", seen)
+
+
+def test_what_is_mended_while_it_fails_to_start_is_not_waited_for(start_app: Start) -> None:
+    start_app.files = {"shop.py": "while not __import__('os').path.exists('go'):\n    pass\n1 / 0\n"}
+    hello = start_app.launch(SHOP, "--reload")
+    seen = hello.wait_for_log("watching folders=.")
+    edit(hello, answering("mended"))
+    hello.wait_for_log("changed path=shop.py", seen)
+    (hello.folder / "go").touch()
+    hello.wait_for_log(" ready workers=1 ", hello.wait_for_log("division by zero", seen))
+
+
+def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start) -> None:
+    start_app.files = {"shop.py": "1 / 0\n"}
+    hello = start_app.launch(f'{SHOP}\naccess_log = "access"', "--reload")
+    seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    counts = set()
+    for _ in range(4):
+        counts.add(len(os.listdir(f"/proc/{hello.master_pid}/fd")))
+        hello.signal(SIGHUP)
+        seen = hello.wait_for_log(WAITING, seen)
+    assert len(counts) == 1
 
 
 def test_without_reload_a_first_start_that_fails_ends(start_app: Start) -> None:
