@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from importlib.machinery import ModuleSpec
 from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
@@ -91,7 +92,7 @@ def drop_young_bytecode(known: Collection[str], since: float) -> None:
     """
     for name, module in list(sys.modules.items()):
         spec = None if name in known else getattr(module, "__spec__", None)
-        if spec is not None and spec.cached and spec.origin:
+        if isinstance(spec, ModuleSpec) and spec.cached and spec.origin:
             with suppress(OSError):  # there is none, or it isn't ours to remove
                 if os.stat(spec.origin).st_mtime > since - CLOCK_MARGIN:
                     os.unlink(spec.cached)
@@ -118,10 +119,18 @@ def _no_module(target: str, missing: str) -> LoadError:
 
 def _modules(folders: Sequence[str]) -> Iterator[str]:
     for folder in folders:
-        for entry in os.listdir(folder) if os.path.isdir(folder) else ():
+        for entry in _entries(folder):
             name = entry.removesuffix(".py")
             if name.isidentifier() and (name != entry or os.path.isdir(os.path.join(folder, entry))):
                 yield name
+
+
+def _entries(folder: str) -> list[str]:
+    """Return what is in a folder, as far as it is one and ours to look into."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _attribute(target: str, module: ModuleType, names: str) -> object:

@@ -214,6 +214,16 @@ def test_an_application_that_the_workers_user_may_not_read_is_told_as_that(start
     assert line == f"prefork: error: shop:answer: {hint}"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
+def test_a_package_that_the_workers_user_may_not_look_into_is_told_to_have_no_application(
+    start_app: Start, open_folder: Path
+) -> None:
+    (open_folder / "shop").mkdir(mode=0o711)
+    (open_folder / "shop" / "__init__.py").touch()
+    status, line = start_app.refused(f'{SHOP}\nuser = "nobody"\nchdir = "{open_folder}"')
+    assert (status, line) == (65, "prefork: error: shop:answer: shop has no answer")
+
+
 def test_hooks_are_called_in_their_order(start_app: Start) -> None:
     start_app.files = {
         "shop.py": f"print('imported', flush=True)\n{app('1')}",

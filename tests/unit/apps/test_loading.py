@@ -194,6 +194,15 @@ def test_a_file_that_came_after_the_folder_was_searched_is_found(folder: Path) -
     assert load("late:app")({}, lambda *_: None) == [b"app"]
 
 
+def test_what_an_application_puts_in_the_place_of_a_module_has_no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Anything:
+        def __getattr__(self, _name: str) -> "Anything":
+            return self
+
+    monkeypatch.setitem(sys.modules, "anything", Anything())
+    drop_young_bytecode(set(sys.modules) - {"anything"}, time.time())
+
+
 def test_a_callable_that_python_knows_nothing_of_is_taken_as_it_is() -> None:
     assert load("builtins:dict") is dict
 
