@@ -77,17 +77,17 @@ class Gateway:
                 if len(result) == 1 and (body := result[0]).__class__ is bytes and head and head.length == len(body):
                     return Whole(head, body)
                 return whole(head, result, request)
-            answering = Answering(self._log, note, request, Pieces(exchange, result), content, failed=self._failed)
+            streaming = Streaming(self._log, note, request, Pieces(exchange, result), content, failed=self._failed)
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, request, error)
             for each in (exchange.written, content):
                 if each is not None:
                     each.close()
             return self._failed(error)
-        return answering.begin(exchange, result)
+        return streaming.begin(exchange, result)
 
 
-class Answering:
+class Streaming:
     """An answer that the application gives piece by piece, or out of a file."""
 
     def __init__(

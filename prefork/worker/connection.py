@@ -1,14 +1,14 @@
 """One client's connection: the thin shell that owns the socket around the protocol, which has no I/O.
 
 What a connection is doing is which of its methods the loop calls: `on_readable`, `on_writable` while an answer waits
-to be taken, `on_lingering` after the last answer. A peer that closes is noticed in each of them, and its descriptor is
+to be taken, `on_lingering` after the last answer (closing.py). A peer that closes is noticed in each of them, and its descriptor is
 forgotten and closed at once: a socket left behind would stay in CLOSE_WAIT and make the loop spin.
 """
 
 import socket
 from enum import Enum
 from time import monotonic
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct
 
@@ -16,12 +16,11 @@ from prefork.http.messages import Peer
 from prefork.http.protocol import HIGH_WATER, Parcel, Protocol
 from prefork.http.waiting import APPLICATION, BODY, HEAD, REQUEST, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
-from prefork.worker.loop import READABLE, WRITABLE, Handler, Loop
+from prefork.worker.closing import READ_SIZE, Closing
+from prefork.worker.loop import READABLE, WRITABLE, Loop
 from prefork.worker.observing import Observer, Owed
-from prefork.worker.sending import reset, send_file
+from prefork.worker.sending import send_file
 
-READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
-MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer
 LONGEST_TURN: Final = 0.01  # seconds, after which an application that makes its answer slowly lets others be served
 
 
@@ -46,7 +45,7 @@ class Moved(Struct, frozen=True, omit_defaults=True):
     began: float = 0.0
 
 
-class Connection:
+class Connection(Closing):
     """A socket, who is at its other end, its protocol, and the moment since when it has waited.
 
     While a body is received or an answer is taken, `begun` tells since when, and `progress` how many bytes of it have been.
@@ -54,10 +53,7 @@ class Connection:
     Owns the socket. Enters the set `connections` by itself and leaves it when it is closed.
     """
 
-    __slots__ = (
-        "_connections", "_events", "_loop", "_observer", "_protocol", "_socket", "_to_drop", "_unsent", "_waited_for",
-        "begun", "peer", "progress", "since",
-    )  # fmt: skip
+    __slots__ = ("_waited_for", "begun", "progress")
 
     def __init__(
         self,
@@ -65,22 +61,14 @@ class Connection:
         peer: Peer,
         protocol: Protocol,
         loop: Loop,
-        connections: "set[Connection]",
+        connections: "set[Self]",
         *,
         observer: Observer | None = None,
     ) -> None:
-        self._socket = sock
-        self.peer = peer
-        self._protocol = protocol
-        self._loop = loop
-        self._connections = connections
-        self._observer = observer
-        self._unsent: bytes | memoryview = b""
-        self._to_drop = 0
+        super().__init__(sock, peer, protocol, loop, connections, observer=observer)
         self._waited_for: Waiting = REQUEST
-        self.since = self.begun = loop.now
+        self.begun = loop.now
         self.progress = 0
-        self._events = READABLE
         loop.watch(sock.fileno(), READABLE, self.on_readable)
         connections.add(self)
 
@@ -146,19 +134,6 @@ class Connection:
             self._waited_for = REQUEST
             self._answered()
 
-    def on_lingering(self, _events: int) -> None:
-        """Read and drop, until the peer closes."""
-        try:
-            data = self._socket.recv(READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.close()
-            return
-        self._to_drop -= len(data)
-        if not data or self._to_drop <= 0:
-            self.close()
-
     def expire(self) -> None:
         """Give up waiting: tell the peer, where that makes sense, and close."""
         is_told = not (self._unsent or self._to_drop or self._protocol.behind)
@@ -167,10 +142,6 @@ class Connection:
             self._send_last(answer)
         else:
             self.close()
-
-    def refuse(self, answer: bytes) -> None:
-        """Answer what is not even read, and close."""
-        self._send_last(answer)
 
     @property
     def occupying(self) -> str:
@@ -191,9 +162,6 @@ class Connection:
         self.on_readable(READABLE)
         if self in self._connections and self.is_idle:
             self._linger()
-
-    def fileno(self) -> int:
-        return self._socket.fileno()
 
     def resume(self, moved: Moved) -> None:
         """Go on where the connection left in another process, waiting since then."""
@@ -220,27 +188,6 @@ class Connection:
         """Return what it takes to go on in another process."""
         owed, began = self._observer.leave() if self._observer is not None else ((), 0.0)
         return Moved(self.peer, self.since, self._protocol.leave(), bytes(self._unsent), owed, began)
-
-    def forget(self) -> None:
-        """Let go of a connection that has gone to another process."""
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
-        self._connections.discard(self)
-
-    def close(self) -> None:
-        """Close at once. The socket has no copy elsewhere, so the kernel takes it out of the epoll set."""
-        protocol = self._protocol
-        self._loop.forget_closed(self._socket.fileno())
-        if protocol.cut or protocol.is_streaming or self._unsent:
-            reset(self._socket)
-        else:
-            self._socket.close()
-        self._connections.discard(self)
-        if self._observer is not None:
-            head, valid = protocol.unanswered
-            self._observer.closed(head, valid=valid)
-        if protocol.keep_alive:  # else there is nothing left
-            protocol.abandon()
 
     def _wait_on(self, received: int) -> None:
         """Let the timeout of a head run from its first byte, that of a body from its latest."""
@@ -345,41 +292,3 @@ class Connection:
                 self.begun, self.progress = self._loop.now, 0
             if self._observer is not None and protocol.waiting_for in (HEAD, BODY):
                 self._observer.begin()
-
-    def _watch(self, events: int, handler: Handler) -> None:
-        if events == self._events:
-            self._loop.hand_to(self._socket.fileno(), handler)
-        else:
-            self._events = events
-            self._loop.change(self._socket.fileno(), events, handler)
-
-    def _send_last(self, answer: bytes) -> None:
-        try:
-            sent = self._socket.send(answer)
-        except OSError:
-            self.close()
-            return
-        if self._observer is not None:
-            self._observer.sent(sent)
-        self._linger()
-
-    def _finish(self) -> None:
-        """Close after the last answer.
-
-        At once where the peer has announced that it sends nothing more: its `Connection: close` saves two system calls.
-        """
-        if self._protocol.peer_is_done:
-            self.close()
-        else:
-            self._linger()
-
-    def _linger(self) -> None:
-        """Half-close and read on, else a reset may destroy the answer before the peer has read it (RFC 9112 §9.6)."""
-        try:
-            self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
-        self.since = self._loop.now
-        self._to_drop = MOST_DROPPED
-        self._watch(READABLE, self.on_lingering)

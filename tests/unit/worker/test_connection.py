@@ -18,7 +18,7 @@ from prefork.http.protocol import Protocol
 from prefork.http.response import CONTINUE
 from prefork.http.service import Respond, Service
 from prefork.http.waiting import Waiting
-from prefork.worker.connection import MOST_DROPPED, Connection, Moved, Writing
+from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 
 PEER = Peer(b"127.0.0.1")
@@ -178,13 +178,6 @@ def test_a_wake_without_anything_to_read_does_nothing(server: Server) -> None:
     assert server.waits_for() is Waiting.REQUEST
 
 
-def test_after_the_last_answer_to_a_done_client_the_connection_is_closed_at_once(server: Server) -> None:
-    server.client.send(CLOSING)
-    server.turn()
-    assert server.is_gone
-    assert server.receive_all().endswith(b"Hello")
-
-
 def test_the_time_of_a_body_begins_when_it_is_asked_for_whatever_came_before(server: Server) -> None:
     server.connection.begun, server.connection.progress = 0.0, 7
     server.client.send(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
@@ -297,53 +290,6 @@ def test_a_slow_reader_has_waited_since_it_took_something_last(large: Server) ->
     assert large.connection.since == large.loop.now
 
 
-# Lingering (RFC 9112 §9.6)
-
-
-def test_after_a_refusal_the_client_may_finish_sending_and_reads_why(server: Server) -> None:
-    server.client.send(b"nonsense\r\n\r\n" + b"x" * 1000)
-    server.turn()
-    assert server.waits_for() is Writing.LINGERING
-    server.client.send(b"x" * 1000)
-    server.turn()
-    assert server.receive_all().startswith(b"HTTP/1.1 400 ")
-    assert not server.is_gone
-    server.client.close()
-    server.turn()
-    assert server.is_gone
-
-
-def test_lingering_drops_only_so_much(server: Server) -> None:
-    server.client.send(b"nonsense\r\n\r\n")
-    server.turn()
-    for _ in range(MOST_DROPPED // 4096):
-        assert not server.is_gone
-        server.client.send(b"x" * 4096)
-        server.turn()
-    assert server.is_gone
-
-
-def test_a_wake_without_anything_to_drop_does_nothing(server: Server) -> None:
-    server.client.send(b"nonsense\r\n\r\n")
-    server.turn()
-    server.connection.on_lingering(READABLE)
-    assert server.waits_for() is Writing.LINGERING
-
-
-def test_a_reset_ends_lingering(tcp: Server) -> None:
-    tcp.client.send(b"nonsense\r\n\r\n")
-    tcp.turn()
-    reset(tcp.client)
-    tcp.turn()
-    assert tcp.is_gone
-
-
-def test_who_has_reset_the_connection_is_not_lingered_for(tcp: Server) -> None:
-    reset(tcp.client)
-    tcp.connection._linger()
-    assert tcp.is_gone
-
-
 # Time
 
 
@@ -375,13 +321,6 @@ def test_who_does_not_take_its_answer_is_cut_off(large: Server) -> None:
     large.turn()
     large.connection.expire()
     assert large.is_gone
-
-
-def test_lingering_ends_when_its_time_is_up(server: Server) -> None:
-    server.client.send(b"nonsense\r\n\r\n")
-    server.turn()
-    server.connection.expire()
-    assert server.is_gone
 
 
 def test_the_time_of_a_head_runs_from_its_first_byte(server: Server) -> None:

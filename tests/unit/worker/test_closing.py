@@ -1,0 +1,66 @@
+"""A connection ends so that its client can read the last answer (RFC 9112 §9.6), and then nothing is left of it."""
+
+from prefork.worker.closing import MOST_DROPPED
+from prefork.worker.connection import Writing
+from prefork.worker.loop import READABLE
+from tests.unit.worker.test_connection import CLOSING, Server, reset, server, tcp
+
+__all__ = ["server", "tcp"]
+
+
+def test_after_the_last_answer_to_a_done_client_the_connection_is_closed_at_once(server: Server) -> None:
+    server.client.send(CLOSING)
+    server.turn()
+    assert server.is_gone
+    assert server.receive_all().endswith(b"Hello")
+
+
+def test_after_a_refusal_the_client_may_finish_sending_and_reads_why(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n" + b"x" * 1000)
+    server.turn()
+    assert server.waits_for() is Writing.LINGERING
+    server.client.send(b"x" * 1000)
+    server.turn()
+    assert server.receive_all().startswith(b"HTTP/1.1 400 ")
+    assert not server.is_gone
+    server.client.close()
+    server.turn()
+    assert server.is_gone
+
+
+def test_lingering_drops_only_so_much(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    for _ in range(MOST_DROPPED // 4096):
+        assert not server.is_gone
+        server.client.send(b"x" * 4096)
+        server.turn()
+    assert server.is_gone
+
+
+def test_a_wake_without_anything_to_drop_does_nothing(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    server.connection.on_lingering(READABLE)
+    assert server.waits_for() is Writing.LINGERING
+
+
+def test_a_reset_ends_lingering(tcp: Server) -> None:
+    tcp.client.send(b"nonsense\r\n\r\n")
+    tcp.turn()
+    reset(tcp.client)
+    tcp.turn()
+    assert tcp.is_gone
+
+
+def test_who_has_reset_the_connection_is_not_lingered_for(tcp: Server) -> None:
+    reset(tcp.client)
+    tcp.connection._linger()
+    assert tcp.is_gone
+
+
+def test_lingering_ends_when_its_time_is_up(server: Server) -> None:
+    server.client.send(b"nonsense\r\n\r\n")
+    server.turn()
+    server.connection.expire()
+    assert server.is_gone
