@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from time import monotonic
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 from setproctitle import setproctitle
 
 from prefork.apps.interface import Find
-from prefork.config.keys import KEYS
+from prefork.config.keys import changed_for_restart
 from prefork.config.load import Loaded
-from prefork.config.option import Reload
 from prefork.config.schema import Config
 from prefork.expiry import Certificate, Expiry
 from prefork.http.reasons import REASONS
@@ -70,10 +70,7 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
         with watching(loaded.config, loaded.path) as watcher:
 
             def start(current: Loaded) -> int:
-                program = Program(
-                    name, find, current, reread, pid_file, inherited=inherited, verdict=verdict, watcher=watcher
-                )
-                return program.run()
+                return Program(name, find, current, reread, Held(pid_file, inherited, verdict, watcher)).run()
 
             return start(loaded) if watcher is None or waited_for else persist(start, loaded, reread, watcher)
     except StartError as error:
@@ -92,7 +89,22 @@ def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -
     pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None
     with watching(former.config, kept.path) as watcher:
         loaded = Loaded(former.config, {}, kept.path)
-        return Program(name, find, loaded, reread, pid_file, watcher=watcher).resume(former)
+        return Program(name, find, loaded, reread, Held(pid_file, watching=watcher)).resume(former)
+
+
+class Held(Struct, frozen=True):
+    """What a run of the service has beside its listeners, some of it already when it begins; its children let go of it."""
+
+    pid_file: PidFile | None
+    inherited: Inherited = field(default_factory=Inherited)
+    verdict: Verdict | None = None
+    watching: Watching | None = None
+
+    def close_in_child(self) -> None:
+        """Close this process's copies."""
+        for each in (self.pid_file, self.verdict, self.watching):
+            if each is not None:
+                each.close_in_child()
 
 
 class Program:
@@ -104,21 +116,15 @@ class Program:
         find: Find,
         loaded: Loaded,
         reread: Callable[[], Loaded],
-        pid_file: PidFile | None,
-        *,
-        inherited: Inherited | None = None,
-        verdict: Verdict | None = None,
-        watcher: Watching | None = None,
+        held: Held,
     ) -> None:
         self._name = service_name(loaded.config.name) if loaded.config.name else name
         self._find = find
         self._loaded = loaded
         self._reread = reread
-        self._verdict = verdict
-        self._pid_file = pid_file
-        self._inherited = inherited or Inherited()
+        self._held = held
+        self._pid_file = held.pid_file
         self._control: Control | None = None
-        self._watching = watcher
         self._started = monotonic()
         self._variables: Mapping[str, str] = {}
         self._expiry = Expiry(lambda path, problem: self._log.warning("certificate", path=path, problem=problem))
@@ -146,7 +152,7 @@ class Program:
                 at_end.callback(commanded.close)
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
-            generation = self._generation(1, config, self._inherited.listen(config), None)
+            generation = self._generation(1, config, self._held.inherited.listen(config), None)
             return self._run_master(generation, commanded, why_not=why_not)
 
     def resume(self, former: State) -> int:
@@ -169,18 +175,36 @@ class Program:
     def _run_master(
         self, generation: Generation, commanded: Listener | None, former: State | None = None, *, why_not: str = ""
     ) -> int:
+        self._become_master(generation.config)
+        if former is None:
+            self._say_how_it_starts(generation)
+        if why_not:
+            self._log.warning("no commands obeyed", reason=why_not)
+        notifier = Notifier(self._variables)
+        self._store = FdStore(notifier, store_capacity(self._variables), self._log, self._held.inherited.stored)
+        self._store.settle(generation.listeners)
+        reports = Reports(self._log, notifier, former.version if former else None)
+        master = Master(generation, self._hooks(), self._log, reports, self._poller, former=former)
+        self._tell_manager(master, notifier)
+        self._poller.on_signal = Signals(master, self._log).obey
+        if commanded is not None:
+            self._obey_commands(master, commanded, former.kept.control if former else None)
+        if self._held.watching is not None:
+            self._held.watching.begin(self._poller, master.reload, self._log)
+        master.run()
+        return os.EX_OK
+
+    def _become_master(self, config: Config) -> None:
         raise_descriptor_limit()
         faulthandler.enable(STDERR)  # by SIGABRT systemd ends a service that doesn't answer its watchdog
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
         if self._pid_file is not None:
             self._pid_file.write(os.getpid())
-        self._log = Log("master", generation.config.log_level)
-        follow(self._log, generation.config, self._name)
-        if former is None:
-            self._say_how_it_starts(generation)
-        if why_not:
-            self._log.warning("no commands obeyed", reason=why_not)
-        hooks = Hooks(
+        self._log = Log("master", config.log_level)
+        follow(self._log, config, self._name)
+
+    def _hooks(self) -> Hooks:
+        return Hooks(
             renew=self._renew,
             grow=self._grow,
             merge=self._merge,
@@ -188,23 +212,13 @@ class Program:
             in_child=self._in_child,
             kept=self._kept,
         )
-        notifier = Notifier(self._variables)
-        self._store = FdStore(notifier, store_capacity(self._variables), self._log, self._inherited.stored)
-        self._store.settle(generation.listeners)
-        reports = Reports(self._log, notifier, former.version if former else None)
-        master = Master(generation, hooks, self._log, reports, self._poller, former=former)
+
+    def _tell_manager(self, master: Master, notifier: Notifier) -> None:
         interval = watchdog_interval(self._variables, os.getpid())
         self._poller.keep_time(Watchdog(interval, notifier, lambda: master.fleet, self._log))
         telling = Telling(notifier, lambda: master.fleet, lambda: master.crew.processes)
         self._poller.keep_time(telling)
         master.observers.append(telling.observe)
-        self._poller.on_signal = Signals(master, self._log).obey
-        if commanded is not None:
-            self._obey_commands(master, commanded, former.kept.control if former else None)
-        if self._watching is not None:
-            self._watching.begin(self._poller, master.reload, self._log)
-        master.run()
-        return os.EX_OK
 
     def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
         commands = Commands(self._name, master, self._started, REASONS)
@@ -264,27 +278,22 @@ class Program:
         return replace(kept, listeners=listeners)
 
     def _on_ready(self) -> None:
-        if self._verdict is not None:
-            self._verdict.ready()
-            self._verdict = None
+        if self._held.verdict is not None:
+            self._held.verdict.ready()
+            self._held = replace(self._held, verdict=None)
 
     def _in_child(self) -> None:
         if self._log.journal is not None:
             self._log.journal.close()
-        if self._pid_file is not None:
-            self._pid_file.close_in_child()
-        if self._verdict is not None:
-            self._verdict.close_in_child()
         if self._control is not None:
             self._control.close_in_child()
-        if self._watching is not None:
-            self._watching.close_in_child()
+        self._held.close_in_child()
 
     def _say_how_it_starts(self, generation: Generation) -> None:
         config = generation.config
         origin = self._loaded.path or "defaults"
         self._log.info("starting", version=VERSION, python=platform.python_version(), config=origin)
-        self._inherited.tell(generation.listeners, config, self._log)
+        self._held.inherited.tell(generation.listeners, config, self._log)
         if os.geteuid() == 0 and self._identity is None:
             self._log.warning("workers run as root; set user to let them run as somebody else")
 
@@ -333,9 +342,3 @@ def open_control(config: Config, name: str) -> tuple[Listener | None, str]:
         return listen_for_commands(service_path(name, os.environ, os.geteuid())), ""
     except StartError as error:
         return None, f"{error}; set name or control"
-
-
-def changed_for_restart(before: Config, after: Config) -> list[str]:
-    """Return the keys whose new values only a restart can make hold."""
-    keys = (name for name, key in KEYS.items() if key.option.reload is Reload.RESTART)
-    return [name for name in keys if getattr(before, name) != getattr(after, name)]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from prefork.config.option import OWNERS, Option
+from prefork.config.option import OWNERS, Option, Reload
 from prefork.config.schema import Config
 
 PREFIX: Final = "PREFORK_"
@@ -66,6 +66,12 @@ _LEAVES: Final[Mapping[str, Key]] = {key.leaf: key for key in KEYS.values()}
 def keys_of(command: str) -> Mapping[str, Key]:
     """Return the keys that a command has, by their dotted names."""
     return {name: key for name, key in KEYS.items() if key.owner in (None, command)}
+
+
+def changed_for_restart(before: Config, after: Config) -> list[str]:
+    """Return the keys whose new values only a restart can make hold."""
+    keys = (name for name, key in KEYS.items() if key.option.reload is Reload.RESTART)
+    return [name for name in keys if getattr(before, name) != getattr(after, name)]
 
 
 def closest(word: str) -> Key | None:

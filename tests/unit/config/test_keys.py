@@ -2,8 +2,9 @@
 
 import pytest
 
-from prefork.config.keys import KEYS, Key, closest, keys_of
+from prefork.config.keys import KEYS, Key, changed_for_restart, closest, keys_of
 from prefork.config.option import HELLO, RUN
+from prefork.config.schema import Config, Hello
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,10 @@ def test_a_slip_finds_the_key_that_was_meant(word: str, name: str) -> None:
 
 def test_a_word_like_no_key_finds_none() -> None:
     assert closest("zzz") is None
+
+
+def test_only_keys_that_take_a_restart_are_named_when_they_change() -> None:
+    before = Config()
+    after = Config(user="www", pid_file="/run/x.pid", workers=9, hello=Hello(body="Bye"))
+    assert changed_for_restart(before, before) == []
+    assert changed_for_restart(before, after) == ["user", "pid_file"]

@@ -4,11 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from prefork.apps.interface import Application
-from prefork.config.schema import Config, Hello
+from prefork.config.schema import Config
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.waiting import Waiting
-from prefork.run import changed_for_restart
 from prefork.terms import terms
 from prefork.worker.connection import Writing
 
@@ -40,10 +39,3 @@ def test_heads_are_shown_at_level_debug(level: str, *, shown: bool) -> None:
 
 def test_the_defaults_of_the_limits_are_those_of_the_configuration() -> None:
     assert terms(Config(), Application(respond)).limits == Limits()
-
-
-def test_only_keys_that_take_a_restart_are_named_when_they_change() -> None:
-    before = Config()
-    after = Config(user="www", pid_file="/run/x.pid", workers=9, hello=Hello(body="Bye"))
-    assert changed_for_restart(before, before) == []
-    assert changed_for_restart(before, after) == ["user", "pid_file"]
