@@ -80,7 +80,7 @@ class AwaitedContent(KeptContent):
 
 
 class Input(BufferedIOBase):
-    """The `wsgi.input` of such a request. Nothing but reading asks for it."""
+    """The `wsgi.input` of such a request. To read asks for it, and so does to seek."""
 
     def __init__(self, receive: Callable[[], BinaryIO]) -> None:
         self._content = cache(receive)

@@ -83,7 +83,7 @@ class Pending:
             self.finish(WANTED)
 
     def go_on(self) -> None:
-        """Be at work again, with what was wanted. Who was told waits for that first."""
+        """Be at work again, with what was wanted; whoever is to be told of the answer says so anew."""
         self.result = None
         self.is_done = False
         self.on_done = bool
