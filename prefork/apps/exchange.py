@@ -48,22 +48,33 @@ class Exchange(Struct, eq=False, gc=False):  # a Struct is made in half the time
         self.written.write(data)
 
 
+class Late(KeptContent):
+    """In place of what is written, once the application has returned: it would come too late (PEP 3333)."""
+
+    def write(self, data: bytes) -> None:
+        """Refuse it, else it would be missing from an answer that looks whole."""
+        raise AssertionError("write was called after the application had returned (PEP 3333)")
+
+
+LATE: Final = Late(0)
+
+
 class Pieces:
-    """The content of one answer, as the application gives it: what it wrote, then what it returned."""
+    """The content of one answer, as the application gives it: what it has `written`, then what it returned."""
 
     def __init__(self, exchange: Exchange, result: Iterable[bytes]) -> None:
         self._exchange = exchange
-        self._written = exchange.written.file if exchange.written is not None else None
         self._result = result
         self._close: Callable[[], object] = getattr(result, "close", bool)
+        self.written, exchange.written = exchange.written, LATE
         self._first: bytes | None = None
         self._left: int | None = None
         self.excess = 0
 
     def begin(self) -> bool:
         """Find the first piece, for which the application has to know the head; tell whether there is one."""
-        if self._written is not None:
-            self._written.seek(0)
+        if self.written is not None:
+            self.written.file.seek(0)
         if not hasattr(self._result, "__iter__") and not hasattr(self._result, "__getitem__"):
             raise TypeError(f"the application must return an iterable of bytes, got {type(self._result).__name__}")
         self._next = iter(self._result).__next__
@@ -102,14 +113,14 @@ class Pieces:
 
     def close(self) -> None:
         """Close what the application returned, as often as it may be asked for; raises whatever that raises."""
-        if self._exchange.written is not None:
-            self._exchange.written.close()
+        if self.written is not None:
+            self.written.close()
         close, self._close = self._close, bool
         close()
 
     def _pull(self) -> bytes | None:
         """Return the next piece that is not empty."""
-        if self._written is not None and (written := self._written.read(PIECE)):
+        if self.written is not None and (written := self.written.file.read(PIECE)):
             return written
         try:
             while not (piece := self._next()):

@@ -103,7 +103,7 @@ class Streaming:
     def begin(self, exchange: Exchange, result: object) -> Whole | Stream:
         """Return the answer, or what is answered in its place."""
         try:
-            if isinstance(result, FileWrapper) and exchange.head is not None and exchange.written is None:
+            if isinstance(result, FileWrapper) and exchange.head is not None and self._pieces.written is None:
                 file = result.file(exchange.head.length)
             else:
                 file = None

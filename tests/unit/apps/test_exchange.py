@@ -105,8 +105,8 @@ def test_what_is_written_comes_before_what_is_returned(size: int) -> None:
     assert pieces.begin()
     assert b"".join(pulled(pieces)) == b"a" * size + b"b" * size + b"c"
     pieces.close()
-    assert exchange.written is not None
-    assert (exchange.written.file.closed, result.closed) == (True, 1)
+    assert pieces.written is not None
+    assert (pieces.written.file.closed, result.closed) == (True, 1)
 
 
 def test_what_is_written_is_closed_though_its_folder_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -346,6 +346,23 @@ def test_what_closing_raises_is_logged_and_the_answer_stands(capfd: Stderr) -> N
     assert "KeyError: 'key'" in capfd.readouterr().err
 
 
+def test_what_is_written_after_the_application_has_returned_is_a_failure_and_not_lost(capfd: Stderr) -> None:
+    def application(environ: Environ, start_response: Begin) -> Iterator[bytes]:
+        write = start_response("200 OK", [])
+        if environ["REQUEST_METHOD"] == "GET":
+            yield b"Hello"
+        write(b"World")
+        yield b"!"
+
+    answer = ask(application)
+    assert isinstance(answer, Stream)
+    assert answer.pull() == b"Hello"
+    with pytest.raises(Truncated):
+        answer.pull()
+    assert ask(application, HEAD) is FAILED
+    assert capfd.readouterr().err.count("write was called after the application had returned (PEP 3333)") == 4
+
+
 def test_an_error_page_can_replace_the_head_until_some_content_was_given() -> None:
     def application(_environ: Environ, start_response: Begin) -> Iterator[bytes]:
         start_response("200 OK", [])
