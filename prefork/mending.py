@@ -68,6 +68,8 @@ def changed(watching: Watching, log: Log) -> bool:
     while not came and not watching.noticed:
         poller.turn()
     watching.noticed = False
-    poller.ignore_signals()
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, CAUGHT
+    )  # what comes from now on waits for the next poller, which catches it
     poller.close()
     return not came or came[0] == signal.SIGHUP

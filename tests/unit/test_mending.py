@@ -1,14 +1,44 @@
 """What becomes of a start that fails for good; that one is tried again is seen in tests/process/test_developing.py."""
 
 import os
+import signal
+from collections.abc import Iterator
 
 import pytest
 
 from prefork.config.load import Loaded, load
 from prefork.config.schema import Config
+from prefork.logs import Log
 from prefork.master.errors import StartError
-from prefork.mending import persist
+from prefork.master.poller import Poller
+from prefork.master.signals import CAUGHT
+from prefork.mending import changed, persist
 from prefork.watching import watching
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_a_signal_that_comes_between_the_wait_and_the_next_start_waits_for_that() -> None:
+    told = list[int]()
+    with watching(Config(reload=True), None) as watcher:
+        assert watcher is not None
+        watcher.noticed = True
+        assert changed(watcher, Log("master", "error"))
+    os.kill(os.getpid(), signal.SIGTERM)
+    poller = Poller()
+    poller.on_signal = lambda number, _count: told.append(number)
+    poller.catch(CAUGHT)
+    poller.turn()
+    poller.close()
+    assert signal.SIGTERM in told
 
 
 def test_what_no_change_mends_ends_it() -> None:
