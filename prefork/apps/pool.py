@@ -60,6 +60,7 @@ class Pool:
         self._most_waiting = most_waiting
         self._count = 0
         self._idle: list[Runner] = []
+        # Who leaves it has `on_abandon` taken away: by that it holds itself, with an answer as large as the application makes it.
         self._waiting: OrderedDict[Pending, Callable[[Runner], object]] = OrderedDict()
         self._posted: deque[Task] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -129,13 +130,16 @@ class Pool:
         if self._waiting:
             pending, task = self._waiting.popitem(last=False)
             pending.has_begun = True
+            pending.on_abandon = bool
             runner.give(partial(task, runner))
             return
         self._idle.append(runner)
 
     def _forget(self, pending: Pending, content: Content | None) -> None:
         """Call the application for nobody; in the queue of those that wait, a place is free again."""
-        if self._waiting.pop(pending, None) is not None and content is not None:
+        pending.on_abandon = bool
+        del self._waiting[pending]
+        if content is not None:
             content.close()
 
     def _answer(self, pending: Pending, request: Request, peer: Peer, content: Content | None, runner: Runner) -> None:

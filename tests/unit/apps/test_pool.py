@@ -4,9 +4,11 @@ What holds for any of it: what is decided is decided in the loop's thread; an an
 began it; no more is made of a stream than its client has taken, and a burst.
 """
 
+import gc
 import os
 import select
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from time import monotonic
@@ -190,6 +192,27 @@ def test_who_gives_up_when_it_is_being_answered_is_not_told(stage: Build, gate: 
     gate.open()
     threads.turn_until(lambda: not threads.pool.is_busy)
     assert not waiting.is_done
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "given up"])
+def test_whoever_has_waited_is_let_go_of_without_the_garbage_collector(
+    stage: Build, gate: Gate, *, is_answered: bool
+) -> None:
+    threads = stage(gate, 1)
+    first, content = threads.ask(), Kept()
+    waiting = threads.ask(content)
+    kept = weakref.ref(content)
+    gc.disable()
+    try:
+        if not is_answered:
+            waiting.abandon()
+        gate.open(2)
+        threads.turn_until(lambda: first.is_done and not threads.pool.is_busy)
+        assert waiting.is_done is is_answered
+        del waiting, content
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_where_the_system_has_no_thread_requests_wait_for_one(
