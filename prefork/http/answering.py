@@ -11,6 +11,7 @@ from prefork.http.answers import Answer, File, Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import CLOSE, FRAMINGS, WITHOUT_CONTENT, Framing, Peer, Rejection, Request, Response
 from prefork.http.outgoing import Outgoing
+from prefork.http.response import LONGEST_JOINED
 from prefork.http.service import Service
 from prefork.http.waiting import APPLICATION, HEAD, LAST, NOTHING, REQUEST
 
@@ -134,7 +135,7 @@ class Answering:
         return given
 
     def _begin(self, stream: Stream, request: Request, framing: Framing) -> bytes:
-        """Return the head of a streamed answer, and the first piece where it is there."""
+        """Return the head of a streamed answer, and the first piece where it is there and may be copied."""
         outgoing = self._outgoing = Outgoing(stream, request, framing)
         self.waiting_for = APPLICATION
         head = outgoing.head(self._service.renderer)
@@ -143,7 +144,7 @@ class Answering:
             self._observer.answered(
                 self._head, request, stream.head.status, size=size, body=outgoing.content, more=True
             )
-        if outgoing.file is not None:
+        if outgoing.file is not None or (stream.head.length or 0) > LONGEST_JOINED:
             self.behind = True
             return head
         return head + self._pull(outgoing)

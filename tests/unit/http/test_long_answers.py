@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefork.http.answers import Head, Pending, Whole
+from prefork.http.answers import Head, Pending, Stream, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request
 from prefork.http.protocol import Protocol
@@ -120,3 +120,14 @@ def test_an_answer_that_a_thread_gives_later_comes_in_parts_too() -> None:
     assert protocol.receive(b"").endswith(b"\r\n\r\n")
     assert protocol.receive(b"") is BODY
     assert protocol.behind  # the second request
+
+
+def test_a_long_piece_of_an_answer_in_pieces_is_not_copied_either() -> None:
+    pieces = iter([BODY, None])
+    stream = Stream(KNOWN, lambda: next(pieces), bool)
+    protocol = Protocol(Service(lambda *_: stream, Limits()), Peer(b"127.0.0.1"))
+    assert protocol.receive(GET) == b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n"
+    piece, end = rest(protocol)
+    assert piece is BODY
+    assert end == b""
+    assert (protocol.waiting_for, protocol.keep_alive) == (Waiting.REQUEST, True)
