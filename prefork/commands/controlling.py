@@ -19,7 +19,8 @@ from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, S
 from prefork.ipc.control_path import command_paths, service_name
 from prefork.overview import overview
 
-PATIENCE: Final = 2.0  # seconds within which a service that is well has said so
+# Seconds within which a service that is well has answered; what else is asked for takes as long as it takes.
+PATIENCE: Final[dict[type[Request], float]] = {Health: 2.0, Status: 5.0, Dump: 5.0}
 
 
 def control_commands() -> list[click.Command]:
@@ -87,7 +88,8 @@ def _workers(count: str) -> Workers:
 
 
 def _ask(request: Request, name: str | None, control: str, *, as_json: bool) -> int:
-    answer = _health(name, control) if isinstance(request, Health) else ask(request, _paths(name, control))
+    patience = PATIENCE.get(type(request))
+    answer = _health(name, control) if isinstance(request, Health) else ask(request, _paths(name, control), patience)
     if as_json:
         click.echo(json.encode(answer.service or answer))
     elif answer.exit_status:
@@ -100,6 +102,6 @@ def _ask(request: Request, name: str | None, control: str, *, as_json: bool) -> 
 def _health(name: str | None, control: str) -> Answer:
     """Ask how the service is: whatever keeps it from saying so is an answer too, since HEALTHCHECK knows only 0 and 1."""
     try:
-        return ask(Health(), _paths(name, control), PATIENCE)
+        return ask(Health(), _paths(name, control), PATIENCE[Health])
     except CommandError as error:
         return Answer(str(error), FAILED)

@@ -368,6 +368,14 @@ def test_a_master_that_hangs_is_not_well(start: Start) -> None:
     hello.signal(SIGCONT)
 
 
+@pytest.mark.parametrize("asked", ["status", "dump"])
+def test_nobody_waits_for_ever_for_what_a_master_that_hangs_would_tell_at_once(start: Start, asked: str) -> None:
+    hello = start("workers = 1", *CONTROL)
+    hello.signal(SIGSTOP)
+    assert command(hello, asked) == (1, "prefork: error: the service had no answer within 5 s\n")
+    hello.signal(SIGCONT)
+
+
 def test_who_stops_a_service_that_has_a_manager_is_told_that_it_may_come_back(start: Start) -> None:
     hello = start("workers = 1", *CONTROL, environ={"NOTIFY_SOCKET": "@nobody"})
     code, printed = command(hello, "stop")
