@@ -92,10 +92,12 @@ def text(expected: str, placeholder: str, pattern: str, meant: Callable[[str], s
     fits = re.compile(pattern).fullmatch
 
     def accept(raw: object) -> object | None:
-        if not isinstance(raw, str) or fits(raw):
-            return raw if isinstance(raw, str) else None
-        _hint_at(expected, raw, nearest if fits(nearest := meant(raw)) else "")
-        return None
+        if not isinstance(raw, str):
+            return None
+        if not fits(raw):
+            _hint_at(expected, raw, nearest if fits(nearest := meant(raw)) else "")
+            return None
+        return raw
 
     return Kind(expected, placeholder, accept)
 
