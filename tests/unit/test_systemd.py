@@ -2,20 +2,11 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from prefork.systemd import Notifier, drop_variables, farewell, passed_descriptors, store_capacity, unit_name
-
-
-@pytest.fixture
-def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(5)
-        yield receiver
 
 
 def test_each_state_is_one_datagram(service_manager: socket.socket) -> None:

@@ -1,19 +1,9 @@
 """The fixtures of the tests of what is told to systemd."""
 
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-
-
-@pytest.fixture
-def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
-    """Return the socket that systemd would be told at."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(0)
-        yield receiver
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import re
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +12,6 @@ from prefork.master.reports import Reports
 from prefork.systemd import Notifier
 
 Stderr = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def service_manager(tmp_path: Path) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(5)
-        yield receiver
 
 
 @pytest.fixture

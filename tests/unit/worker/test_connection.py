@@ -97,6 +97,13 @@ class Server:
         except BlockingIOError:
             return sent
 
+    def take(self, filled: int) -> None:
+        """Have the client take what filled the socket, while the loop turns."""
+        while filled:
+            filled -= len(self.client.recv(min(filled, 1 << 16)))
+            self.turn()
+        self.turn(3)
+
     def move(self) -> None:
         """Have the connection go on as in another process."""
         moved = msgpack.encode(self.connection.leave())

@@ -435,10 +435,7 @@ def test_a_piece_that_is_not_made_yet_is_not_the_end_though_the_head_was_taken_l
     filled = server.fill()
     application.pending[0].finish(application.stepwise())
     assert server.waits_for() is Writing.ANSWER
-    while filled:
-        filled -= len(server.client.recv(min(filled, 1 << 16)))
-        server.turn()
-    server.turn(3)
+    server.take(filled)
     assert server.waits_for() is Waiting.APPLICATION
     application.pending[-1].finish(b"one")
     server.turn()
@@ -455,10 +452,7 @@ def test_a_piece_that_is_made_while_the_head_is_not_taken_is_sent_after_it(
     filled = server.fill()
     application.pending[0].finish(application.stepwise())
     application.pending[-1].finish(b"one")
-    while filled:
-        filled -= len(server.client.recv(min(filled, 1 << 16)))
-        server.turn()
-    server.turn(3)
+    server.take(filled)
     application.pending[-1].finish(None)
     assert chunks_received(server) == b"one"
 
