@@ -7,6 +7,7 @@ can't get ready the old ones stay too.
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -131,6 +132,8 @@ class Trial:
         os.close(self._output)
 
     def _last_line(self) -> str:
+        """Return the last line that it wrote, of an error what follows the name of the program."""
         size = os.fstat(self._output).st_size
         tail = os.pread(self._output, TAIL_BYTES, max(0, size - TAIL_BYTES))
-        return tail.decode(errors="replace").rstrip().rpartition("\n")[2].strip()
+        line = tail.decode(errors="replace").rstrip().rpartition("\n")[2].strip()
+        return re.sub(r"^\S+: error: ", "", line)
