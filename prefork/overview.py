@@ -20,6 +20,7 @@ def overview(service: Service) -> str:
         f"generation {service.generation}, {service.wanted} workers wanted, last reload {_last(service.last_reload)}",
         f"listening at {', '.join(service.listeners) or 'no address'}",
         *(f"mold {each.pid} of generation {each.generation}, {each.state}, up {_age(each.age)}" for each in service.molds),
+        *([f"only a restart changes {', '.join(service.at_restart)}"] if service.at_restart else []),
         "",
         *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
         *_refused(service.refused),

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from setproctitle import setproctitle
 
 from prefork.apps.interface import Find
-from prefork.config.keys import changed_for_restart
+from prefork.config.keys import held_until_restart
 from prefork.config.load import Loaded
 from prefork.config.schema import Config
 from prefork.expiry import Certificate, Expiry
@@ -250,9 +250,11 @@ class Program:
         return Generation(number, config, workers, listeners, files, roles.be_worker, mold)
 
     def _renew(self, previous: Generation, number: int) -> Generation:
-        config = self._reread().config
-        for name in changed_for_restart(previous.config, config):
+        read = self._reread().config
+        held = held_until_restart(previous.config, read)
+        for name in held:
             self._log.warning("takes effect at the next restart", key=name)
+        config = replace(read, **held)
         listeners = listen(config, worker_count(config), previous.listeners)
         try:
             generation = self._generation(number, config, listeners, previous)
@@ -260,7 +262,7 @@ class Program:
             listeners.close_dropped(previous.listeners)
             raise
         self._store.keep(listeners)
-        return generation
+        return replace(generation, at_restart=tuple(held))
 
     def _grow(self, generation: Generation, workers: int) -> Listeners:
         listeners = listen(generation.config, workers, generation.listeners)

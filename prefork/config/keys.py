@@ -68,10 +68,10 @@ def keys_of(command: str) -> Mapping[str, Key]:
     return {name: key for name, key in KEYS.items() if key.owner in (None, command)}
 
 
-def changed_for_restart(before: Config, after: Config) -> list[str]:
-    """Return the keys whose new values only a restart can make hold."""
-    keys = (name for name, key in KEYS.items() if key.option.reload is Reload.RESTART)
-    return [name for name in keys if getattr(before, name) != getattr(after, name)]
+def held_until_restart(before: Config, after: Config) -> dict[str, Any]:  # Any: each key has its own type
+    """Return the present values, by their keys, that only a restart can replace by those that were read."""
+    held = {name: getattr(before, name) for name, key in KEYS.items() if key.option.reload is Reload.RESTART}
+    return {name: value for name, value in held.items() if value != getattr(after, name)}
 
 
 def closest(word: str) -> Key | None:

@@ -96,7 +96,8 @@ class Refused(Struct, frozen=True):
 class Service(Struct, frozen=True):
     """How the service is: `state` is "starting", "serving", "reloading" or "stopping"; `wanted` counts workers.
 
-    `uptime` is in seconds, and goes on over upgrades; so do the counts of what was `refused`, by reason.
+    `uptime` is in seconds, and goes on over upgrades; so do the counts of what was `refused`, by reason. New values of the
+    keys `at_restart` have been read, and don't hold yet.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Service(Struct, frozen=True):
     workers: tuple[Worker, ...]
     refused: tuple[Refused, ...] = ()
     molds: tuple[Mold, ...] = ()
+    at_restart: tuple[str, ...] = ()
 
 
 class Answer(Struct, frozen=True):

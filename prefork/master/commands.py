@@ -116,6 +116,7 @@ class Commands:
             workers=workers(fleet, self._master.crew.processes, now),
             refused=refused(self._reasons, self._master.crew.scoreboard.counts()),
             molds=molds(self._master.molds, now),
+            at_restart=fleet.wanted.at_restart,
         )
         ready = sum(each.phase is Phase.READY for each in fleet.places.values())
         return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)

@@ -44,7 +44,7 @@ class Place(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """What the configuration asks for; timeouts in seconds."""
+    """What the configuration asks for; timeouts in seconds. What it asks for with the keys `at_restart` takes a restart."""
 
     workers: int
     generation: int = 1
@@ -54,6 +54,7 @@ class Wanted(Struct, frozen=True):
     shutdown_delay: float = 0.0
     max_old_generations: int = 2
     max_spawn_failures: int = 3
+    at_restart: tuple[str, ...] = ()
 
 
 class Ending(Enum):

@@ -16,7 +16,8 @@ from prefork.master.listeners import Listeners
 class Generation(Struct, frozen=True):
     """What the workers of one generation have in common; `work` is what a forked worker does.
 
-    With `mold`, which is what a forked mold does, they are forked from that one instead.
+    With `mold`, which is what a forked mold does, they are forked from that one instead. `config` is what holds, of which
+    the keys `at_restart` have been given other values that don't yet.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Generation(Struct, frozen=True):
     files: LogFiles
     work: Callable[[Seat], None]
     mold: Callable[[Seat], None] | None = None
+    at_restart: tuple[str, ...] = ()
 
     def wanted(self) -> Wanted:
         """Return what the supervisor has to know of it."""
@@ -38,6 +40,7 @@ class Generation(Struct, frozen=True):
             boot_timeout=self.config.boot_timeout,
             graceful_timeout=self.config.graceful_timeout,
             max_spawn_failures=self.config.max_spawn_failures,
+            at_restart=self.at_restart,
         )
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
 from prefork.master.errors import UnservableError
-from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn
+from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn, Wanted
 from prefork.master.supervisor import settled
 from prefork.version import VERSION
 
@@ -63,7 +63,7 @@ def outcome(one: Waiting, fleet: Fleet, news: Sequence[News]) -> Answer | None:
 def _by_news(one: Waiting, fleet: Fleet, news: News) -> Answer | None:
     match one.request, news:
         case Reload() | Upgrade(), Reloaded(generation) if _concerns(one, generation):
-            return Answer(f"{_done(one.request)}: generation {generation}, {_workers(fleet.wanted.workers)} ready")
+            return Answer(f"{_done(one.request)}: {_serving(generation, fleet.wanted)}")
         case Reload() | Upgrade(), ReloadFailed(generation, kept, reason) if _concerns(one, generation):
             return failed(one.request, kept, reason)
         case Upgrade(), UpgradeFailed(kept, reason) if one.since is None:
@@ -111,6 +111,11 @@ def _settled(asked: int, wanted: int) -> Answer:
     if asked == wanted:
         return Answer(f"{_workers(wanted)} ready")
     return Answer(f"{_workers(wanted)} ready, not {asked}: something else was asked for since", FAILED)
+
+
+def _serving(generation: int, wanted: Wanted) -> str:
+    words = f"generation {generation}, {_workers(wanted.workers)} ready"
+    return f"{words}; only a restart changes {', '.join(wanted.at_restart)}" if wanted.at_restart else words
 
 
 def _workers(count: int) -> str:

@@ -57,7 +57,9 @@ def _with_failure(past: Past, fleet: Fleet, news: News, time: str) -> Past:
 
 def standing(fleet: Fleet, connections: int, past: Past) -> str:
     """Return the line."""
-    return "; ".join(filter(None, (_present(fleet, connections), past.reload, past.failure)))
+    names = ", ".join(fleet.wanted.at_restart)
+    parts = _present(fleet, connections), past.reload, names and f"only a restart changes {names}", past.failure
+    return "; ".join(filter(None, parts))
 
 
 def _present(fleet: Fleet, connections: int) -> str:

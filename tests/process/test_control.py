@@ -44,6 +44,20 @@ def test_a_reload_returns_when_the_new_workers_serve(start: Start) -> None:
     assert load.lost == []
 
 
+def test_reloads_say_what_only_a_restart_changes_until_it_is_taken_back(start: Start, tmp_path: Path) -> None:
+    hello = start("workers = 1", *CONTROL)
+    hello.rewrite(f'workers = 1\npid_file = "{tmp_path}/pid"')
+    for generation in (2, 3):
+        said = f"reloaded: generation {generation}, 1 worker ready; only a restart changes pid_file\n"
+        assert command(hello, "reload") == (0, said)
+        assert status(hello)["at_restart"] == ["pid_file"]
+    assert hello.log.count("takes effect at the next restart key=pid_file") == 2
+    assert not (tmp_path / "pid").exists()
+    hello.rewrite("workers = 1")
+    assert command(hello, "reload") == (0, "reloaded: generation 4, 1 worker ready\n")
+    assert status(hello)["at_restart"] == []
+
+
 def test_a_reload_that_fails_says_why_and_the_old_workers_go_on(start: Start) -> None:
     hello = start("workers = 2", *CONTROL)
     hello.rewrite('workers = "many"')

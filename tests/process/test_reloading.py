@@ -3,7 +3,6 @@
 import re
 import socket
 import time
-from pathlib import Path
 from signal import SIGHUP, SIGTERM
 
 import pytest
@@ -163,13 +162,6 @@ def test_term_during_a_reload_ends_it(start: Start) -> None:
     hello.signal(SIGHUP)
     hello.wait_for_log("reloading generation=2")
     assert hello.stop(SIGTERM) == 0
-
-
-def test_a_reload_says_what_only_a_restart_changes(start: Start, tmp_path: Path) -> None:
-    hello = start("workers = 1")
-    hello.reload(f'workers = 1\npid_file = "{tmp_path}/pid"')
-    assert "takes effect at the next restart key=pid_file" in hello.log
-    assert not (tmp_path / "pid").exists()
 
 
 def errors(hello: Hello) -> list[str]:

@@ -76,10 +76,13 @@ def test_ten_upgrades_under_load_lose_nothing_and_leave_no_descriptor(start: Sta
 
 def test_after_an_upgrade_the_configuration_is_the_present_one(start: Start, installed: Installation) -> None:
     hello = start("workers = 1", environ=installed.environ)
-    hello.rewrite('workers = 3\n[hello]\nbody = "new"')
+    configuration = 'workers = 3\nunix_mode = "0600"\n[hello]\nbody = "new"'
+    hello.rewrite(configuration)
     installed.replace()
     upgrade(hello)
     assert hello.get().text == "new"
+    hello.reload(configuration)
+    assert hello.log.count("takes effect at the next restart key=unix_mode") == 2
     hello.wait_for_workers(3, without=hello.descriptors)
 
 
@@ -112,7 +115,7 @@ def test_a_broken_configuration_fails_the_trial(start: Start, installed: Install
     hello = start("workers = 1", environ=installed.environ)
     hello.rewrite('workers = "many"')
     installed.replace()
-    assert 'kept=1 reason="prefork-hello: error: hello.toml:2: workers: expected ' in failed_upgrade(hello)
+    assert 'kept=1 reason="hello.toml:2: workers: expected ' in failed_upgrade(hello)
     assert hello.worker_pids() == set(hello.descriptors)
 
 

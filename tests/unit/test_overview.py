@@ -44,6 +44,11 @@ def test_molds_are_told_between_the_addresses_and_the_workers() -> None:
     ]
 
 
+def test_what_waits_for_a_restart_is_told_below_the_addresses() -> None:
+    lines = overview(replace(SERVICE, at_restart=("user", "group"))).split("\n")
+    assert lines[2:5] == ["listening at 127.0.0.1:80, unix:/run/x", "only a restart changes user, group", ""]
+
+
 def test_what_was_refused_is_listed_below_the_most_frequent_first() -> None:
     refused = (Refused(0, "TLS handshake failed", 3), Refused(400, "bare line feed", 1024), Refused(408, "waited", 3))
     assert overview(replace(SERVICE, refused=refused)).split("\n")[7:] == [

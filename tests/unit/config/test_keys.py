@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefork.config.keys import KEYS, Key, changed_for_restart, closest, keys_of
+from prefork.config.keys import KEYS, Key, closest, held_until_restart, keys_of
 from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config, Hello
 
@@ -67,8 +67,8 @@ def test_a_word_like_no_key_finds_none() -> None:
     assert closest("zzz") is None
 
 
-def test_only_keys_that_take_a_restart_are_named_when_they_change() -> None:
-    before = Config()
+def test_only_keys_that_take_a_restart_keep_their_values_when_they_change() -> None:
+    before = Config(user="daemon")
     after = Config(user="www", pid_file="/run/x.pid", workers=9, hello=Hello(body="Bye"))
-    assert changed_for_restart(before, before) == []
-    assert changed_for_restart(before, after) == ["user", "pid_file"]
+    assert held_until_restart(before, before) == {}
+    assert held_until_restart(before, after) == {"user": "daemon", "pid_file": None}

@@ -81,6 +81,13 @@ def test_a_reload_is_answered_when_all_workers_are_new() -> None:
     assert told.answers == {Reload(): Answer("reloaded: generation 2, 2 workers ready")}
 
 
+def test_a_reload_that_changes_what_only_a_restart_can_says_so() -> None:
+    told = serving().ask(Reload(), ReloadAsked(Wanted(workers=2, generation=2, at_restart=("user", "name"))))
+    told.all_get_ready()
+    said = "reloaded: generation 2, 2 workers ready; only a restart changes user, name"
+    assert told.answers == {Reload(): Answer(said)}
+
+
 def test_a_reload_whose_workers_fail_is_answered_with_the_reason() -> None:
     told = serving().ask(Reload(), generation(2)).all_fail("exit status 3")
     assert told.answers == {Reload(): Answer("reload failed, generation 1 goes on: exit status 3", 1)}

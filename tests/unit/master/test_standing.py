@@ -51,6 +51,12 @@ def test_a_reload_under_way_is_told() -> None:
     assert line(world, 5) == "2 workers, generation 2, 5 connections, replacing generation 1"
 
 
+def test_what_waits_for_a_restart_is_told() -> None:
+    world = serving(2)
+    world.fleet = replace(world.fleet, wanted=replace(world.fleet.wanted, at_restart=("user", "pid_file")))
+    assert line(world, 5) == "2 workers, generation 1, 5 connections; only a restart changes user, pid_file"
+
+
 def test_a_reload_that_failed_is_told_until_one_succeeds() -> None:
     world = serving(4, generation=3)
     past = after(world, ReloadFailed(4, 3, "hello.toml:2: workers: no"))
