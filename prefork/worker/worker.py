@@ -19,7 +19,6 @@ from msgspec import Struct
 from prefork.apps.interface import Application
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
-from prefork.http.reasons import GIVEN_UP, number_of
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
@@ -40,6 +39,7 @@ from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
+from prefork.worker.refusals import Refusals
 from prefork.worker.wearing import Wear, Wearing
 
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
@@ -110,6 +110,7 @@ class Worker:
         self._arrivals: list[Arrivals] = []
         self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
+        self._refusals = Refusals(self._service, seat.row, log)
         self._admission = Admission(
             self._service, self._watch(), self._loop, self._row, terms.capacity, openers=terms.openers
         )
@@ -135,7 +136,7 @@ class Worker:
         self._loop.run()
         if self._departures is not None:
             self._departures.close()
-        self._tell_refused()
+        self._refusals.tell(math.inf)
         if self._access_log is not None:
             self._access_log.flush()
             self._access_log.give_up()
@@ -192,7 +193,7 @@ class Worker:
         for acceptor in self._acceptors:
             acceptor.look()
         self._tell(now)
-        self._tell_refused()
+        self._refusals.tell(now)
         if self._access_log is not None:
             self._tell_lost(self._access_log)
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
@@ -217,17 +218,6 @@ class Worker:
         if self._wearing:
             self._wearing = None
             self._say(RecycleMe("request_timeout passed"))
-
-    def _tell_refused(self) -> None:
-        """Count, and log, each reason for which requests were refused since the last tick, however many they were."""
-        for (status, reason), count in self._service.refused.items():
-            last = self._service.refused_last[status, reason].decode()
-            self._row.count(number_of(status, reason), count)
-            if status == GIVEN_UP:
-                self._log.info("connections given up", reason=reason, count=count, last=last)
-            else:
-                self._log.info("requests refused", status=status, reason=reason, count=count, last=last)
-        self._service.refused.clear()
 
     def _tell_lost(self, access_log: AccessLog | Entries) -> None:
         if access_log.lost:
