@@ -86,12 +86,10 @@ class Protocol(Answering):
                     return self._give(answer, request)
                 service.requests += 1
                 self._left -= 1
-                if not framing.keep_alive:
+                if not framing.keep_alive:  # nothing has begun that would have to be stopped
                     self.peer_is_done = True
-                    self.keep_alive, self.waiting_for = (
-                        False,
-                        NOTHING,
-                    )  # nothing has begun that would have to be stopped
+                    self.keep_alive = False
+                    self.waiting_for = NOTHING
                 elif self._left == 1:
                     self.drain()
                 return rendered

@@ -18,14 +18,12 @@ COLUMNS: Final = 8  # of 8 bytes: one cache line a row
 # ACCEPTING: the heartbeat, 0 when it accepts no more. STARTED: when it was forked, in nanoseconds of CLOCK_MONOTONIC.
 HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED = range(5)
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
-NOTES: Final = (USED + 1) * 8  # the byte at which the notes begin, one for each row
-LONGEST_NOTE: Final = 128  # bytes
-COUNTS: Final = (
-    NOTES + ROWS * LONGEST_NOTE
-)  # the byte at which the counts begin: those of each row, and of all dead workers
-_write_note: Final = struct.Struct(
-    f"{LONGEST_NOTE}s"
-).pack_into  # what is longer is cut, what is shorter filled up with NUL
+# In bytes: where the notes begin, one for each row, and after them the counts of each row, and of all dead workers.
+LONGEST_NOTE: Final = 128
+NOTES: Final = (USED + 1) * 8
+COUNTS: Final = NOTES + ROWS * LONGEST_NOTE
+# What is longer is cut, what is shorter filled up with NUL.
+_write_note: Final = struct.Struct(f"{LONGEST_NOTE}s").pack_into
 REASONS: Final = 64  # of 8 bytes; what is not written takes no memory
 SIZE: Final = COUNTS + (ROWS + 1) * REASONS * 8  # bytes
 LARGEST: Final = 2**64 - 1

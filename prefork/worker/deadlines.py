@@ -13,9 +13,8 @@ from prefork.worker.connection import Connection, Writing
 Timeouts: TypeAlias = Mapping[Waiting | Writing, float]
 
 RATED: Final = (Waiting.BODY, Writing.ANSWER)
-LONGEST_TICK: Final = (
-    2.0  # seconds; a timeout may be passed by one tick. With 1.0 four idle workers take 0.12 % of a core
-)
+# In seconds; a timeout may be passed by one tick. With 1.0 four idle workers take 0.12 % of a core.
+LONGEST_TICK: Final = 2.0
 LINGERING_TIMEOUT: Final = 2.0  # seconds; gunicorn's and half of nginx's
 
 
