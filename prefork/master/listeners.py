@@ -151,11 +151,7 @@ def open_listeners(
             members.append(member)
         # Only when all are bound: what was queued on a socket that a failure closes would be reset.
         for member in members:
-            with _explained(member.address):
-                for each in member.sockets:
-                    _configure(each, options)
-                    if not member.is_foreign:
-                        each.listen(options.backlog)  # of one that listens already, this changes the backlog
+            _listen(member, options)
         undo.pop_all()
     return Listeners(accept, tuple(members), passed)
 
@@ -194,6 +190,14 @@ def _configure(sock: socket.socket, options: SocketOptions) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
+
+
+def _listen(member: Listener, options: SocketOptions) -> None:
+    with _explained(member.address):
+        for each in member.sockets:
+            _configure(each, options)
+            if not member.is_foreign:
+                each.listen(options.backlog)  # of one that listens already, this changes the backlog
 
 
 def _given(address: Passed | Descriptor, passed: Sequence[Listener]) -> Listener:
