@@ -78,6 +78,11 @@ class Server:
                 self.loop.call_at(moment, lambda: None)
             self.loop.run()
 
+    def ask(self, count: int = 1) -> None:
+        """Have the client send a request, and handle it as far as so many turns go."""
+        self.client.send(GET)
+        self.turn(count)
+
     def receive_all(self) -> bytes:
         """Read as the client until the end, while the server goes on."""
         received = b""
@@ -167,8 +172,7 @@ def tcp() -> Iterator[Server]:
 
 def test_a_request_is_answered_and_the_next_waited_for(server: Server) -> None:
     for _ in range(3):
-        server.client.send(GET)
-        server.turn()
+        server.ask()
         assert server.client.recv(4096).endswith(b"\r\n\r\nHello")
     assert server.waits_for() is Waiting.REQUEST
 
@@ -229,8 +233,7 @@ def test_a_client_that_half_closes_still_gets_its_answers(server: Server, sent: 
 
 
 def test_a_client_that_closes_without_reading_its_answer_is_noticed(server: Server) -> None:
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     server.client.close()
     server.turn()
     assert server.is_gone
@@ -240,8 +243,7 @@ def test_a_client_that_closes_without_reading_its_answer_is_noticed(server: Serv
 
 
 def test_a_large_answer_is_sent_on_as_the_client_reads(large: Server) -> None:
-    large.client.send(GET)
-    large.turn()
+    large.ask()
     assert large.waits_for() is Writing.ANSWER
     received = b""
     while len(received) < len(LARGE):
@@ -252,10 +254,8 @@ def test_a_large_answer_is_sent_on_as_the_client_reads(large: Server) -> None:
 
 
 def test_while_an_answer_waits_nothing_more_is_read(large: Server) -> None:
-    large.client.send(GET)
-    large.turn()
-    large.client.send(GET)
-    large.turn(5)
+    large.ask()
+    large.ask(5)
     assert len(large.answered) == 1
     large.client.shutdown(socket.SHUT_WR)
     assert large.receive_all().count(b"HTTP/1.1 200") == 2
@@ -270,8 +270,7 @@ def test_a_large_last_answer_is_whole_before_the_connection_ends(large: Server) 
 
 def test_an_answer_waits_whole_when_the_socket_is_full(server: Server) -> None:
     filled = server.fill()
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     assert server.waits_for() is Writing.ANSWER
     server.connection.on_writable(WRITABLE)  # still full
     server.client.shutdown(socket.SHUT_WR)
@@ -279,16 +278,14 @@ def test_an_answer_waits_whole_when_the_socket_is_full(server: Server) -> None:
 
 
 def test_a_client_that_leaves_while_its_answer_waits_is_noticed(large: Server) -> None:
-    large.client.send(GET)
-    large.turn()
+    large.ask()
     large.client.close()
     large.turn()
     assert large.is_gone
 
 
 def test_a_slow_reader_has_waited_since_it_took_something_last(large: Server) -> None:
-    large.client.send(GET)
-    large.turn()
+    large.ask()
     large.connection.since = 0.0
     large.turn()
     assert large.connection.since == 0.0
@@ -324,8 +321,7 @@ def test_a_client_that_has_left_is_not_told(server: Server) -> None:
 
 
 def test_who_does_not_take_its_answer_is_cut_off(large: Server) -> None:
-    large.client.send(GET)
-    large.turn()
+    large.ask()
     large.connection.expire()
     assert large.is_gone
 
@@ -363,8 +359,7 @@ def test_the_time_of_a_body_runs_anew_after_its_head(server: Server) -> None:
 def test_a_drained_connection_ends_with_its_next_answer(server: Server) -> None:
     server.connection.drain()
     assert server.waits_for() is Waiting.LAST
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     assert b"\r\nConnection: close\r\n" in server.receive_all()
     assert server.waits_for() is Writing.LINGERING
 
@@ -444,8 +439,7 @@ def test_of_a_connection_that_has_moved_nothing_is_left(server: Server) -> None:
 
 
 def test_a_connection_moves_with_the_rest_of_its_answer_and_since_when_it_waits(large: Server) -> None:
-    large.client.send(GET)
-    large.turn()
+    large.ask()
     received = b""
     while not large.connection.can_move:  # too much is left yet
         received += large.client.recv(1 << 16)

@@ -130,8 +130,7 @@ def test_pieces_come_in_chunks_and_the_next_request_is_answered() -> None:
     application = Application(b"one", b"two")
     server = serve(application)
     for _ in range(3):
-        server.client.send(GET)
-        server.turn(3)
+        server.ask(3)
         answer = server.client.recv(4096)
         assert answer == BLOCK + b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
         assert server.waits_for() is Waiting.REQUEST
@@ -141,8 +140,7 @@ def test_pieces_come_in_chunks_and_the_next_request_is_answered() -> None:
 def test_a_client_that_reads_slowly_gets_all_and_no_more_is_made_than_it_takes() -> None:
     application = Application(*[PIECE] * 300)
     server = serve(application)
-    server.client.send(GET)
-    server.turn(50)
+    server.ask(50)
     assert server.waits_for() is Writing.ANSWER
     assert application.pulled < 100  # what a socket takes, and a turn's share
     received = b""
@@ -156,8 +154,7 @@ def test_a_client_that_reads_slowly_gets_all_and_no_more_is_made_than_it_takes()
 def test_a_turn_gives_one_client_its_share_only() -> None:
     application = Application(*[b"x" * 1000] * 10_000)
     server = serve(application, tcp=True)
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     assert 1 < application.pulled <= HIGH_WATER / 1000 + 2
 
 
@@ -175,8 +172,7 @@ def test_an_application_that_makes_pieces_slowly_gives_one_a_turn(monkeypatch: p
 def test_of_a_client_that_leaves_in_the_middle_nothing_is_left(leave) -> None:  # type: ignore[no-untyped-def]  # either kind
     application = Application(*[PIECE] * 300)
     server = serve(application, tcp=True)
-    server.client.send(GET)
-    server.turn(3)
+    server.ask(3)
     leave(server.client)
     while server.connections:
         server.turn()
@@ -275,8 +271,7 @@ def test_a_large_file_leaves_the_turn_to_others(large: tuple[int, bytes]) -> Non
     fd, content = large
     application = Application(length=len(content), file=File(fd, 0, len(content)))
     server = serve(application, tcp=True)
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     assert application.file is not None
     assert application.file.offset <= MOST_AT_ONCE
     assert server.waits_for() is Writing.ANSWER
@@ -307,8 +302,7 @@ def test_a_file_that_is_not_taken_in_time_is_cut_by_a_reset(large: tuple[int, by
     fd, content = large
     application = Application(length=len(content), file=File(fd, 0, len(content)))
     server = serve(application, tcp=True)
-    server.client.send(GET)
-    server.turn(100)
+    server.ask(100)
     server.connection.expire()
     received_until_reset(server)
     assert (server.is_gone, application.closed) == (True, 1)
@@ -319,8 +313,7 @@ def test_an_empty_file_is_an_answer_too(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "empty", os.O_RDONLY)
     application = Application(length=0, file=File(fd, 0, 0))
     server = serve(application)
-    server.client.send(GET)
-    server.turn(2)
+    server.ask(2)
     assert server.client.recv(4096) == BLOCK + LENGTH % 0 + b"\r\n"
     assert (server.waits_for(), application.closed) == (Waiting.REQUEST, 1)
     os.close(fd)
@@ -340,10 +333,8 @@ def test_an_answer_that_comes_later_is_sent_then_and_nothing_is_read_before(
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
-    server.client.send(GET)
-    server.turn(3)
+    server.ask()
+    server.ask(3)
     assert (server.waits_for(), len(application.pending)) == (Waiting.APPLICATION, 1)
     application.pending[0].finish(Whole(Head(200, BLOCK), b"Hello"))
     assert server.client.recv(4096).endswith(b"Hello")
@@ -359,8 +350,7 @@ def test_a_client_that_resets_meanwhile_is_let_go_at_once_and_its_answer_closed(
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     reset(server.client)
     server.turn()
     assert server.is_gone
@@ -370,8 +360,7 @@ def test_a_client_that_resets_meanwhile_is_let_go_at_once_and_its_answer_closed(
 
 def test_a_client_that_half_closes_meanwhile_gets_its_answer(later: tuple[Application, Server]) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     server.client.shutdown(socket.SHUT_WR)
     server.turn(3)
     application.pending[0].finish(application.stream())
@@ -383,8 +372,7 @@ def test_who_waits_too_long_for_the_application_is_told_and_the_answer_is_droppe
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     assert server.connection.occupying == "GET /"
     server.connection.expire()
     assert server.client.recv(4096).startswith(b"HTTP/1.1 503 ")
@@ -395,8 +383,7 @@ def test_who_waits_too_long_for_the_application_is_told_and_the_answer_is_droppe
 
 def test_a_request_that_no_thread_has_begun_occupies_none(later: tuple[Application, Server]) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     application.pending[0].has_begun = False
     assert server.connection.occupying == ""
 
@@ -405,8 +392,7 @@ def test_while_the_application_is_at_work_the_connection_stays_and_its_answer_is
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     assert not server.connection.can_move
     server.connection.drain()
     assert not server.connection.is_idle
@@ -416,8 +402,7 @@ def test_while_the_application_is_at_work_the_connection_stays_and_its_answer_is
 
 def test_pieces_that_come_later_are_sent_as_they_come(later: tuple[Application, Server]) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     application.pending[0].finish(application.stepwise())
     for piece in b"one", b"two", None:
         server.turn()
@@ -430,8 +415,7 @@ def test_a_piece_that_is_not_made_yet_is_not_the_end_though_the_head_was_taken_l
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     filled = server.fill()
     application.pending[0].finish(application.stepwise())
     assert server.waits_for() is Writing.ANSWER
@@ -447,8 +431,7 @@ def test_a_piece_that_is_made_while_the_head_is_not_taken_is_sent_after_it(
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     filled = server.fill()
     application.pending[0].finish(application.stepwise())
     application.pending[-1].finish(b"one")
@@ -477,8 +460,7 @@ def test_an_answer_that_is_there_and_not_begun_is_closed_when_the_client_goes(
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
-    server.client.send(GET)
-    server.turn()
+    server.ask()
     pending = application.pending[0]
     pending.on_done = bool  # as while bytes before it are still unsent
     pending.finish(application.stream())
