@@ -5,10 +5,12 @@ wanted of it. What it serves until then is the other half, in connection.py.
 """
 
 import socket
+from abc import abstractmethod
 from typing import Final, Self
 
 from prefork.http.messages import Peer
 from prefork.http.protocol import Protocol
+from prefork.http.waiting import REQUEST, Waiting
 from prefork.worker.loop import READABLE, Handler, Loop
 from prefork.worker.observing import Observer
 from prefork.worker.sending import reset
@@ -18,13 +20,14 @@ MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer
 
 
 class Closing:
-    """The socket of a connection, which it owns, what is unsent, what is to be dropped, and all that ends with it.
+    """The socket of a connection, which it owns, since when it has waited for what, and all that ends with it.
 
-    It leaves the set `connections` by itself when it is closed.
+    It enters the set `connections` by itself, and leaves it when it is closed.
     """
 
     __slots__ = (
-        "_connections", "_events", "_loop", "_observer", "_protocol", "_socket", "_to_drop", "_unsent", "peer", "since",
+        "_connections", "_events", "_loop", "_observer", "_protocol", "_socket", "_to_drop", "_unsent", "_waited_for",
+        "begun", "peer", "progress", "since",
     )  # fmt: skip
 
     def __init__(
@@ -44,9 +47,17 @@ class Closing:
         self._observer = observer
         self._unsent: bytes | memoryview = b""
         self._to_drop = 0
+        self._waited_for: Waiting = REQUEST
         self._events = READABLE
         self.peer = peer
-        self.since = loop.now
+        self.since = self.begun = loop.now
+        self.progress = 0
+        loop.watch(sock.fileno(), READABLE, self.on_readable)
+        connections.add(self)
+
+    @abstractmethod
+    def on_readable(self, _events: int) -> None:
+        """Read once, and answer what has become whole."""
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -5,20 +5,19 @@ to be taken, `on_lingering` after the last answer (closing.py). A peer that clos
 forgotten and closed at once: a socket left behind would stay in CLOSE_WAIT and make the loop spin.
 """
 
-import socket
 from enum import Enum
 from time import monotonic
-from typing import Final, Self
+from typing import Final
 
 from msgspec import Struct
 
 from prefork.http.messages import Peer
-from prefork.http.protocol import HIGH_WATER, Parcel, Protocol
+from prefork.http.protocol import HIGH_WATER, Parcel
 from prefork.http.waiting import APPLICATION, BODY, HEAD, REQUEST, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
 from prefork.worker.closing import READ_SIZE, Closing
-from prefork.worker.loop import READABLE, WRITABLE, Loop
-from prefork.worker.observing import Observer, Owed
+from prefork.worker.loop import READABLE, WRITABLE
+from prefork.worker.observing import Owed
 from prefork.worker.sending import send_file
 
 LONGEST_TURN: Final = 0.01  # seconds, after which an application that makes its answer slowly lets others be served
@@ -49,28 +48,9 @@ class Connection(Closing):
     """A socket, who is at its other end, its protocol, and the moment since when it has waited.
 
     While a body is received or an answer is taken, `begun` tells since when, and `progress` how many bytes of it have been.
-
-    Owns the socket. Enters the set `connections` by itself and leaves it when it is closed.
     """
 
-    __slots__ = ("_waited_for", "begun", "progress")
-
-    def __init__(
-        self,
-        sock: socket.SocketType,
-        peer: Peer,
-        protocol: Protocol,
-        loop: Loop,
-        connections: "set[Self]",
-        *,
-        observer: Observer | None = None,
-    ) -> None:
-        super().__init__(sock, peer, protocol, loop, connections, observer=observer)
-        self._waited_for: Waiting = REQUEST
-        self.begun = loop.now
-        self.progress = 0
-        loop.watch(sock.fileno(), READABLE, self.on_readable)
-        connections.add(self)
+    __slots__ = ()
 
     @property
     def waiting_for(self) -> Waiting | Writing:
