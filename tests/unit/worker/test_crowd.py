@@ -42,7 +42,7 @@ def connect(loop: Loop, crowd: Crowd, address: bytes) -> Connection:
 def test_an_ipv4_address_or_an_ipv6_network_is_one_client_rfc4291_2_5_1(
     one: bytes, other: bytes, *, same: bool
 ) -> None:
-    assert (client_of(Peer(one)) == client_of(Peer(other))) is same
+    assert (client_of(one) == client_of(other)) is same
 
 
 def test_connections_are_counted_from_their_beginning_to_their_end(loop: Loop) -> None:
