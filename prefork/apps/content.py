@@ -4,9 +4,9 @@ An application gets all of it as `wsgi.input`. So a client that sends slowly cos
 """
 
 from contextlib import suppress
-from io import BytesIO
+from io import BytesIO, UnsupportedOperation
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NoReturn
 
 from prefork.http.messages import Rejection
 from prefork.ipc.handover import LARGEST_PARCEL
@@ -48,6 +48,12 @@ class KeptContent:
         """Return what has come so far, None where it is too much to be moved to another process."""
         return self.file.getvalue() if isinstance(self.file, BytesIO) and self.size <= MOST_MOVED else None
 
+    def clear(self) -> None:
+        """Keep nothing of what has been written."""
+        self.file.seek(0)
+        self.file.truncate()
+        self.size = 0
+
     def close(self) -> None:
         """Let go of it, though what is not written yet finds no room."""
         with suppress(OSError):
@@ -59,7 +65,13 @@ class KeptContent:
 
 
 class NoContent(BytesIO):
-    """The `wsgi.input` of all requests without content: nothing can be read of it, and nobody can close it."""
+    """The `wsgi.input` of all requests without content: nothing can be read of it, and nobody can write to it or close it."""
+
+    def write(self, _data: object, /) -> NoReturn:
+        """Refuse it: the next request would read it."""
+        raise UnsupportedOperation("wsgi.input is there to be read")
+
+    writelines = write
 
     def close(self) -> None:
         """Stay open: the next request has the same."""

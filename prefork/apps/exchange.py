@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedIOBase, BufferedRandom, BufferedReader
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -33,6 +34,8 @@ class Exchange(Struct, eq=False, gc=False):  # a Struct is made in half the time
             try:
                 if self.begun:
                     raise exc_info[1].with_traceback(exc_info[2])
+                if self.written is not None:
+                    self.written.clear()
             finally:
                 exc_info = None  # it would hold on to this frame, which holds on to it
         elif self.head is not None:
@@ -157,6 +160,8 @@ class FileWrapper:
 
     def file(self, length: int | None) -> File | None:
         """Return what is to be sent, from where the file is now on and at most `length` bytes; None where it is no real file."""
+        if isinstance(self.filelike, BufferedIOBase) and not isinstance(self.filelike, BufferedReader | BufferedRandom):
+            return None  # GzipFile and the like: what is read of it is not what is in its descriptor
         try:
             fd = self.filelike.fileno()
             offset = self.filelike.tell()

@@ -155,9 +155,9 @@ def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole
 
 
 def head_of_file(head: Head, file: File) -> Head:
-    """Return the head with the length of the file in it; raises LengthError for a file that is too short."""
+    """Return the head with the length of the file in it, if it is sent; raises LengthError for a file that is too short."""
     if head.length is None:
-        return with_length(head, file.left)
+        return head if head.status in WITHOUT_CONTENT else with_length(head, file.left)
     if head.length > file.left:
         raise LengthError(f"Content-Length says {head.length} bytes, and the file has {file.left}")
     return head

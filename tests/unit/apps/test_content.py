@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from io import BytesIO
+from io import BytesIO, UnsupportedOperation
 from pathlib import Path
 
 import pytest
@@ -79,3 +79,11 @@ def test_nothing_can_be_read_of_no_content_and_nobody_closes_it() -> None:
     with NO_CONTENT as file:
         assert (file.read(), file.readline(), file.readlines(), list(file)) == (b"", b"", [], [])
     assert not NO_CONTENT.closed
+
+
+def test_nobody_leaves_anything_in_no_content_for_the_next_request() -> None:
+    for write in (NO_CONTENT.write, lambda data: NO_CONTENT.writelines([data])):
+        with pytest.raises(UnsupportedOperation):
+            write(b"left behind")
+    NO_CONTENT.seek(0)
+    assert NO_CONTENT.read() == b""

@@ -1,5 +1,6 @@
 """One call of an application: what start_response, write and the returned iterable come to (PEP 3333)."""
 
+import gzip
 import os
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
@@ -89,6 +90,18 @@ def test_an_error_after_some_content_was_given_out_is_raised_again_with_its_trac
     with pytest.raises(KeyError, match="the application's") as error:
         exchange.start_response("500 Sorry", [], raised())
     assert "raised" in {entry.name for entry in error.traceback}
+
+
+@pytest.mark.parametrize("size", [10, IN_MEMORY + 1])
+def test_an_error_page_takes_the_place_of_what_was_written_too(size: int) -> None:
+    exchange = Exchange()
+    exchange.start_response("200 OK", [])(b"x" * size)
+    write = exchange.start_response("500 Sorry", [], raised())
+    write(b"Sorry")
+    pieces = Pieces(exchange, [b"!"])
+    pieces.begin()
+    assert pulled(pieces) == [b"Sorry", b"!"]
+    pieces.close()
 
 
 # write
@@ -243,6 +256,12 @@ def closed(path: Path) -> object:
         return file
 
 
+def compressed(path: Path) -> object:
+    packed = path.with_suffix(".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    return gzip.open(packed)
+
+
 class NoFile:
     """Something with read() alone."""
 
@@ -250,7 +269,7 @@ class NoFile:
         self.read = BytesIO(b"0123456789").read
 
 
-@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, device, closed, NoFile])
+@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, device, closed, compressed, NoFile])
 def test_what_is_no_regular_file_is_not_sent_by_the_kernel(path: Path, like: Callable[[Path], object]) -> None:
     filelike = like(path)
     wrapped = FileWrapper(filelike)
@@ -258,7 +277,7 @@ def test_what_is_no_regular_file_is_not_sent_by_the_kernel(path: Path, like: Cal
     getattr(wrapped, "close", bool)()
 
 
-@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, NoFile])
+@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, compressed, NoFile])
 def test_it_is_read_in_blocks_instead_and_closed_if_it_can_be(path: Path, like: Callable[[Path], object]) -> None:
     wrapped = FileWrapper(like(path), 4)
     assert list(wrapped) == [b"0123", b"4567", b"89"]

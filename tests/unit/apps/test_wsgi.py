@@ -174,9 +174,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "file"
 
 
-def sending(file: object, *headers: tuple[str, str]) -> Wsgi:
+def sending(file: object, *headers: tuple[str, str], status: str = "200 OK") -> Wsgi:
     def application(environ: Environ, start_response: Begin) -> Iterable[bytes]:
-        start_response("200 OK", list(headers))
+        start_response(status, list(headers))
         wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](file)
         return wrapped
 
@@ -204,6 +204,16 @@ def test_a_file_that_is_shorter_than_content_length_is_not_begun(path: Path, cap
     assert ask(sending(file, ("Content-Length", "11"))) is FAILED
     assert file.closed
     assert "Content-Length says 11 bytes, and the file has 10" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "205 Reset Content", "304 Not Modified"])
+def test_an_answer_that_has_no_content_says_no_length_of_a_file(path: Path, status: str) -> None:
+    file = path.open("rb")
+    answer = ask(sending(file, status=status))
+    assert (answer.head.length, b"Content-Length" in answer.head.block) == (None, False)
+    assert isinstance(answer, Stream)
+    answer.close()
+    assert file.closed
 
 
 def test_what_is_like_a_file_is_read() -> None:
