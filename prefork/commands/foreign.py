@@ -1,4 +1,7 @@
-"""What the options of gunicorn, uWSGI and uvicorn are called here, where the name alone doesn't lead there."""
+"""What the options of gunicorn, uWSGI and uvicorn are called here, where the name alone doesn't lead there.
+
+Those of which there is none here are listed too, where their name resembles that of something else.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,13 +10,15 @@ import click
 
 # fmt: off
 OURS: Final[Mapping[str, str]] = {
-    "--address": "--bind", "--host": "--bind", "--http": "--bind", "--http-socket": "--bind", "--listen": "--bind",
+    "--address": "--bind", "--host": "--bind", "--http": "--bind", "--http-socket": "--bind",
     "--port": "--bind", "--socket": "--bind", "--uds": "--bind", "--umask": "--unix-mode", "--chmod-socket": "--unix-mode",
     "--callable": "--app", "--module": "--app", "--wsgi-file": "--app",
     "--processes": "--workers", "--worker-class": "--threads", "-k": "--threads", "--enable-threads": "--threads",
+    "--gevent": "--threads", "--listen": "--backlog", "--reuse-port": "--accept", "--procname-prefix": "--name",
     "--env": "--env-file", "-e": "--env-file", "--root-path": "--url-prefix", "--mount": "--url-prefix",
+    "--manage-script-name": "--url-prefix", "--show-config": "--print-config",
     "--harakiri": "--hang-timeout", "--timeout": "--hang-timeout", "-t": "--hang-timeout",
-    "--http-timeout": "--header-timeout", "--socket-timeout": "--write-timeout",
+    "--http-keepalive": "--keep-alive-timeout", "--http-timeout": "--header-timeout", "--socket-timeout": "--write-timeout",
     "--worker-reload-mercy": "--graceful-timeout", "--timeout-keep-alive": "--keep-alive-timeout",
     "--max-requests-delta": "--recycle-jitter", "--max-requests-jitter": "--recycle-jitter",
     "--max-worker-lifetime": "--max-lifetime", "--reload-on-rss": "--max-memory",
@@ -21,6 +26,7 @@ OURS: Final[Mapping[str, str]] = {
     "--limit-request-fields": "--limit-fields", "--limit-request-field_size": "--limit-field",
     "--limit-post": "--limit-body", "--post-buffering": "--body-buffer",
     "--py-autoreload": "--reload", "--lazy-apps": "--preload", "--proxy-allow-from": "--proxy-allow-ips",
+    "--http-enable-proxy-protocol": "--proxy-protocol", "--buffer-size": "--limit-head",
     "--certfile": "--tls-cert", "--ssl-certfile": "--tls-cert", "--https": "--tls-cert",
     "--keyfile": "--tls-key", "--ssl-keyfile": "--tls-key",
     "--uid": "--user", "-u": "--user", "--gid": "--group", "-g": "--group",
@@ -28,6 +34,10 @@ OURS: Final[Mapping[str, str]] = {
     "--error-logfile": "--log", "--log-file": "--log", "--logto": "--log",
     "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
 }
+NONE: Final = frozenset({
+    "--attach-daemon", "--ca-certs", "--cheaper", "--ciphers", "--cron", "--forwarder-headers", "--header-map", "--log-config",
+    "--log-syslog", "--master", "--mule", "--need-app", "--no-sendfile", "--offload-threads", "--spooler", "--stats", "--touch-reload",
+})
 # fmt: on
 
 
@@ -38,4 +48,6 @@ def meant_option(error: click.NoSuchOption) -> str:
     option = next((each for each in params if ours in each.opts), None)
     if option is not None:
         return f", did you mean {' '.join(filter(None, (ours, option.metavar)))}?"
-    return f", did you mean {error.possibilities[0]}?" if error.possibilities else ""
+    if error.option_name in NONE or not error.possibilities:
+        return ""
+    return f", did you mean {error.possibilities[0]}?"

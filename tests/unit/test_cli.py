@@ -13,7 +13,7 @@ import pytest
 
 from prefork import cli, run
 from prefork.apps.interface import Find
-from prefork.commands.foreign import OURS
+from prefork.commands.foreign import NONE, OURS
 from prefork.config.errors import ConfigError
 from prefork.config.keys import keys_of
 from prefork.config.load import Loaded
@@ -121,8 +121,8 @@ def test_a_start_that_fails_gets_one_line(
 
 def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
     ours = {each.flag for each in keys_of(RUN).values()}
-    assert set(OURS.values()) <= ours
-    assert ours.isdisjoint(OURS)
+    assert set(OURS.values()) <= ours | {"--print-config"}
+    assert ours.isdisjoint(OURS.keys() | NONE)
 
 
 @pytest.mark.usefixtures("served")

@@ -4,6 +4,11 @@ import re
 from pathlib import Path
 from signal import Signals
 
+import click
+import pytest
+
+from prefork.commands.foreign import meant_option
+from prefork.commands.serving import run_command
 from prefork.config.keys import keys_of
 from prefork.config.option import RUN
 from prefork.master.fleet import Phase
@@ -57,3 +62,24 @@ def test_the_options_that_replace_those_of_others_are_ours() -> None:
     others = {"--config", "--check-config", "--print-config", "--json"}
     assert named <= {each.flag for each in keys_of(RUN).values()} | others
     assert len(named) > 30
+
+
+def hint_at(option: str) -> str:
+    """Return what `prefork run` says to an option of another server, nothing to one that it has too."""
+    command = run_command()
+    if any(option in parameter.opts for parameter in command.params):
+        return ""
+    with pytest.raises(click.NoSuchOption) as raised:
+        command.make_context("run", ["shop:app", option])
+    return meant_option(raised.value)
+
+
+def test_an_option_of_others_is_answered_with_one_that_stands_beside_it_or_none() -> None:
+    beside: dict[str, set[str]] = {}
+    for row in section("options").splitlines():
+        *theirs, ours = row.split(" | ")
+        for option in re.findall(r"(?<!\S)`?(--[a-z][a-z_-]+)", " ".join(theirs)):
+            beside.setdefault(option, set()).update(re.findall(r"--[a-z][a-z-]+", ours))
+    answered = {option: set(re.findall(r"--[a-z][a-z-]+", hint_at(option))) for option in beside}
+    assert {option: hint for option, hint in answered.items() if not hint <= beside[option]} == {}
+    assert sum(map(bool, answered.values())) > 40
