@@ -43,7 +43,8 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
         raise LoadError(NO_FOLDER, f"chdir: {chdir or 'the current folder'}: {str(error.strerror).lower()}") from None
     for each in pythonpath:
         if not os.path.exists(each):
-            raise LoadError(NO_FOLDER, f"pythonpath: {each}: no such file or directory")
+            where = "" if os.path.isabs(each) else f" in {folder}"
+            raise LoadError(NO_FOLDER, f"pythonpath: {each}: no such file or directory{where}")
     folders = tuple(dict.fromkeys((folder, *map(os.path.abspath, pythonpath))))
     sys.path[:0] = folders
     for (

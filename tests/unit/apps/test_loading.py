@@ -180,10 +180,13 @@ def test_a_folder_that_is_not_there_is_told(folder: Path) -> None:
     assert error.value.status == 66
 
 
-def test_a_folder_of_modules_that_is_not_there_is_told(folder: Path) -> None:
-    with pytest.raises(LoadError, match="pythonpath: nowhere: no such file or directory") as error:
-        prepare(None, ["nowhere"], {})
-    assert error.value.status == 66
+def test_a_folder_of_modules_that_is_not_there_is_told_with_the_one_that_it_was_looked_for_in(folder: Path) -> None:
+    (folder / "srv").mkdir()
+    for missing, where in ("nowhere", f" in {folder}/srv"), (f"{folder}/nowhere", ""):
+        with pytest.raises(LoadError) as error:
+            prepare(f"{folder}/srv", [missing], {})
+        expected = f"pythonpath: {missing}: no such file or directory{where}"
+        assert (error.value.status, error.value.problem) == (66, expected)
 
 
 def test_a_file_that_came_after_the_folder_was_searched_is_found(folder: Path) -> None:
