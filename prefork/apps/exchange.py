@@ -96,23 +96,19 @@ class Pieces:
         """
         piece, self._first = self._first, None
         self._exchange.begun = True
+        if piece is None and not self.excess:  # PEP 3333: no more is asked for than Content-Length says
+            piece = self._pull()
+        if self._left is None:
+            return piece
         if piece is None:
-            piece = self._pull()
-        while self._left is not None:
-            if piece is None:
-                if self._left:
-                    raise LengthError(f"{self._left} bytes fewer than Content-Length says")
-                return None
-            surplus = len(piece) - self._left
-            if surplus <= 0:
-                self._left -= len(piece)
-                return piece
-            self.excess += surplus
-            piece, self._left = piece[: self._left], 0
-            if piece:
-                return piece
-            piece = self._pull()
-        return piece
+            if self._left:
+                raise LengthError(f"{self._left} bytes fewer than Content-Length says")
+            return None
+        if len(piece) > self._left:
+            self.excess = len(piece) - self._left
+            piece = piece[: self._left]
+        self._left -= len(piece)
+        return piece or None
 
     def close(self) -> None:
         """Close what the application returned, as often as it may be asked for; raises whatever that raises."""

@@ -1,6 +1,7 @@
 """One call of an application: what start_response, write and the returned iterable come to (PEP 3333)."""
 
 import gzip
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
@@ -209,7 +210,32 @@ def test_no_more_comes_than_content_length_says_and_less_is_told(pieces: list[by
     less = f"{length - len(content)} bytes fewer than Content-Length says"
     assert missing == (less if len(content) < length else "")
     assert b"".join(taken) == content[:length]
-    assert found.excess == max(0, len(content) - length)
+    assert (found.excess > 0) == (len(content) > length)
+
+
+@pytest.mark.parametrize("written", [b"", b"123456"])
+def test_of_what_never_ends_no_more_is_asked_for_than_content_length_says(written: bytes) -> None:
+    exchange = Exchange()
+    exchange(written)
+    found = Pieces(exchange, itertools.repeat(b"789"))
+    found.begin()
+    found.expect(5)
+    assert b"".join(pulled(found)) == (written or b"78978")[:5]
+    assert (found.excess, found.pull()) == (1, None)
+    found.close()
+
+
+def test_what_an_application_does_after_its_last_piece_is_done() -> None:
+    done = []
+
+    def application() -> Iterator[bytes]:
+        yield b"Hello"
+        done.append(True)
+
+    found = Pieces(Exchange(), application())
+    found.begin()
+    found.expect(5)
+    assert (pulled(found), done) == ([b"Hello"], [True])
 
 
 # Files

@@ -348,7 +348,7 @@ def test_more_than_content_length_is_cut_and_logged(capfd: Stderr) -> None:
     result = Result(b"He", b"llo", b" and more")
     assert content_of(ask(answering(result, ("Content-Length", "4")))) == b"Hell"
     assert result.closed == 1
-    assert 'answer cut to its Content-Length request="GET /path" surplus=10' in capfd.readouterr().err
+    assert 'answer cut to its Content-Length request="GET /path" surplus=1' in capfd.readouterr().err
 
 
 def test_what_closing_raises_is_logged_and_the_answer_stands(capfd: Stderr) -> None:
