@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from io import BufferedIOBase, BufferedRandom, BufferedReader
+from io import BufferedIOBase
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -156,9 +156,11 @@ class FileWrapper:
 
     def file(self, length: int | None) -> File | None:
         """Return what is to be sent, from where the file is now on and at most `length` bytes; None where it is no real file."""
-        if isinstance(self.filelike, BufferedIOBase) and not isinstance(self.filelike, BufferedReader | BufferedRandom):
-            return None  # GzipFile and the like: what is read of it is not what is in its descriptor
         try:
+            if isinstance(getattr(self.filelike, "raw", self.filelike), BufferedIOBase):
+                return (
+                    None  # GzipFile and the like, be it buffered: what is read of it is not what is in its descriptor
+                )
             fd = self.filelike.fileno()
             offset = self.filelike.tell()
             status = os.fstat(fd)

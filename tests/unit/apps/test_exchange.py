@@ -4,7 +4,7 @@ import gzip
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Never
@@ -282,10 +282,14 @@ def closed(path: Path) -> object:
         return file
 
 
-def compressed(path: Path) -> object:
+def compressed(path: Path) -> gzip.GzipFile:
     packed = path.with_suffix(".gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
     return gzip.open(packed)
+
+
+def buffered(path: Path) -> object:
+    return BufferedReader(compressed(path))
 
 
 class NoFile:
@@ -295,7 +299,9 @@ class NoFile:
         self.read = BytesIO(b"0123456789").read
 
 
-@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, device, closed, compressed, NoFile])
+@pytest.mark.parametrize(
+    "like", [lambda _path: BytesIO(b"0123456789"), pipe, device, closed, compressed, buffered, NoFile]
+)
 def test_what_is_no_regular_file_is_not_sent_by_the_kernel(path: Path, like: Callable[[Path], object]) -> None:
     filelike = like(path)
     wrapped = FileWrapper(filelike)
@@ -303,7 +309,7 @@ def test_what_is_no_regular_file_is_not_sent_by_the_kernel(path: Path, like: Cal
     getattr(wrapped, "close", bool)()
 
 
-@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, compressed, NoFile])
+@pytest.mark.parametrize("like", [lambda _path: BytesIO(b"0123456789"), pipe, compressed, buffered, NoFile])
 def test_it_is_read_in_blocks_instead_and_closed_if_it_can_be(path: Path, like: Callable[[Path], object]) -> None:
     wrapped = FileWrapper(like(path), 4)
     assert list(wrapped) == [b"0123", b"4567", b"89"]
