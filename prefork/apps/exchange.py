@@ -166,7 +166,7 @@ class FileWrapper:
             status = os.fstat(fd)
         except (AttributeError, OSError, ValueError):
             return None
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:  # a file of /proc says that it is empty (proc(5))
             return None
         left = max(0, status.st_size - offset)
         return File(fd, offset, left if length is None else min(left, length))

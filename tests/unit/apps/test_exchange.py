@@ -277,6 +277,10 @@ def device(_path: Path) -> object:
     return Path("/dev/null").open("rb")
 
 
+def made_by_the_kernel(_path: Path) -> object:
+    return Path("/proc/self/cmdline").open("rb")
+
+
 def closed(path: Path) -> object:
     with path.open("rb") as file:
         return file
@@ -300,7 +304,8 @@ class NoFile:
 
 
 @pytest.mark.parametrize(
-    "like", [lambda _path: BytesIO(b"0123456789"), pipe, device, closed, compressed, buffered, NoFile]
+    "like",
+    [lambda _path: BytesIO(b"0123456789"), pipe, device, made_by_the_kernel, closed, compressed, buffered, NoFile],
 )
 def test_what_is_no_regular_file_is_not_sent_by_the_kernel(path: Path, like: Callable[[Path], object]) -> None:
     filelike = like(path)
