@@ -45,6 +45,7 @@ from prefork.worker.wearing import Wear, Wearing
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 OBEYED: Final = signal.SIGTERM
+LONGEST_CLOSING: Final = 0.5  # seconds in which threads close what was cut; the master kills two after graceful_timeout
 DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while C code holds the GIL
 IGNORED: Final = (
     signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
@@ -315,6 +316,8 @@ class Worker:
             openings.clear()
             refused.clear()
             self._arrivals.clear()
+            self._leaves_at = self._loop.now + LONGEST_CLOSING
+            self._loop.call_at(self._leaves_at, self._leave_when_done)
         # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
         self._arrivals = [each for each in self._arrivals if not each.over]
         threads = self._terms.application.threads

@@ -242,12 +242,25 @@ def reads_late(environ: Environ, begin: Begin) -> Iterable[bytes]:
     return Noted("reads_late", (each or environ["wsgi.input"].read() for each in (b"one", b"")))
 
 
+class SlowlyClosed(Noted):
+    """An iterable that takes its time to be closed."""
+
+    def close(self) -> None:
+        time.sleep(0.2)
+        super().close()
+
+
+def closes_slowly(environ: Environ, begin: Begin) -> Iterable[bytes]:
+    begin("200 OK", [TEXT])
+    return SlowlyClosed("closes_slowly", making(10_000))
+
+
 PATHS: dict[str, Callable[[Environ, Begin], Iterable[bytes]]] = {
     "/" + each.__name__.strip("_"): each
     for each in (
         environ_, hello, echo, count, lines, pieces, sized, empty, status, written, replaced, fails, fails_first,
         fails_later, late_head, too_much, too_little, injecting, hop_by_hop, errors, file, large, waits, trickles,
-        refused, attempt, reads_late,
+        refused, attempt, reads_late, closes_slowly,
     )
 }  # fmt: skip
 PATHS["/"] = hello

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from signal import SIGHUP, SIGUSR2
+from signal import SIGHUP, SIGTERM, SIGUSR2
 from typing import Final
 
 import pytest
@@ -385,6 +385,17 @@ def test_what_is_being_closed_when_its_worker_leaves_is_closed(start_app: Start,
         assert len(answer(client).body) == 3_000_000
         closed(hello, "large", number)
         hello.wait_for_log(f" reloaded generation={number + 1} ")
+
+
+def test_what_is_cut_at_graceful_timeout_is_closed_before_its_worker_ends(start_app: Start, mode: str) -> None:
+    hello = serve(start_app, f'{mode}\ngraceful_timeout = "0.5s"')
+    client = hello.connect()
+    client.send(request("/closes_slowly"))
+    client.take_some()
+    hello.signal(SIGTERM)
+    assert hello.wait_for_exit() == 0
+    assert 'connections cut count=1 reason="graceful_timeout passed"' in hello.log
+    closed(hello, "closes_slowly")
 
 
 # The access log
