@@ -282,7 +282,7 @@ def test_an_upgrade_is_not_tried_with_an_application_that_is_broken(start_app: S
     edit(hello, "1 / 0")
     code, printed = command(hello, "upgrade")
     assert code == 1
-    assert printed.startswith("prefork: error: upgrade failed, generation 1 goes on: prefork: error: shop:answer: Zero")
+    assert printed.startswith("prefork: error: upgrade failed, generation 1 goes on: shop:answer: ZeroDivisionError")
     assert (hello.worker_pids(), hello.get().text) == (pids, "old")
 
 
