@@ -157,10 +157,9 @@ class FileWrapper:
     def file(self, length: int | None) -> File | None:
         """Return what is to be sent, from where the file is now on and at most `length` bytes; None where it is no real file."""
         try:
+            # What is read of a GzipFile and the like, be it buffered, is not what is in its descriptor.
             if isinstance(getattr(self.filelike, "raw", self.filelike), BufferedIOBase):
-                return (
-                    None  # GzipFile and the like, be it buffered: what is read of it is not what is in its descriptor
-                )
+                return None
             fd = self.filelike.fileno()
             offset = self.filelike.tell()
             status = os.fstat(fd)
