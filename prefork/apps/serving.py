@@ -1,5 +1,6 @@
 """Loads what `prefork run` serves: the user's WSGI application and hooks."""
 
+import atexit
 import math
 import sys
 import time
@@ -8,6 +9,7 @@ from functools import cache, partial
 from typing import Final
 
 from prefork.apps.awaited import AwaitedContent
+from prefork.apps.blame import blame
 from prefork.apps.content import KeptContent
 from prefork.apps.failing import Failed, explained, unexplained
 from prefork.apps.hooks import Hooks
@@ -51,10 +53,22 @@ def load_application(
     application = Application(
         *answering(config, imported(), worker, failed),
         pre_stop=partial(hooks.tell, "pre_stop", worker),
-        worker_exit=partial(hooks.tell, "worker_exit", worker),
+        worker_exit=partial(leave, hooks, worker),
     )
     hooks.prepare("post_worker_init", worker)
     return application
+
+
+def leave(hooks: Hooks, worker: ThisWorker) -> None:
+    """Have the hook called, then what the application has registered with atexit, which os._exit leaves out."""
+
+    def tell(failed: "sys.UnraisableHookArgs") -> None:
+        assert failed.exc_value is not None
+        blame(worker.log, "atexit failed", failed.exc_value)
+
+    hooks.tell("worker_exit", worker)
+    sys.unraisablehook = tell
+    atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does in its processes
 
 
 def answering(

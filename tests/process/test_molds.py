@@ -323,6 +323,13 @@ def test_hooks_are_called_in_each_worker(start_app: Start, shop: Shop) -> None:
         assert own == [(name, "imported=True") for name in ("post_fork", "post_worker_init", "worker_exit")]
 
 
+def test_what_was_registered_in_the_mold_is_called_at_the_exit_of_each_worker(start_app: Start, shop: Shop) -> None:
+    hello = shop(module=app("''", "import atexit, os\natexit.register(lambda: print('at exit of', os.getpid()))"))
+    pids = workers(hello)
+    assert hello.stop() == 0
+    assert {int(pid) for pid in re.findall(r"at exit of (\d+)$", hello.log, re.MULTILINE)} == pids
+
+
 def test_a_hook_that_raises_fails_the_worker_and_not_the_mold(start_app: Start, shop: Shop) -> None:
     start_app.files["hooks.py"] = "def post_fork(worker):\n    if worker.slot == 2: raise ValueError('no')\n"
     hello = shop(f'{TWO}\nhooks = "hooks"')

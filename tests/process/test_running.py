@@ -226,7 +226,7 @@ def test_a_package_that_the_workers_user_may_not_look_into_is_told_to_have_no_ap
 
 def test_hooks_are_called_in_their_order(start_app: Start) -> None:
     start_app.files = {
-        "shop.py": f"print('imported', flush=True)\n{app('1')}",
+        "shop.py": f"import atexit\natexit.register(print, 'at exit')\nprint('imported', flush=True)\n{app('1')}",
         "hooks.py": "\n".join(
             f"def {name}(worker):\n    worker.log.info({name!r}, slot=worker.slot, generation=worker.generation)\n"
             for name in ("post_fork", "post_worker_init", "pre_stop", "worker_exit", "on_starting")
@@ -235,7 +235,7 @@ def test_hooks_are_called_in_their_order(start_app: Start) -> None:
     hello = start_app('app = "shop:answer"\nworkers = 1\nhooks = "hooks"')
     assert hello.stop() == 0
     seen = re.findall(
-        r"(imported)$|\] (post_fork|post_worker_init|worker ready|pre_stop|worker_exit|on_starting) ?(.*)",
+        r"(imported|at exit)$|\] (post_fork|post_worker_init|worker ready|pre_stop|worker_exit|on_starting) ?(.*)",
         hello.log,
         re.MULTILINE,
     )
@@ -245,7 +245,19 @@ def test_hooks_are_called_in_their_order(start_app: Start) -> None:
         ("post_worker_init", "slot=0 generation=1"),
         ("pre_stop", "slot=0 generation=1"),
         ("worker_exit", "slot=0 generation=1"),
+        ("at exit", ""),
     ]
+
+
+def test_what_fails_at_exit_is_told_and_the_others_are_called(start_app: Start) -> None:
+    start_app.files = {
+        "shop.py": f"import atexit\natexit.register(print, 'at exit')\natexit.register(lambda: 1 / 0)\n{app('1')}"
+    }
+    hello = start_app('app = "shop:answer"\nworkers = 1')
+    assert hello.stop() == 0
+    assert 'atexit failed reason="ZeroDivisionError: division by zero (shop.py:3)"' in hello.log
+    assert re.search("^at exit$", hello.log, re.MULTILINE)
+    assert re.search('worker exited slot=0 .* reason="exit status 0"', hello.log)
 
 
 def test_a_hook_that_fails_before_the_worker_is_ready_ends_the_start(start_app: Start) -> None:
