@@ -16,7 +16,7 @@ from prefork.worker.observing import Observer
 from prefork.worker.sending import reset
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
-MOST_DROPPED: Final = 64 * 1024  # bytes read after the last answer
+MOST_DROPPED: Final = 16 * 1024 * 1024  # bytes read after the last answer: as much as a body may have by default
 
 
 class Closing:
