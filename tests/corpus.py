@@ -61,6 +61,7 @@ CASES: Final = tuple(Case(section, rule, sent, answers) for section, rule, *rows
     ("RFC 9112 §3.2.2", "absolute-form is served, and its host wins over Host", (get(b"http://b:80/c?d"), (200,)), (get(b"HTTP://[::1]"), (200,))),
     ("RFC 9110 §4.2.1", "never without a host", (get(b"http:///a"), (400,)), (get(b"http://:80/"), (400,)), (get(b"ftp://a/"), (400,))),
     ("RFC 9110 §4.2.4", "nor with a user in it", (get(b"http://user:secret@a/"), (400,))),
+    ("RFC 9110 §7.4", "nor for https without TLS, but from a trusted proxy", (get(b"https://a/"), (421,))),
     ("RFC 9112 §3.2.3", "authority-form is for CONNECT, which is refused", (get(b"a:80", method=b"CONNECT"), (405,)), (get(b"a:80"), (400,))),
     ("RFC 9112 §3.2.4", "asterisk-form is for OPTIONS", (get(b"*", method=b"OPTIONS"), (200,)), (get(b"*"), (400,))),
     ("RFC 9110 §9.1", "methods are those of the registry, in their case", (get(method=b"PROPFIND"), (200,)), (get(method=b"BREW"), (501,)),

@@ -114,8 +114,8 @@ class HeadParser:
 class Heads:
     """Requests by the bytes of their heads.
 
-    `remembered` holds requests without a body only: a hit is a whole request. A head is remembered when it is seen
-    for the second time, so that heads that never repeat cost a table of hashes and not the memory of their requests.
+    `remembered` holds requests without a body only, that any connection may bring: a hit is a whole request, and is
+    served. A head is remembered when it is seen for the second time, so that heads that never repeat cost a table of hashes and not the memory of their requests.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -145,7 +145,7 @@ class Heads:
         marks, at = self._marks, mark % MARKS
         if marks[at] != mark:
             marks[at] = mark
-        elif len(head) <= LONGEST_REMEMBERED:
+        elif len(head) <= LONGEST_REMEMBERED and not request.is_for_https:
             if len(self.remembered) >= MOST_REMEMBERED:
                 self.remembered.clear()
             self.remembered[head] = request

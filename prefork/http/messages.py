@@ -104,6 +104,11 @@ class Request(Struct, frozen=True, eq=False, gc=False):
         return b"%b %b" % (self.method, self.target)
 
     @property
+    def is_for_https(self) -> bool:
+        """Whether its target says that it is for a resource that only TLS may lead to (RFC 9110 §4.2.2)."""
+        return self.target[:6].lower() == b"https:"
+
+    @property
     def fields(self) -> Fields:
         """The field lines in the order received, names in lower case, values without the white space around them."""
         if self._fields is None:  # most are never asked for, and reading them is half of what parsing would cost

@@ -186,7 +186,7 @@ class Protocol(Answering):
     def _receive_head(self, head: bytes) -> bytes:
         """Answer one whole head that came alone, or ask for its body."""
         self._head = head
-        request = self._service.heads.get(head)
+        request = self._service.heads.remembered.get(head) or self._understand(head)
         if request.body_length == 0:
             self.peer_is_done = not request.framing.keep_alive
             return self._answer(request, None)
@@ -199,13 +199,13 @@ class Protocol(Answering):
         room, depth = HIGH_WATER - sum(map(len, answers)), self._service.limits.pipelined
         find_from = max(0, len(self._unread) - len(END_OF_HEAD))
         data = self._unread + data
-        remembered, get = self._service.heads.remembered, self._service.heads.get
+        remembered = self._service.heads.remembered
         start = 0
         while room > 0 and len(answers) < depth and (end := data.find(END_OF_HEAD, find_from)) >= 0:
             find_from = end + len(END_OF_HEAD)
             head = self._head = data[start:find_from]
             start = find_from
-            request = remembered.get(head) or get(head)
+            request = remembered.get(head) or self._understand(head)
             if request.body_length != 0:
                 return self._begin_body(request, data[start:], answers)
             self.peer_is_done = start == len(data) and not request.framing.keep_alive
@@ -224,6 +224,13 @@ class Protocol(Answering):
             return b""
         self._keep(data[start:], len(self._unread) if start == 0 else 0)
         return b""
+
+    def _understand(self, head: bytes) -> Request:
+        """Return the request whose head this is, unless it may not come this way."""
+        request = self._service.heads.get(head)
+        if request.is_for_https and self._peer.scheme != b"https" and not self._service.is_gateway(self._peer.address):
+            raise Rejection(421, "https without TLS")  # RFC 9110 §7.4
+        return request
 
     def _keep(self, unread: bytes, checked: int) -> None:
         """Keep the beginning of a head, of which `checked` bytes have been looked at before."""

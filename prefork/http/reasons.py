@@ -62,6 +62,7 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (503, "waited too long for the application"),
     (503, "too many requests wait for the application"),
     (507, "no room for the content of the request"),
+    (421, "https without TLS"),
 )
 # fmt: on
 _NUMBERS: Final[Mapping[tuple[int, str], int]] = {reason: number for number, reason in enumerate(REASONS)}

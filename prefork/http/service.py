@@ -9,6 +9,7 @@ from prefork.http.content import Awaited, Content
 from prefork.http.head import Heads
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Peer, Rejection, Request, Response
 from prefork.http.response import Renderer, rejected
+from prefork.http.trust import NOBODY
 
 # What answers a request: of whom, and with which content, where there is some that anybody reads.
 Respond: TypeAlias = Callable[[Request, Peer, Content | None], Answer]
@@ -20,12 +21,13 @@ class Service:
     """What the connections of a worker share: the application, the limits, what is remembered and counted.
 
     `new_content` makes what keeps the content of a request for the application; None where nobody reads it. `new_awaited` makes
-    what does so for an application that is to ask for it, None where none is. `refused` counts by status and reason, and
+    what does so for an application that is to ask for it, None where none is. An address that `is_gateway` may speak TLS with its
+    own clients. `refused` counts by status and reason, and
     `refused_last` tells whose each was that was counted last.
     """
 
     __slots__ = (
-        "heads", "limits", "new_awaited", "new_content", "refused", "refused_last", "renderer", "requests", "respond",
+        "heads", "is_gateway", "limits", "new_awaited", "new_content", "refused", "refused_last", "renderer", "requests", "respond",
     )  # fmt: skip
 
     def __init__(
@@ -34,8 +36,10 @@ class Service:
         limits: Limits,
         new_content: NewContent | None = None,
         new_awaited: NewAwaited | None = None,
+        is_gateway: Callable[[bytes], bool] = NOBODY,
     ) -> None:
         self.respond = respond
+        self.is_gateway = is_gateway
         self.new_content = new_content
         self.new_awaited = new_awaited
         self.limits = limits

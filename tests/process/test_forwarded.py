@@ -45,6 +45,14 @@ def test_only_a_trusted_proxy_is_believed(start: Start) -> None:
     until(lambda: logged(hello) == ["127.0.0.9", "192.0.2.1"], "both clients in the access log")
 
 
+def test_only_a_trusted_proxy_may_ask_for_https_without_tls_rfc9110_7_4(start: Start) -> None:
+    hello = start("workers = 1")
+    for address, status in ("127.0.0.9", 421), ("127.0.0.1", 200), ("127.0.0.9", 421):
+        client = client_from(address, hello.ports[0])
+        assert client.ask(b"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n").status == status
+        client.close()
+
+
 def test_who_is_trusted_can_be_said_and_a_reload_changes_it_for_open_connections_too(start: Start) -> None:
     hello = start(LOGGED + "forwarded_allow_ips = []")
     client = hello.connect()

@@ -15,7 +15,7 @@ def test_mutated_requests_do_no_harm(start: Start, accept: str) -> None:
 
 
 def test_each_rule_is_kept_by_the_running_service(start: Start) -> None:
-    hello = start("workers = 1")
+    hello = start("workers = 1\nforwarded_allow_ips = []")
     for case in CASES:
         client = hello.connect()
         client.send(case.sent)

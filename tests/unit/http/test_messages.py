@@ -66,3 +66,11 @@ def test_the_fields_of_a_request_are_read_when_they_are_asked_for_and_once() -> 
     request = Request(b"GET", b"/", 1, b"GET / HTTP/1.1\r\nHost:a\r\nX: \t 1 2 \t\r\nY:\r\n\r\n")
     assert request.fields == ((b"host", b"a"), (b"x", b"1 2"), (b"y", b""))
     assert request.fields is request.fields
+
+
+@pytest.mark.parametrize(
+    ("target", "is_so"),
+    [(b"https://a/", True), (b"HTTPS://a/", True), (b"http://a/", False), (b"/https:", False), (b"*", False)],
+)
+def test_a_request_for_https_is_one_by_its_target_rfc9110_4_2_2(target: bytes, *, is_so: bool) -> None:
+    assert Request(b"GET", target, 1, b"").is_for_https is is_so

@@ -18,6 +18,7 @@ from prefork.http.messages import FRAMINGS, KEEP, Limits, Peer, Request, Respons
 from prefork.http.protocol import HIGH_WATER, Parcel, Protocol
 from prefork.http.response import CONTINUE
 from prefork.http.service import Service
+from prefork.http.trust import trusting
 from prefork.http.waiting import Waiting
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -25,6 +26,8 @@ LARGE = GET.replace(b" / ", b" /large ")
 CLOSING = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 POST = b"POST /five HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = b"PUT /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+HTTPS = GET.replace(b" / ", b" https://a/ ")
+GATEWAY = Peer(b"192.0.2.1")
 EXPECTING = POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
 
 STATUS_LINE = re.compile(rb"^HTTP/1\.1 ([0-9]{3}) ", re.MULTILINE)
@@ -38,7 +41,7 @@ class Conversation:
     def __init__(self, limits: Limits | None = None, *, observed: bool = False) -> None:
         self.asked: list[Seen] = []
         self.observed: list[tuple[bytes, Request | None, int]] = []
-        self.service = Service(self._respond, limits or Limits())
+        self.service = Service(self._respond, limits or Limits(), is_gateway=trusting(["192.0.2.1"]))
         self.renew(observed=observed)
 
     def renew(self, *, observed: bool = False) -> None:
@@ -303,6 +306,26 @@ def test_nothing_after_a_refused_request_is_parsed(refused: bytes, _status: int,
     talk = Conversation()
     assert len(statuses(talk.say(refused + after + GET, after, GET))) == 1
     assert talk.asked == []
+
+
+def test_https_is_not_served_without_tls_rfc9110_7_4(talk: Conversation) -> None:
+    for pieces in [GET + HTTPS], [HTTPS[:20], HTTPS[20:]], [HTTPS.replace(b"https", b"HTTPS")]:
+        talk.renew()
+        assert statuses(talk.say(*pieces))[-1] == 421
+        assert talk.state() == (False, False, Waiting.NOTHING)
+
+
+def test_https_without_tls_is_refused_before_its_body_is_asked_for_rfc9110_7_4(talk: Conversation) -> None:
+    assert statuses(talk.say(EXPECTING.replace(b"/five", b"https://a/five"))) == [421]
+
+
+@pytest.mark.parametrize("peer", [Peer(b"127.0.0.1", b"https"), GATEWAY])
+def test_https_is_served_over_tls_and_to_a_trusted_gateway_and_remembered_for_no_other_rfc9110_7_4(peer: Peer) -> None:
+    talk = Conversation()
+    for _ in range(2):
+        assert statuses(Protocol(talk.service, peer).receive(HTTPS * 3)) == [200] * 3
+        for asked in HTTPS, HTTPS * 2:
+            assert statuses(Protocol(talk.service, Peer(b"127.0.0.1")).receive(asked)) == [421]
 
 
 def test_the_refusal_of_a_head_request_has_no_body_rfc9110_9_3_2(talk: Conversation) -> None:
