@@ -9,11 +9,13 @@ from typing import Final
 import h11
 import httptools
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from prefork.http.body import ChunkedBody
 from prefork.http.grammar import METHODS
 from prefork.http.head import HeadParser
 from prefork.http.messages import Limits, Rejection, Request
-from tests.corpus import CASES, get
+from tests.corpus import CASES, CHUNKED, get, post
 from tests.unit.http.test_rules import heads
 
 # fmt: off
@@ -22,6 +24,7 @@ LOOSER_THAN_H11: Final = (
     (rb"\A\r\n(?!\r\n)",                         "RFC 9112 §2.2: one empty line before a request SHOULD be overlooked"),
     (rb"HTTP/1\.[2-9]\r",                        "RFC 9110 §2.5: a higher minor version is served as the highest that is known"),
 )
+LOOSER_IN_BODIES: Final = re.compile(rb"[ \t];").search  # RFC 9112 §7.1.1: white space may stand before an extension
 # What is seen in a head, and why we refuse it and h11 doesn't.
 STRICTER_THAN_H11: Final = (
     (rb" HTTP/[02-9]\.[0-9]\r", "other major versions are served there"),
@@ -116,3 +119,51 @@ def test_the_corpus_is_accepted_by_others_or_the_reason_is_listed() -> None:
 
 def test_the_others_know_most_methods() -> None:
     assert {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"} <= KNOWN_TO_LLHTTP
+
+
+# Pieces of chunked bodies, and what has been slipped into such (RFC 9112 §7.1).
+PIECES: Final = (
+    b"5\r\nhello\r\n", b"1\r\nx\r\n", b"1;a=b\r\nx\r\n", b'1;a="\r\n', b"0\r\n", b"00", b"\r\n", b"\r", b"\n", b"0", b"1", b"f", b";", b"=",
+    b"a", b" ", b"\t", b":", b"+", b"-", b"_", b"0x", b"\x00", b"\x0b", b"\xff", b"X: y\r\n", b"X : y\r\n",
+)  # fmt: skip
+Read = tuple[bytes, bytes]  # the content of a body, and what follows it
+
+
+def body_by_h11(body: bytes) -> Read | None:
+    """Return what h11 reads, None where it refuses or waits for more."""
+    connection, content = h11.Connection(h11.SERVER), b""
+    connection.receive_data(post(CHUNKED, body))
+    try:
+        while (event := connection.next_event()) is not h11.NEED_DATA:
+            if isinstance(event, h11.Data):
+                content += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                return content, connection.trailing_data[0]
+    except h11.RemoteProtocolError:
+        pass
+    return None
+
+
+def body_by_us(body: bytes) -> Read | None:
+    content: list[bytes] = []
+    try:
+        rest = ChunkedBody(1000, 1000).feed(body, content.append)
+    except Rejection:
+        return None
+    return None if rest is None else (b"".join(content), rest)
+
+
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), max_size=6),
+    slipped_in=st.sampled_from(PIECES),
+    at=st.integers(0, 60),
+)
+@settings(max_examples=400)
+@example(pieces=[b"5\r\nhello\r\n"], slipped_in=b"", at=0)
+def test_a_chunked_body_that_we_accept_h11_accepts_and_reads_alike_rfc9112_7_1(
+    pieces: list[bytes], slipped_in: bytes, at: int
+) -> None:
+    body = b"".join(pieces) + b"0\r\n\r\n"
+    body = body[:at] + slipped_in + body[at:] + b"GET"
+    ours = body_by_us(body)
+    assert ours is None or ours == body_by_h11(body) or LOOSER_IN_BODIES(body), body
