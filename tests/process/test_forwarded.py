@@ -8,8 +8,10 @@ import pytest
 
 from tests.process.starting import Start
 from tests.process.test_proxy import client_from, haproxy, logged
+from tests.process.test_wsgi import answer, request, serve
 from tests.process.waiting import until
 
+README: Final = Path(__file__).parents[2] / "README.md"
 LOGGED: Final = 'workers = 1\naccess_log = "access"\n'
 MADE_UP: Final = (
     b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
@@ -34,6 +36,25 @@ def test_behind_haproxy_the_client_is_logged_whatever_it_says_itself(
         until(lambda: len(logged(hello)) >= len(MADE_UP), "the lines of the access log")
         client.close()
     assert logged(hello) == ["127.0.0.9"] * len(MADE_UP)
+
+
+def test_behind_haproxy_as_the_readme_has_it_a_client_makes_nothing_up(start_app: Start, tmp_path: Path) -> None:
+    found = re.search(r"(?m)^    option forwardfor\n(?:    http-request .*\n)+", README.read_text())
+    assert found
+    hello = serve(start_app)
+    made_up = (
+        "X-Forwarded-For: 6.6.6.6",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: evil.example",
+        "Forwarded: for=6.6.6.6",
+    )
+    with haproxy(tmp_path, hello.ports[0], "\n" + found[0]) as port:
+        client = client_from("127.0.0.9", port)
+        client.send(request("/environ", *made_up))
+        told = dict(line.split("=", 1) for line in answer(client).body.decode().split("\n"))
+        client.close()
+    assert (told["REMOTE_ADDR"], told["HTTP_HOST"]) == ("'127.0.0.9'", "'a.example'")
+    assert (told["wsgi.url_scheme"], told["SERVER_PORT"]) == ("'http'", "'80'")
 
 
 def test_only_a_trusted_proxy_is_believed(start: Start) -> None:
