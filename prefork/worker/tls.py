@@ -5,13 +5,18 @@ Imported only where TLS is configured: what it needs makes a process larger by 5
 
 import socket
 import ssl
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.opening import Opener, Step
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello's record (RFC 8446 §5.1)
 PLAIN: Final = "plain HTTP to a port that speaks TLS: use https://"
@@ -79,7 +84,8 @@ def shake_hands(peer: Peer, sock: socket.SocketType) -> socket.SocketType | int:
     """Go on with the handshake; the peer's scheme is https after it."""
     assert isinstance(sock, ssl.SSLSocket)
     try:
-        sock.do_handshake()
+        with untold_names():
+            sock.do_handshake()
     except ssl.SSLWantReadError:
         return READABLE
     except ssl.SSLWantWriteError:
@@ -91,3 +97,22 @@ def shake_hands(peer: Peer, sock: socket.SocketType) -> socket.SocketType | int:
         raise ConnectionAbortedError(f"TLS handshake failed: {reason}") from None
     peer.scheme = b"https"
     return sock
+
+
+@contextmanager
+def untold_names() -> Iterator[None]:
+    """Keep out of the log what ssl prints there of a server name that isn't ASCII: a traceback, whenever anybody likes.
+
+    It decodes the name before it calls back with it, tells of an error nobody, and refuses the client.
+    """
+    tell = sys.unraisablehook
+
+    def tell_others(told: "UnraisableHookArgs") -> None:
+        if not isinstance(told.exc_value, UnicodeDecodeError):
+            tell(told)
+
+    sys.unraisablehook = tell_others
+    try:
+        yield
+    finally:
+        sys.unraisablehook = tell

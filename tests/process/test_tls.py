@@ -95,6 +95,15 @@ def test_a_client_gets_the_certificate_for_the_name_that_it_asks_for(
         assert client.ask().status == 200
 
 
+def test_a_name_that_can_be_none_is_refused_and_nobody_can_fill_the_log_with_tracebacks(
+    start: Start, trust: Trust
+) -> None:
+    hello = start(ONE)
+    assert "alert internal error" in s_client(hello, "-servername", "\udcff.example")  # a byte that is no ASCII
+    hello.wait_for_log('connections given up reason="TLS handshake failed: callback failed" count=1')
+    assert "Traceback" not in hello.log
+
+
 def test_a_key_may_be_in_the_file_of_its_certificate(start: Start, trust: Trust) -> None:
     with (trust.folder / "a.pem").open("ab") as file:
         file.write((trust.folder / "a.key").read_bytes())

@@ -3,12 +3,13 @@
 import gc
 import socket
 import ssl
+import sys
 import weakref
 
 import pytest
 
 from prefork.http.messages import Rejection
-from prefork.worker.tls import wrap
+from prefork.worker.tls import untold_names, wrap
 
 
 def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
@@ -23,3 +24,22 @@ def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
     del server
     gc.collect()
     assert left() is None
+
+
+class Failing:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __del__(self) -> None:
+        raise self._error
+
+
+def test_what_else_nobody_can_catch_is_told_during_a_handshake_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: told.append(each.exc_type))
+    undecodable = UnicodeDecodeError("ascii", b"\xff", 0, 1, "no ASCII")
+    with untold_names():
+        Failing(undecodable)
+        Failing(KeyError())
+    Failing(undecodable)
+    assert told == [KeyError, UnicodeDecodeError]
