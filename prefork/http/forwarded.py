@@ -55,13 +55,13 @@ class Forwarding:
     """What a worker believes, and remembers, of the proxies in front of it."""
 
     def __init__(self, is_trusted: Callable[[bytes], bool]) -> None:
-        self._is_trusted = is_trusted
+        self.is_trusted = is_trusted
         self._remembered = lru_cache(maxsize=1024)(self._client)
 
     def client(self, address: bytes, scheme: bytes, fields: Fields) -> Client:
         """Return whose a request with these fields is that came from this address."""
         peer = Client(address, scheme)
-        if not self._is_trusted(address):
+        if not self.is_trusted(address):
             return peer
         told = tuple([field for field in fields if field[0] in READ])
         if not told:
@@ -72,7 +72,7 @@ class Forwarding:
     def _client(self, peer: Client, told: Fields) -> Client:
         client = peer
         for _, hop in zip(range(MOST_HOPS), hops(told), strict=False):
-            if not self._is_trusted(client.address):
+            if not self.is_trusted(client.address):
                 break
             client = Client(hop.address or client.address, hop.scheme or client.scheme, hop.host or client.host)
             if hop.address is None:

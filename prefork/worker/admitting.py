@@ -21,6 +21,7 @@ from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
 
+CROWDING: Final = "too many connections of one client"
 MOST_NAMES: Final = 1024  # of clients that are remembered
 MOST_REFUSED: Final = 256  # connections that are told so and left the time to read it; others are only closed
 
@@ -53,8 +54,8 @@ class Admission:
         *,
         openers: tuple[Opener, ...] = (),
     ) -> None:
-        self.connections = Crowd()
-        self.openings: set[Opening] = set()
+        self.connections: Crowd[Connection] = Crowd()
+        self.openings: Crowd[Opening] = Crowd()
         self.refused: set[Connection] = set()
         self._draining: Collection[bytes] = ()
         self._service = service
@@ -71,19 +72,7 @@ class Admission:
 
     def accept(self, sock: socket.SocketType, address: object) -> None:
         """Serve a client that the kernel has just connected from this address, once what comes before HTTP is done."""
-        peer = Peer(peer_name(address))
-        if self._openers and (steps := [step for opener in self._openers for step in opener(peer)]):
-            Opening(
-                sock,
-                steps,
-                self._loop,
-                self.openings,
-                opened=partial(self._admit, peer),
-                refused=partial(self._refuse, peer),
-                gave_up=partial(self._count, peer),
-            )
-        else:
-            self._admit(peer, sock)
+        self._open(Peer(peer_name(address)), self._openers, self._loop.now, sock)
 
     def adopt(self, sock: socket.SocketType, moved: Moved) -> None:
         """Go on where another worker left."""
@@ -114,6 +103,30 @@ class Admission:
     def _room(self) -> int:
         return self._capacity.connections - len(self.connections) - len(self.openings)
 
+    def _open(self, peer: Peer, openers: tuple[Opener, ...], since: float, sock: socket.SocketType) -> None:
+        """Do what these openers ask for, one after the other, as the first may tell whose the connection is; then serve it."""
+        if not openers:
+            self._admit(peer, sock)
+            return
+        steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since)
+        if not steps:
+            go_on(sock)
+        elif self._is_crowding(peer):
+            sock.close()  # it can't be told yet
+            self._service.count(GIVEN_UP, CROWDING, peer)
+        else:
+            Opening(
+                sock,
+                steps,
+                self._loop,
+                self.openings,
+                opened=go_on,
+                refused=partial(self._refuse, peer),
+                gave_up=partial(self._count, peer),
+                peer=peer,
+                since=since,
+            )
+
     def _count(self, peer: Peer, error: OSError) -> None:
         if error.errno is None and error.args:
             self._service.count(GIVEN_UP, error.args[0], peer)
@@ -136,9 +149,12 @@ class Admission:
         capacity = self._capacity
         if not capacity.wait and self._room <= 0:
             return "too many connections"
-        if self.connections.count_of(peer) >= capacity.per_client and not capacity.is_proxy(peer.address):
-            return "too many connections of one client"
-        return None
+        return CROWDING if self._is_crowding(peer) else None
+
+    def _is_crowding(self, peer: Peer) -> bool:
+        """Tell whether this peer has all the connections that it may have, being opened or open."""
+        count = self.connections.count_of(peer) + (self.openings.count_of(peer) if self.openings else 0)
+        return count >= self._capacity.per_client and not self._capacity.is_proxy(peer.address)
 
     def _connect(self, peer: Peer, sock: socket.SocketType) -> Connection:
         observer = Observer(self._watch, peer) if self._watch else None

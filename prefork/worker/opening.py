@@ -20,12 +20,12 @@ Opener: TypeAlias = Callable[[Peer], list[Step]]
 class Opening:
     """A connection that is being opened. Owns its socket until `opened` is called with it, or `refused`.
 
-    `gave_up` is told why it came to neither.
+    `gave_up` is told why it came to neither. It counts as one of the `peer` that it has begun with, and has waited `since` then.
 
     Enters the set `openings` by itself and leaves it when it is done or closed.
     """
 
-    __slots__ = ("_fd", "_gave_up", "_loop", "_opened", "_openings", "_refused", "_socket", "_steps", "since")
+    __slots__ = ("_fd", "_gave_up", "_loop", "_opened", "_openings", "_refused", "_socket", "_steps", "peer", "since")
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Opening:
         opened: Callable[[socket.SocketType], object],
         refused: Callable[[socket.SocketType, Rejection], object],
         gave_up: Callable[[OSError], object],
+        peer: Peer,
+        since: float,
     ) -> None:
         self._socket = sock
         self._fd = sock.fileno()  # a step may leave the socket without it, when it fails to make another one of it
@@ -46,7 +48,8 @@ class Opening:
         self._opened = opened
         self._refused = refused
         self._gave_up = gave_up
-        self.since = loop.now
+        self.peer = Peer(peer.address)  # a step may learn another
+        self.since = since
         loop.watch(self._fd, READABLE, self.on_ready)
         openings.add(self)
 

@@ -103,7 +103,7 @@ class Worker:
             terms.limits,
             terms.application.new_content,
             terms.application.new_awaited,
-            terms.capacity.is_proxy,
+            terms.forwarding.is_trusted,
         )
         self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []

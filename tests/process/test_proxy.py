@@ -136,6 +136,15 @@ def test_a_proxy_that_sends_no_header_is_closed_and_the_log_says_why(start: Star
     hello.wait_for_log('connections given up reason="malformed PROXY header" count=1 last=127.0.0.1')
 
 
+def test_a_proxy_has_as_many_connections_as_it_wants_and_its_clients_have_not(start: Start) -> None:
+    hello = start(BEHIND + "max_connections_per_client = 2\nforwarded_allow_ips = []\nhandshake_timeout = 60")
+    silent = [hello.connect() for _ in range(4)]
+    clients = [hello.connect() for _ in range(3)]
+    header = b"PROXY TCP4 192.0.2.%d 192.0.2.8 1 2\r\n"
+    assert [client.ask(header % 7 + GET).status for client in clients] == [200, 200, 503]
+    assert [client.ask(header % number + GET).status for number, client in enumerate(silent)] == [200] * 4
+
+
 def test_a_header_that_does_not_come_is_not_waited_for_for_ever(start: Start) -> None:
     hello = start(BEHIND + "handshake_timeout = 0.5")
     silent, half = hello.connect(), hello.connect()

@@ -139,6 +139,27 @@ def test_who_never_finishes_the_handshake_is_given_up(start: Start, trust: Trust
     hello.wait_until_closed()
 
 
+def test_who_does_not_shake_hands_has_no_more_connections_than_the_limit(start: Start, trust: Trust) -> None:
+    """Else the silent sockets of one client would take the places of all."""
+    hello = start(ONE + "max_connections_per_client = 3\nforwarded_allow_ips = []\nhandshake_timeout = 60")
+    silent = [hello.connect() for _ in range(3)]
+    assert hello.connect().until_closed() == b""
+    hello.wait_for_log('connections given up reason="too many connections of one client" count=1')
+    plain = socket.create_connection(("127.0.0.1", hello.ports[0]), source_address=("127.0.0.9", 0), timeout=LIMIT)
+    with closing(Client(trust.context().wrap_socket(plain))) as client:
+        assert client.ask().status == 200
+    silent.pop().close()
+    until(lambda: can_connect(hello, trust), "a place for it")
+
+
+def can_connect(hello: Hello, trust: Trust) -> bool:
+    try:
+        with closing(trust.connect(hello)) as client:
+            return client.ask().status == 200
+    except OSError:  # it was closed in place of the handshake
+        return False
+
+
 def test_clients_that_break_off_in_the_handshake_leave_nothing_behind(start: Start, trust: Trust) -> None:
     hello = start(ONE)
     for count in range(20):

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from prefork.http.messages import Limits, Response
+from prefork.http.messages import Limits, Peer, Response
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.worker.admitting import MOST_REFUSED, Admission, Capacity, peer_name
 from prefork.worker.deadlines import LINGERING_TIMEOUT
-from prefork.worker.loop import Loop
+from prefork.worker.loop import READABLE, Loop
+from prefork.worker.opening import Opener, Step
 
 ADDRESS = ("192.0.2.1", 5000)
 OTHER = ("192.0.2.2", 5000)
@@ -21,13 +22,13 @@ OTHER = ("192.0.2.2", 5000)
 class Door:
     """An admission, and the clients that have knocked."""
 
-    def __init__(self, capacity: Capacity, at_end: ExitStack) -> None:
+    def __init__(self, capacity: Capacity, at_end: ExitStack, *openers: Opener) -> None:
         self.loop = Loop()
         at_end.callback(self.loop.close)
         scoreboard = Scoreboard()
         at_end.callback(os.close, scoreboard.fd)
         service = Service(lambda _request, _peer, _content: Response(200), Limits())
-        self.admission = Admission(service, None, self.loop, scoreboard.take(), capacity)
+        self.admission = Admission(service, None, self.loop, scoreboard.take(), capacity, openers=openers)
         self._at_end = at_end
 
     def knock(self, address: object = ADDRESS) -> str:
@@ -62,6 +63,43 @@ def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(a
     assert [door.knock(OTHER) for _ in range(3)] == ["let in"] * 3
     next(each for each in door.admission.connections if each.peer.address == b"192.0.2.1").close()
     assert door.knock() == "let in"
+
+
+def never_done(_peer: Peer) -> list[Step]:
+    return [lambda _sock: READABLE]
+
+
+def told_to_be_other(peer: Peer) -> list[Step]:
+    """Return the step of a proxy's header, which tells another address."""
+
+    def step(sock: socket.SocketType) -> socket.SocketType:
+        peer.address = b"192.0.2.2"
+        return sock
+
+    return [step]
+
+
+def test_who_is_being_opened_counts_too_and_beyond_the_limit_is_closed_untold(at_end: ExitStack) -> None:
+    door = Door(Capacity(per_client=2), at_end, never_done)
+    assert [door.knock() for _ in range(3)] == ["let in", "let in", "closed"]
+    assert door.knock(OTHER) == "let in"
+    next(each for each in door.admission.openings if each.peer.address == b"192.0.2.1").give_up(TimeoutError())
+    assert [door.knock() for _ in range(2)] == ["let in", "closed"]
+
+
+def test_what_a_proxy_tells_in_its_header_is_counted_from_then_on(at_end: ExitStack) -> None:
+    is_proxy = b"192.0.2.1".__eq__
+    door = Door(Capacity(per_client=1, is_proxy=is_proxy), at_end, told_to_be_other, never_done)
+    assert [door.knock() for _ in range(3)] == ["let in"] * 3
+    door.loop.now += 5
+    for opening in list(door.admission.openings):
+        opening.on_ready(READABLE)
+    assert [each.peer.address for each in door.admission.openings] == [b"192.0.2.2"]
+    door.admission.expire(6)
+    assert len(door.admission.openings) == 1
+    door.loop.now += 2  # from the beginning on, not from the header
+    door.admission.expire(6)
+    assert door.admission.openings._counts == {}
 
 
 def test_of_many_that_are_refused_so_many_are_told_and_the_others_closed_until_those_have_read(

@@ -22,7 +22,7 @@ def loop() -> Iterator[Loop]:
         yield loop
 
 
-def connect(loop: Loop, crowd: Crowd, address: bytes) -> Connection:
+def connect(loop: Loop, crowd: Crowd[Connection], address: bytes) -> Connection:
     ours, theirs = socket.socketpair()
     theirs.close()
     return Connection(ours, Peer(address), Protocol(SERVICE, Peer(b"127.0.0.1")), loop, crowd)
@@ -46,7 +46,8 @@ def test_an_ipv4_address_or_an_ipv6_network_is_one_client_rfc4291_2_5_1(
 
 
 def test_connections_are_counted_from_their_beginning_to_their_end(loop: Loop) -> None:
-    crowd, peer = Crowd(), Peer(b"192.0.2.1")
+    crowd: Crowd[Connection] = Crowd()
+    peer = Peer(b"192.0.2.1")
     first, second = (connect(loop, crowd, peer.address) for _ in range(2))
     third = connect(loop, crowd, b"192.0.2.2")
     assert (len(crowd), crowd.count_of(peer), crowd.count_of(Peer(b"192.0.2.2"))) == (3, 2, 1)
@@ -59,7 +60,7 @@ def test_connections_are_counted_from_their_beginning_to_their_end(loop: Loop) -
 
 
 def test_behind_a_unix_socket_nobody_is_counted(loop: Loop) -> None:
-    crowd = Crowd()
+    crowd: Crowd[Connection] = Crowd()
     connection = connect(loop, crowd, b"unix:")
     assert (len(crowd), crowd.count_of(Peer(b"unix:"))) == (1, 0)
     connection.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefork.http.messages import Rejection
+from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.opening import Opening, Step
 
@@ -32,6 +32,8 @@ class Server:
             opened=self.opened.append,
             refused=lambda _socket, rejection: self.refused.append(rejection),
             gave_up=self.errors.append,
+            peer=Peer(b"192.0.2.1"),
+            since=self.loop.now,
         )
 
     def turn(self) -> None:
