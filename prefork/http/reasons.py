@@ -63,6 +63,7 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (503, "too many requests wait for the application"),
     (507, "no room for the content of the request"),
     (421, "https without TLS"),
+    (GIVEN_UP, "too many connections"),
     (GIVEN_UP, "too many connections of one client"),
 )
 # fmt: on

@@ -21,6 +21,7 @@ from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
 
+FULL: Final = "too many connections"
 CROWDING: Final = "too many connections of one client"
 MOST_NAMES: Final = 1024  # of clients that are remembered
 MOST_REFUSED: Final = 256  # connections that are told so and left the time to read it; others are only closed
@@ -111,9 +112,9 @@ class Admission:
         steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since)
         if not steps:
             go_on(sock)
-        elif self._is_crowding(peer):
-            sock.close()  # it can't be told yet
-            self._service.count(GIVEN_UP, CROWDING, peer)
+        elif (reason := self._reason_to_close(peer)) is not None:
+            sock.close()
+            self._service.count(GIVEN_UP, reason, peer)
         else:
             Opening(
                 sock,
@@ -148,7 +149,13 @@ class Admission:
         """Return why this one can't be served. Where the others wait, it was let in while there was room."""
         capacity = self._capacity
         if not capacity.wait and self._room <= 0:
-            return "too many connections"
+            return FULL
+        return CROWDING if self._is_crowding(peer) else None
+
+    def _reason_to_close(self, peer: Peer) -> str | None:
+        """Return why this one is not even opened; it takes a handshake to tell those why that can't be served."""
+        if not self._capacity.wait and self._room <= -MOST_REFUSED:
+            return FULL
         return CROWDING if self._is_crowding(peer) else None
 
     def _is_crowding(self, peer: Peer) -> bool:

@@ -139,6 +139,16 @@ def test_who_never_finishes_the_handshake_is_given_up(start: Start, trust: Trust
     hello.wait_until_closed()
 
 
+def test_beyond_max_connections_a_client_is_told_so_in_tls(start: Start, trust: Trust) -> None:
+    hello = start(ONE + 'max_connections = 1\nwhen_full = "refuse"')
+    with closing(trust.connect(hello)) as served:
+        assert served.ask().status == 200
+        with closing(trust.connect(hello)) as refused:
+            assert refused.answer().status == 503
+            assert refused.until_closed() == b""
+        assert served.ask().status == 200
+
+
 def test_who_does_not_shake_hands_has_no_more_connections_than_the_limit(start: Start, trust: Trust) -> None:
     """Else the silent sockets of one client would take the places of all."""
     hello = start(ONE + "max_connections_per_client = 3\nforwarded_allow_ips = []\nhandshake_timeout = 60")

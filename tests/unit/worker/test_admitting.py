@@ -87,6 +87,13 @@ def test_who_is_being_opened_counts_too_and_beyond_the_limit_is_closed_untold(at
     assert [door.knock() for _ in range(2)] == ["let in", "closed"]
 
 
+def test_beyond_the_limit_so_many_are_opened_to_be_told_and_the_others_closed(at_end: ExitStack) -> None:
+    door = Door(Capacity(connections=2, wait=False), at_end, never_done)
+    assert [door.knock() for _ in range(MOST_REFUSED + 3)] == ["let in"] * (MOST_REFUSED + 2) + ["closed"]
+    next(iter(door.admission.openings)).give_up(TimeoutError())
+    assert [door.knock() for _ in range(2)] == ["let in", "closed"]
+
+
 def test_what_a_proxy_tells_in_its_header_is_counted_from_then_on(at_end: ExitStack) -> None:
     is_proxy = b"192.0.2.1".__eq__
     door = Door(Capacity(per_client=1, is_proxy=is_proxy), at_end, told_to_be_other, never_done)
