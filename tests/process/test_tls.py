@@ -80,6 +80,12 @@ def test_curl_and_requests_are_served(start: Start, trust: Trust) -> None:
         assert [session.post(url, data=b"x" * 100_000, timeout=LIMIT).status_code for _ in range(3)] == [200] * 3
 
 
+def test_https_may_be_asked_for_in_absolute_form_rfc9110_7_4(start: Start, trust: Trust) -> None:
+    hello = start(ONE + "forwarded_allow_ips = []")
+    with closing(trust.connect(hello)) as client:
+        assert client.ask(GET.replace(b" / ", b" https://a.example/ ")).status == 200
+
+
 @pytest.mark.parametrize(
     ("asked", "served"),
     [("a.example", "a.example"), ("B.example", "b.example"), ("x.w.example", "*.w.example"), ("c.example", "a.example"),
