@@ -5,7 +5,6 @@ began it; no more is made of a stream than its client has taken, and a burst.
 """
 
 import gc
-import os
 import select
 import threading
 import weakref
@@ -110,9 +109,8 @@ def stage() -> Iterator[Build]:
         return stages[-1]
 
     yield build
-    for each in stages:
+    for each in stages:  # their descriptors stay open: a thread whose last task is done may yet have to wake the loop
         each.turn_until(lambda each=each: not each.pool.is_busy)  # type: ignore[misc]  # it can't be inferred
-        os.close(each.pool.fileno())
 
 
 # Who is called when
