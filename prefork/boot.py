@@ -1,7 +1,7 @@
 """What a forked worker does before it serves: it becomes its user, and loads what it serves.
 
-A worker that can't says so to its master, with the reason that people are to read. The check of a configuration does the
-same in a child of its own, so that neither the checking process nor the master ever imports the user's application.
+A worker that can't says so to its master, with the reason that people are to read. The check of a configuration does
+the same in a child of its own, so that neither the checking process nor the master ever imports the user's application.
 """
 
 import faulthandler

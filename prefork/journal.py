@@ -1,7 +1,7 @@
 """Writes entries into systemd's journal by its native protocol: a datagram for each, of fields by name.
 
-Fields can be searched for, `journalctl STATUS=500`, where lines can only be read. Nothing here waits: the journal is a reader
-that may not keep up, and who writes is told so. See systemd.io/JOURNAL_NATIVE_PROTOCOL.
+Fields can be searched for, `journalctl STATUS=500`, where lines can only be read. Nothing here waits: the journal is a
+reader that may not keep up, and who writes is told so. See systemd.io/JOURNAL_NATIVE_PROTOCOL.
 """
 
 import fcntl

@@ -1,16 +1,17 @@
 r"""Writes the log and the access log: one event, one line; one line never in two pieces.
 
-The log goes to descriptor 2, each line with one write(2), so that processes that share the file in append mode never mix
-their lines. What a peer sent can't forge a line or reach the terminal: whatever isn't plain is quoted and escaped. Logging
-never stops the service: what can't be written is counted, and the next line that can says how many are missing. Instead
-of lines it may be entries of systemd's journal, whose message is the line without what the journal knows itself.
+The log goes to descriptor 2, each line with one write(2), so that processes that share the file in append mode never
+mix their lines. What a peer sent can't forge a line or reach the terminal: whatever isn't plain is quoted and escaped.
+Logging never stops the service: what can't be written is counted, and the next line that can says how many are missing.
+Instead of lines it may be entries of systemd's journal, whose message is the line without what the journal knows
+itself.
 
     2026-11-23T19:43:01.123+00:00 info master[812] worker ready slot=3 pid=812 generation=2 boot_ms=41
     2026-11-23T19:43:07.480+00:00 error master[812] reload failed kept=1 reason="hello.toml:12: workers: …"
 
-The files behind it are opened by the master while it may, and on USR1 opened again at the same numbers; the master sends
-the fresh descriptors to its workers, who need no right to open them. None of them blocks: a reader of a pipe that doesn't
-read loses lines, and the service doesn't wait for it.
+The files behind it are opened by the master while it may, and on USR1 opened again at the same numbers; the master
+sends the fresh descriptors to its workers, who need no right to open them. None of them blocks: a reader of a pipe that
+doesn't read loses lines, and the service doesn't wait for it.
 """
 
 import os
@@ -39,8 +40,8 @@ class Log:
     """The log of one process. `level` is the least important level that is written; it may change at any time.
 
     Make it after LogFiles: whether descriptor 2 is systemd's journal is decided here. The journal keeps the time itself
-    and wants the priority in front of the line (sd-daemon(3), systemd.exec(5) about JOURNAL_STREAM). With a `journal` there
-    are no lines but entries.
+    and wants the priority in front of the line (sd-daemon(3), systemd.exec(5) about JOURNAL_STREAM). With a `journal`
+    there are no lines but entries.
     """
 
     def __init__(self, process: str, level: Level, journal: Journal | None = None) -> None:
@@ -109,8 +110,8 @@ class LogFiles:
     """The files of the log and of the access log, and the numbers they keep for life.
 
     `log` is a path, or "-" for the stderr that the process has; `access_log` is a path, "-" for its stdout, or "off".
-    `access_fd` is where the access log is written, None when it is off. Forked workers inherit all of it. Where either is
-    "journald" it has no file.
+    `access_fd` is where the access log is written, None when it is off. Forked workers inherit all of it. Where either
+    is "journald" it has no file.
 
     Raises:
         OSError: A file can't be opened; its `filename` says which.
@@ -159,7 +160,8 @@ class LogFiles:
     def adopt(self, received: Sequence[int]) -> None:
         """Put descriptors that came from the master's `reopen` in the place of ours; those received are closed.
 
-        A worker that is older than the present configuration may be sent more or fewer than it has: then it keeps its own.
+        A worker that is older than the present configuration may be sent more or fewer than it has: then it keeps its
+        own.
         """
         if len(received) == len(self.paths):
             for fd, fresh in zip(self.paths, received, strict=True):
@@ -257,7 +259,8 @@ def _unblock(fd: int) -> None:
     """Keep a write to a pipe or a socket from waiting for a reader.
 
     O_NONBLOCK belongs to all who share a file, so a pipe, which may be our parent's too, is opened anew. A socket can't
-    be; the journal gives each service one of its own. A terminal is left alone: it is slow, and its user wants every line.
+    be; the journal gives each service one of its own. A terminal is left alone: it is slow, and its user wants every
+    line.
     """
     with suppress(OSError):  # closed, or a pipe of another user: it stays as it is
         if stat.S_ISSOCK(os.fstat(fd).st_mode):

@@ -1,8 +1,8 @@
 """The mold: a child of the master that has loaded the application once, and is there to be forked.
 
-What it has loaded its workers share, as long as nobody writes to it: the garbage collector does, so that all there is is
-frozen before each fork (gc.freeze). Each worker becomes a child of the master, which is the subreaper: it is forked by a
-process in between that ends at once. Only when that one has been reaped is the pid told, so that then it is true.
+What it has loaded its workers share, as long as nobody writes to it: the garbage collector does, so that all there is
+is frozen before each fork (gc.freeze). Each worker becomes a child of the master, which is the subreaper: it is forked
+by a process in between that ends at once. Only when that one has been reaped is the pid told, so that then it is true.
 
 The worker waits for its seat. One that is no longer wanted meets the end of its channel instead.
 """

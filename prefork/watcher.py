@@ -1,8 +1,8 @@
 """The program that watches the files of an application for `reload`: `python -m prefork.watcher FOLDER… -- FILE…`.
 
-It prints an empty line when it begins to notice changes, and a path whenever something has changed: of Python in one of the
-folders, or one of the files. It is a program of its own because what it uses starts threads, beside which the master could not fork. It ends when its standard input does,
-however its master came to an end.
+It prints an empty line when it begins to notice changes, and a path whenever something has changed: of Python in one of
+the folders, or one of the files. It is a program of its own because what it uses starts threads, beside which the
+master could not fork. It ends when its standard input does, however its master came to an end.
 """
 
 import os

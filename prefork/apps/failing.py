@@ -1,7 +1,7 @@
 """What a client gets in place of an answer that the application failed to give: for development with the traceback in it.
 
-A traceback is for whoever writes the application. It tells strangers what they may use against it, so nothing but the flag
-`--reload` of the command line asks for it: no file and no variable that may have been meant for another machine.
+A traceback is for whoever writes the application. It tells strangers what they may use against it, so nothing but the
+flag `--reload` of the command line asks for it: no file and no variable that may have been meant for another machine.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Turns what an application says in `start_response` into the head of an answer, and remembers it.
 
-Applications say the same again and again, so a head that was said before is looked up. What would make the wire say something
-else is refused: a line break in a value above all, and the fields by which the server frames its answers.
+Applications say the same again and again, so a head that was said before is looked up. What would make the wire say
+something else is refused: a line break in a value above all, and the fields by which the server frames its answers.
 """
 
 import re

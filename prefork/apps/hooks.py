@@ -5,8 +5,8 @@
     pre_stop(worker)          it was told to leave; what has begun is still being served
     worker_exit(worker)       it ends
 
-`worker` has slot, generation, pid and log. Those that aren't there are not missed, other functions are left alone. Before
-the worker is ready an exception fails its start, later it is only logged.
+`worker` has slot, generation, pid and log. Those that aren't there are not missed, other functions are left alone.
+Before the worker is ready an exception fails its start, later it is only logged.
 """
 
 import os

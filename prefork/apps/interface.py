@@ -32,8 +32,8 @@ def nothing() -> None:
 class Application(Struct, frozen=True):
     """A loaded application: what answers requests, what is called when the worker is to leave, and what when it ends.
 
-    `new_content` makes what keeps the content of a request for it, None where it reads none. With `threads` it answers later, and
-    with `new_awaited` it is asked before there is content whose client waits for 100 (Continue).
+    `new_content` makes what keeps the content of a request for it, None where it reads none. With `threads` it answers
+    later, and with `new_awaited` it is asked before there is content whose client waits for 100 (Continue).
     """
 
     respond: Respond
@@ -60,8 +60,8 @@ class LoadError(Exception):
 class Source(Struct, frozen=True):
     """What applications are made of, in the process that they run in or whose children they run in.
 
-    `preload` imports what the workers that are forked later can share, `load` makes the application of a worker, and imports
-    before what was not preloaded. Both raise LoadError.
+    `preload` imports what the workers that are forked later can share, `load` makes the application of a worker, and
+    imports before what was not preloaded. Both raise LoadError.
     """
 
     preload: Callable[[], object]

@@ -13,9 +13,9 @@ INTERVAL: Final = 0.05  # seconds between two heartbeats
 class Note:
     """The request that was given to the application at last, in the worker's row; where there is none, nobody asks.
 
-    The note stays: who reads it does so because the worker hangs. Whoever gives work to the application `tell`s of it when it is
-    not the `latest`, or the next heartbeat is `due`, in seconds of CLOCK_MONOTONIC. A turn of the loop may consist of many
-    requests, and none of them hangs though all together take long.
+    The note stays: who reads it does so because the worker hangs. Whoever gives work to the application `tell`s of it
+    when it is not the `latest`, or the next heartbeat is `due`, in seconds of CLOCK_MONOTONIC. A turn of the loop may
+    consist of many requests, and none of them hangs though all together take long.
     """
 
     __slots__ = ("_row", "due", "latest")

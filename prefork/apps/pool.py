@@ -1,8 +1,9 @@
 """Runs an application in threads: the loop of the worker goes on reading, writing and counting time meanwhile.
 
-All that is decided about threads is decided in the thread of the loop, so nothing here needs a lock. A thread does one thing
-at a time that it was given, posts what came of it, and wakes the loop. A streamed answer stays with the thread that began it,
-as what an application keeps for a thread may belong to it; while its client is slow, that thread does other things.
+All that is decided about threads is decided in the thread of the loop, so nothing here needs a lock. A thread does one
+thing at a time that it was given, posts what came of it, and wakes the loop. A streamed answer stays with the thread
+that began it, as what an application keeps for a thread may belong to it; while its client is slow, that thread does
+other things.
 """
 
 import os
@@ -60,7 +61,8 @@ class Pool:
         self._most_waiting = most_waiting
         self._count = 0
         self._idle: list[Runner] = []
-        # Who leaves it has `on_abandon` taken away: by that it holds itself, with an answer as large as the application makes it.
+        # Who leaves it has `on_abandon` taken away: by that it holds itself, with an answer as large as the application
+        # makes it.
         self._waiting: OrderedDict[Pending, Callable[[Runner], object]] = OrderedDict()
         self._posted: deque[Task] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)

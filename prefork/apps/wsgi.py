@@ -1,8 +1,9 @@
 """Serves a WSGI application (PEP 3333): a request becomes a call, and what the call returns becomes an answer.
 
-The application is called when all of a request is there, unless it is to ask for it (awaited.py), and what it returns is pulled
-as fast as the client takes it, so that no client occupies it. What it raises is logged with the request and its traceback: the
-client gets 500 where nothing was sent yet, and else a connection that is cut, so that no truncated answer looks whole.
+The application is called when all of a request is there, unless it is to ask for it (awaited.py), and what it returns
+is pulled as fast as the client takes it, so that no client occupies it. What it raises is logged with the request and
+its traceback: the client gets 500 where nothing was sent yet, and else a connection that is cut, so that no truncated
+answer looks whole.
 """
 
 from collections.abc import Callable, Iterable, Sequence

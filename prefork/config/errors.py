@@ -9,8 +9,9 @@ CONFIG = 78
 class ConfigError(Exception):
     """A mistake in what the user configured. `str()` is one line, without the program's name.
 
-    `place` is where it was given: `config/hello.toml:12`, `--workers`, `PREFORK_WORKERS`, or empty. `key` is empty where the
-    place names it already. `hint` says what to do instead, or is empty. `status` is the exit status, as in sysexits.h.
+    `place` is where it was given: `config/hello.toml:12`, `--workers`, `PREFORK_WORKERS`, or empty. `key` is empty
+    where the place names it already. `hint` says what to do instead, or is empty. `status` is the exit status, as in
+    sysexits.h.
     """
 
     def __init__(self, place: str, key: str, problem: str, hint: str = "", status: int = CONFIG) -> None:

@@ -1,7 +1,8 @@
 """Kinds of values: what a key accepts, how an error and the help say it, and how it is written back. Pure.
 
-A value has three forms. *Text* stands in a flag or an environment variable, *raw* is what TOML holds, and the *value* is
-what Config holds: "8k" and 8192. Text is lifted to raw, raw is parsed to the value, and the value is spelled as raw again.
+A value has three forms. *Text* stands in a flag or an environment variable, *raw* is what TOML holds, and the *value*
+is what Config holds: "8k" and 8192. Text is lifted to raw, raw is parsed to the value, and the value is spelled as raw
+again.
 """
 
 import re
@@ -25,7 +26,8 @@ _TRUTH: Final[Mapping[str, bool]] = {
 class Kind(Struct, frozen=True):
     """`expected` ends the sentence "expected …"; `placeholder` stands for the value in the help.
 
-    `accept` returns the value of a raw, or None where it isn't what was expected; it raises ValueError where it can say more.
+    `accept` returns the value of a raw, or None where it isn't what was expected; it raises ValueError where it can say
+    more.
     """
 
     expected: str

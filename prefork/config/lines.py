@@ -1,7 +1,7 @@
 r"""Finds the lines of the keys in a TOML text, because tomllib doesn't tell them. Pure.
 
-It relies on tomllib having read the text before: what looks like a key at the start of a line is one, unless it stands in a
-string of several lines. A key written inside of an inline table has no line of its own.
+It relies on tomllib having read the text before: what looks like a key at the start of a line is one, unless it stands
+in a string of several lines. A key written inside of an inline table has no line of its own.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Reads the files that a configuration names, and refuses what might keep a start or a reload waiting.
 
-To open a FIFO takes until somebody writes (fifo(7)), to read a terminal until somebody types, and a device may have no end.
-Only the configuration itself may come by a pipe, as of a shell's `<(…)`: the others are read by each worker, or several times.
+To open a FIFO takes until somebody writes (fifo(7)), to read a terminal until somebody types, and a device may have no
+end. Only the configuration itself may come by a pipe, as of a shell's `<(…)`: the others are read by each worker, or
+several times.
 """
 
 import os

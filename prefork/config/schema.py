@@ -1,7 +1,7 @@
 """Every key of the configuration, once: its name, type and default, and what an Option says about it. Pure.
 
-The flags, the environment's names, the help, the checks and the sample file all follow from here; a new key is one entry.
-The values are final: durations are seconds, sizes are bytes, addresses are parsed.
+The flags, the environment's names, the help, the checks and the sample file all follow from here; a new key is one
+entry. The values are final: durations are seconds, sizes are bytes, addresses are parsed.
 """
 
 import re

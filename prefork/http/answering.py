@@ -1,8 +1,8 @@
 """The answers of one connection: how what an application gives becomes what is written, at once or little by little.
 
-An answer that is all there is returned. One that the application gives piece by piece, or whose body is too long to be copied, is
-begun; the rest is asked for when the client has taken the beginning. While another thread is at work, what it will be
-done with is `pending`. The requests are the other half, in protocol.py.
+An answer that is all there is returned. One that the application gives piece by piece, or whose body is too long to be
+copied, is begun; the rest is asked for when the client has taken the beginning. While another thread is at work, what
+it will be done with is `pending`. The requests are the other half, in protocol.py.
 """
 
 from typing import Protocol as Interface
@@ -32,8 +32,8 @@ class Observer(Interface):
 class Answering:
     """What a connection gives out, and all that it is between two reads.
 
-    `behind` tells of more to be given out once what was is sent, `pending` of what the application is at work on elsewhere. With
-    `cut` the connection has to end in such a way that the peer can't take what it got for all.
+    `behind` tells of more to be given out once what was is sent, `pending` of what the application is at work on
+    elsewhere. With `cut` the connection has to end in such a way that the peer can't take what it got for all.
     """
 
     __slots__ = (

@@ -1,7 +1,7 @@
 """What an application answers with, where that is not a Response which it gives again and again.
 
-A Whole has its content at hand. A Stream gives it piece by piece, each when the client has taken the ones before, so that
-a slow client costs no memory. Another thread may still be at work on either, or on a piece: that is a Pending.
+A Whole has its content at hand. A Stream gives it piece by piece, each when the client has taken the ones before, so
+that a slow client costs no memory. Another thread may still be at work on either, or on a piece: that is a Pending.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from prefork.http.messages import Response
 class Head(Struct, frozen=True, eq=False, gc=False):
     """The status line and the fields of an answer in bytes, `block`, made once for many answers.
 
-    The only field in it that frames the answer is Content-Length, where its content's `length` in bytes is known. With `dated` there is a Date.
+    The only field in it that frames the answer is Content-Length, where its content's `length` in bytes is known. With
+    `dated` there is a Date.
     """
 
     status: int
@@ -104,8 +105,8 @@ class Pending:
 class Stream:
     """An answer whose content is still to come, from `pull`, or out of a `file` with the length that the head says.
 
-    `pull` returns the next piece, never an empty one, and None at the end, when there were as many bytes as the head says; it
-    raises Truncated where there can't be. `close` is called once, at the end or before it.
+    `pull` returns the next piece, never an empty one, and None at the end, when there were as many bytes as the head
+    says; it raises Truncated where there can't be. `close` is called once, at the end or before it.
     """
 
     __slots__ = ("close", "file", "head", "pull")

@@ -24,7 +24,8 @@ class Content(Protocol):
 class Awaited(Content, Protocol):
     """The content of a request that is received when the application, which is at work on it already, asks for it.
 
-    It does so at most once, by `on_wanted`, in the thread of the loop. When it is closed instead of given, it won't come.
+    It does so at most once, by `on_wanted`, in the thread of the loop. When it is closed instead of given, it won't
+    come.
     """
 
     on_wanted: Callable[[], object]

@@ -1,7 +1,7 @@
 """Says what is wrong with a head that the grammar doesn't match: a table from what is seen to the answer.
 
-The grammar alone decides whether a head is refused; the first row that is found in a refused one tells status and reason.
-Reasons are few and fixed, so that they can be counted.
+The grammar alone decides whether a head is refused; the first row that is found in a refused one tells status and
+reason. Reasons are few and fixed, so that they can be counted.
 """
 
 import re
@@ -61,7 +61,8 @@ def fault(head: bytes) -> Rejection:
     return Rejection(found.status, found.reason)
 
 
-# Told before a head is whole, since it may never be: TLS or other protocols, HTTP/0.9, lines that end in a bare line feed.
+# Told before a head is whole, since it may never be: TLS or other protocols, HTTP/0.9, lines that end in a bare line
+# feed.
 _CANNOT_BEGIN: Final = re.compile(rb"(?:\r\n)?[^!#$%&'*+.^_`|~0-9A-Za-z\r-]").match
 _BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n").search
 _REQUEST_LINE: Final = re.compile(rb"(?:\r\n)?%b [!-~]++ HTTP/[0-9]\.[0-9]\r\n" % TOKEN).match

@@ -3,7 +3,8 @@
 Each proxy appends what it knows of who connected to it, so the list is walked from its end: as long as whoever spoke is
 trusted, its word holds. What comes before the first stranger, or before what can't be read, anybody may have written.
 
-Forwarded is read only where there is no X-Forwarded-* at all: proxies that set those pass on a Forwarded that a client made up.
+Forwarded is read only where there is no X-Forwarded-* at all: proxies that set those pass on a Forwarded that a client
+made up.
 """
 
 import re
@@ -31,7 +32,8 @@ _is_element: Final = re.compile(rb"%b(?:;%b)*" % (_PAIR, _PAIR), re.DOTALL).full
 _unescaped: Final = re.compile(rb"\\(.)", re.DOTALL).sub
 _is_host: Final = re.compile(HOST).fullmatch
 _PORT: Final = rb"(?::(?:[0-9]{1,5}|_[0-9A-Za-z._-]+))?"
-# RFC 7239 §6; in X-Forwarded-For, IPv6 addresses come without brackets too. No zone: that is a name that anybody can choose.
+# RFC 7239 §6; in X-Forwarded-For, IPv6 addresses come without brackets too. No zone: that is a name that anybody can
+# choose.
 _node: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\]%b|([0-9]+\.[0-9.]+)%b|([0-9A-Fa-f:.]+)" % (_PORT, _PORT)).fullmatch
 
 

@@ -115,7 +115,8 @@ class Heads:
     """Requests by the bytes of their heads.
 
     `remembered` holds requests without a body only, that any connection may bring: a hit is a whole request, and is
-    served. A head is remembered when it is seen for the second time, so that heads that never repeat cost a table of hashes and not the memory of their requests.
+    served. A head is remembered when it is seen for the second time, so that heads that never repeat cost a table of
+    hashes and not the memory of their requests.
     """
 
     def __init__(self, limits: Limits) -> None:

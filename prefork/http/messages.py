@@ -80,8 +80,8 @@ class Meaning(Struct, frozen=True):
 class Request(Struct, frozen=True, eq=False, gc=False):
     """A request's head, understood.
 
-    `head` is valid by the grammar; `minor` is the minor version of HTTP/1, 0 or 1. `memo` is for whoever answers it: the same
-    request may come again.
+    `head` is valid by the grammar; `minor` is the minor version of HTTP/1, 0 or 1. `memo` is for whoever answers it:
+    the same request may come again.
     """
 
     method: bytes

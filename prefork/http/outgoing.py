@@ -17,8 +17,8 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 class Outgoing:
     """The rest of a streamed answer, until it is `over`.
 
-    `framing` tells how the connection goes on after it, `content` how many bytes of it have been given out, and `file` what of it
-    the owner of the socket is to send from a file by itself.
+    `framing` tells how the connection goes on after it, `content` how many bytes of it have been given out, and `file`
+    what of it the owner of the socket is to send from a file by itself.
     """
 
     __slots__ = ("_chunked", "_stream", "content", "file", "framing", "over")

@@ -1,9 +1,10 @@
 """One connection's HTTP/1.1, fed with bytes and drained of bytes; no socket, no clock.
 
-`receive` answers all whole requests in what was read, in their order, so that a pipelined batch is one send. Whenever there
-is more to be given out, once the client has taken what was, it is `behind`: the requests after many answers, or the rest of
-one that the application gives piece by piece (answering.py). Between two requests nothing is kept but the bytes that were
-read too many. After a refused request the connection only drops what comes: nothing after a rejected byte is ever parsed.
+`receive` answers all whole requests in what was read, in their order, so that a pipelined batch is one send. Whenever
+there is more to be given out, once the client has taken what was, it is `behind`: the requests after many answers, or
+the rest of one that the application gives piece by piece (answering.py). Between two requests nothing is kept but the
+bytes that were read too many. After a refused request the connection only drops what comes: nothing after a rejected
+byte is ever parsed.
 
 The shell around it owns the socket and the time: it writes what is returned, closes when `keep_alive` has become
 False, and asks `waiting_for` which timeout runs. `peer_is_done` tells of a peer that said that it sends nothing more.
@@ -31,9 +32,9 @@ HIGH_WATER: Final = 64 * 1024  # bytes of answers, after which no other request 
 class Parcel(Struct, frozen=True, omit_defaults=True):
     """All that a protocol is between two reads: what it takes to go on elsewhere.
 
-    `unread` is the beginning of a head; `head` that of the request whose `body` is being received, and `content` what has come
-    of it. After the last answer nothing is received any more, and `peer_is_done` is all that is left to know. `answered`
-    counts requests.
+    `unread` is the beginning of a head; `head` that of the request whose `body` is being received, and `content` what
+    has come of it. After the last answer nothing is received any more, and `peer_is_done` is all that is left to know.
+    `answered` counts requests.
     """
 
     unread: bytes = b""
@@ -48,8 +49,8 @@ class Parcel(Struct, frozen=True, omit_defaults=True):
 class Protocol(Answering):
     """The requests of one connection: what was read becomes requests, and these become answers.
 
-    After `receive` has returned with something `pending`, `receive(b"")` goes on when that is done. That may be the wish for the
-    content of the request: it is received then, while it stays pending.
+    After `receive` has returned with something `pending`, `receive(b"")` goes on when that is done. That may be the
+    wish for the content of the request: it is received then, while it stays pending.
     """
 
     __slots__ = ("_awaited", "_body", "_content")

@@ -1,7 +1,7 @@
 """Why requests are refused, and connections given up before one: each reason's number in what is counted. Pure.
 
-Workers and masters of different versions share the counts over an upgrade, so a reason is only ever appended, and one that is
-no longer given keeps its place.
+Workers and masters of different versions share the counts over an upgrade, so a reason is only ever appended, and one
+that is no longer given keeps its place.
 """
 
 from collections.abc import Mapping

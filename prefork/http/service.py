@@ -20,10 +20,10 @@ NewAwaited: TypeAlias = Callable[[], Awaited]
 class Service:
     """What the connections of a worker share: the application, the limits, what is remembered and counted.
 
-    `new_content` makes what keeps the content of a request for the application; None where nobody reads it. `new_awaited` makes
-    what does so for an application that is to ask for it, None where none is. An address that `is_gateway` may speak TLS with its
-    own clients. `refused` counts by status and reason, and
-    `refused_last` tells whose each was that was counted last.
+    `new_content` makes what keeps the content of a request for the application; None where nobody reads it.
+    `new_awaited` makes what does so for an application that is to ask for it, None where none is. An address that
+    `is_gateway` may speak TLS with its own clients. `refused` counts by status and reason, and `refused_last` tells
+    whose each was that was counted last.
     """
 
     __slots__ = (

@@ -1,7 +1,7 @@
 """What a command asks a running master, and what it gets for an answer: JSON, a line each, over a unix socket.
 
-A connection carries one request and one answer, which comes when what was asked for is done or has failed. Fields that the
-other side doesn't know are ignored, so that commands and services of different versions understand each other.
+A connection carries one request and one answer, which comes when what was asked for is done or has failed. Fields that
+the other side doesn't know are ignored, so that commands and services of different versions understand each other.
 """
 
 from typing import Final, TypeAlias
@@ -96,8 +96,8 @@ class Refused(Struct, frozen=True):
 class Service(Struct, frozen=True):
     """How the service is: `state` is "starting", "serving", "reloading" or "stopping"; `wanted` counts workers.
 
-    `uptime` is in seconds, and goes on over upgrades; so do the counts of what was `refused`, by reason. New values of the
-    keys `at_restart` have been read, and don't hold yet.
+    `uptime` is in seconds, and goes on over upgrades; so do the counts of what was `refused`, by reason. New values of
+    the keys `at_restart` have been read, and don't hold yet.
     """
 
     name: str

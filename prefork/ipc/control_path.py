@@ -1,7 +1,7 @@
 """Where the control socket is: the rule by which a service chooses its path, and by which a command finds it.
 
-A service has a name such as prefork-hello, which tells the services of one user apart. What systemd made for the service comes first, then the
-folder that belongs to its user alone: /run for root, else the one of the login.
+A service has a name such as prefork-hello, which tells the services of one user apart. What systemd made for the
+service comes first, then the folder that belongs to its user alone: /run for root, else the one of the login.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
 """Moves connections from one worker to another, through a socketpair that the master gave to both.
 
-A connection is a descriptor and a parcel, opaque here. Sending copies the descriptor; data that arrives meanwhile waits in
-the kernel's buffer of the socket, which both share.
+A connection is a descriptor and a parcel, opaque here. Sending copies the descriptor; data that arrives meanwhile waits
+in the kernel's buffer of the socket, which both share.
 """
 
 import socket

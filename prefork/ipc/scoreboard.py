@@ -1,10 +1,10 @@
 """What each worker tells about itself all the time, in memory that it shares with the master and its siblings.
 
 A fixed row of numbers for each worker's place, written by that worker alone, once a tick and with each connection that
-it takes, so that a request costs nothing more; and a note of the request that an application may hang on. Beside them it
-counts what it refuses, by the numbers of the reasons; those counts outlive it. The memory is a
-memfd: it survives the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who
-reads it must be able to stand that.
+it takes, so that a request costs nothing more; and a note of the request that an application may hang on. Beside them
+it counts what it refuses, by the numbers of the reasons; those counts outlive it. The memory is a memfd: it survives
+the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who reads it must be
+able to stand that.
 """
 
 import mmap

@@ -1,8 +1,8 @@
 """Detaches the service from the terminal, and the command returns to the shell only when the service is ready or has failed.
 
-Detach before anything else of the start: whatever is opened later is the daemon's own. Its standard streams are /dev/null
-at once; what keeps it from starting crosses a pipe to the process that was called, which reports it in the same words and
-with the same exit status as if it had never detached.
+Detach before anything else of the start: whatever is opened later is the daemon's own. Its standard streams are
+/dev/null at once; what keeps it from starting crosses a pipe to the process that was called, which reports it in the
+same words and with the same exit status as if it had never detached.
 """
 
 import os

@@ -4,7 +4,8 @@
 class StartError(Exception):
     """A reason not to start, or on a reload not to change.
 
-    `problem` is one line for a person: the place, what is wrong, what to do. `status` is an os.EX_* that says who can mend it.
+    `problem` is one line for a person: the place, what is wrong, what to do. `status` is an os.EX_* that says who can
+    mend it.
     """
 
     def __init__(self, status: int, problem: str) -> None:

@@ -28,8 +28,9 @@ class Phase(Enum):
 class Place(Struct, frozen=True):
     """One worker's place.
 
-    `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like. One that
-    is RETIRING has been told to hand its connections over to its `heirs`, by their keys; `outlived` cut its time short.
+    `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like. One
+    that is RETIRING has been told to hand its connections over to its `heirs`, by their keys; `outlived` cut its time
+    short.
     """
 
     key: int
@@ -72,7 +73,9 @@ GIVEN_UP: Final = (Ending.CRASH_LOOP, Ending.UNLOADABLE)
 class Fleet(Struct, frozen=True):
     """All places by their keys. `fallback` is what was wanted before a reload that is still under way.
 
-    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been. When it is given up, `reason` says why, and `status` is the exit status of what can't be loaded. `ends_at` is when it begins to end, after a shutdown_delay.
+    `failures` counts the workers that failed before any was ever ready; `proven` tells that one has been. When it is
+    given up, `reason` says why, and `status` is the exit status of what can't be loaded. `ends_at` is when it begins to
+    end, after a shutdown_delay.
     """
 
     wanted: Wanted
@@ -115,7 +118,8 @@ class WorkerReady(Struct, frozen=True):
 class WorkerExited(Struct, frozen=True):
     """The worker is dead and reaped; `reason` says how it died.
 
-    A `status` other than 0 tells that it is no use to try again before something was changed; it is for a start that fails.
+    A `status` other than 0 tells that it is no use to try again before something was changed; it is for a start that
+    fails.
     """
 
     key: int

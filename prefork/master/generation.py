@@ -16,8 +16,8 @@ from prefork.master.listeners import Listeners
 class Generation(Struct, frozen=True):
     """What the workers of one generation have in common; `work` is what a forked worker does.
 
-    With `mold`, which is what a forked mold does, they are forked from that one instead. `config` is what holds, of which
-    the keys `at_restart` have been given other values that don't yet.
+    With `mold`, which is what a forked mold does, they are forked from that one instead. `config` is what holds, of
+    which the keys `at_restart` have been given other values that don't yet.
     """
 
     number: int
@@ -47,8 +47,8 @@ class Generation(Struct, frozen=True):
 class Kept(Struct, frozen=True):
     """What the composition root keeps from the start of the service to its end.
 
-    `path` is the configuration file, `variables` are those that systemd set. `descriptors` are passed on by their names, and
-    those of the `control` socket. The service `started` at a moment of CLOCK_MONOTONIC.
+    `path` is the configuration file, `variables` are those that systemd set. `descriptors` are passed on by their
+    names, and those of the `control` socket. The service `started` at a moment of CLOCK_MONOTONIC.
     """
 
     path: str | None = None
@@ -66,8 +66,8 @@ class Hooks(Struct, frozen=True):
     `renew` makes the generation of this number, after the given one, from the present configuration; it raises
     ConfigError or StartError. `grow` returns the listeners that so many workers need; it raises StartError. `merge`
     takes over from the second generation, which is given up, what the first needs of it, and gives the rest back.
-    `on_ready` is called once. `in_child` closes in a forked worker what is the master's. `kept` tells what an upgrade is to
-    pass on.
+    `on_ready` is called once. `in_child` closes in a forked worker what is the master's. `kept` tells what an upgrade
+    is to pass on.
     """
 
     renew: Callable[[Generation, int], Generation]

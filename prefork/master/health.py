@@ -1,7 +1,7 @@
 """Tells whether a service serves, for those who would replace it or send its clients elsewhere. No I/O, no clock.
 
-One worker that is ready and beats is enough. A service that ends is not well though it may accept for a while yet: clients
-had better go elsewhere.
+One worker that is ready and beats is enough. A service that ends is not well though it may accept for a while yet:
+clients had better go elsewhere.
 """
 
 from collections import Counter

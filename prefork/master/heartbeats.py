@@ -1,7 +1,8 @@
 """Notices workers whose loop no longer turns.
 
-A worker writes the time into its row of the scoreboard every tick. A late one hangs, unless it was stopped (by a debugger,
-by SIGSTOP) or the master was: what was not running could not beat, so both are excused until they have had their time again.
+A worker writes the time into its row of the scoreboard every tick. A late one hangs, unless it was stopped (by a
+debugger, by SIGSTOP) or the master was: what was not running could not beat, so both are excused until they have had
+their time again.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,10 +1,10 @@
 """Opens the sockets that the service listens on. The master owns them for life; nothing is accepted here.
 
-A configuration asks for addresses, a reload for some others: what both name is taken over with its queue of connections,
-what is new is bound before anything is given up, and a failure leaves everything as it was. No socket is closed while its
-address is wanted: closing one member of a reuseport group resets the connections in its queue (tcp_migrate_req in
-ip-sysctl). So fewer slots leave sockets over, which the remaining slots serve, and another `accept` only shares the same
-sockets out differently.
+A configuration asks for addresses, a reload for some others: what both name is taken over with its queue of
+connections, what is new is bound before anything is given up, and a failure leaves everything as it was. No socket is
+closed while its address is wanted: closing one member of a reuseport group resets the connections in its queue
+(tcp_migrate_req in ip-sysctl). So fewer slots leave sockets over, which the remaining slots serve, and another `accept`
+only shares the same sockets out differently.
 """
 
 import os
@@ -23,8 +23,8 @@ from prefork.master.errors import StartError
 Accept = Literal["reuseport", "shared"]
 
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
-# Bytes that the kernel takes of an answer beyond what the network does (TCP_NOTSENT_LOWAT, tcp(7)). Without, a client that
-# reads nothing costs 2.8 MB, and a slow one is thought to take nothing until a third of those are gone.
+# Bytes that the kernel takes of an answer beyond what the network does (TCP_NOTSENT_LOWAT, tcp(7)). Without, a client
+# that reads nothing costs 2.8 MB, and a slow one is thought to take nothing until a third of those are gone.
 MOST_NOT_SENT: Final = 128 * 1024
 PROBLEMS: Final = {
     EADDRINUSE: (os.EX_UNAVAILABLE, "address in use; stop what listens there (see `ss -ltnp`) or choose another"),
@@ -64,8 +64,8 @@ class Listener(Struct, frozen=True):
 class Listeners(Struct, frozen=True):
     """All that the service listens on, and how it is shared out among the slots.
 
-    `passed` is what others have opened for the service, by their names and numbers, whether it is listened on or not: it is
-    there from the start, and kept to the end, since a reload may ask for it.
+    `passed` is what others have opened for the service, by their names and numbers, whether it is listened on or not:
+    it is there from the start, and kept to the end, since a reload may ask for it.
     """
 
     accept: Accept

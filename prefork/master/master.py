@@ -39,8 +39,8 @@ Observer: TypeAlias = Callable[[f.Fleet, Sequence[News]], None]
 class Master:
     """The fleet, its processes, and the generations that they are forked from.
 
-    Each of `observers` is told the fleet and the news, which are the actions of every decision, when these are done, and
-    what fails before there is a decision about it.
+    Each of `observers` is told the fleet and the news, which are the actions of every decision, when these are done,
+    and what fails before there is a decision about it.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """The molds, by the generations of their workers: starts them, has them fork, ends them. Decides nothing.
 
-A mold is started when the first worker of its generation is asked for, or the first since it died. Whoever is asked for waits
-until it is forked, which fails when the mold ends. One is asked for at a time, so that it is known of each answer whose it is.
+A mold is started when the first worker of its generation is asked for, or the first since it died. Whoever is asked for
+waits until it is forked, which fails when the mold ends. One is asked for at a time, so that it is known of each answer
+whose it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,8 @@ from prefork.master.processes import Process
 class Mold(Struct):
     """What is known of a mold: the keys of the places that wait for it, in their order.
 
-    While it forks for another, the key `asked` for, None when that is no longer wanted, comes with the master's end of its channel.
+    While it forks for another, the key `asked` for, None when that is no longer wanted, comes with the master's end of
+    its channel.
     """
 
     waiting: list[int] = []

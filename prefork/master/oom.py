@@ -1,6 +1,7 @@
 """Tells a worker that the kernel killed for memory from one that somebody killed: both die of SIGKILL.
 
-The kernel counts what it kills in each memory cgroup: memory.events of cgroup v2, memory.oom_control of v1 (cgroups(7)).
+The kernel counts what it kills in each memory cgroup: memory.events of cgroup v2, memory.oom_control of v1
+(cgroups(7)).
 """
 
 import re

@@ -1,8 +1,8 @@
 """Tells what came of a command, from what became of the fleet. No I/O, no clock.
 
-Who has asked waits until there is an outcome. There is one roll at a time: who asks for a reload during another waits for
-the next one, since the present one may have read the configuration too early. There is one wanted number of workers, the
-last that was asked for.
+Who has asked waits until there is an outcome. There is one roll at a time: who asks for a reload during another waits
+for the next one, since the present one may have read the configuration too early. There is one wanted number of
+workers, the last that was asked for.
 """
 
 import os

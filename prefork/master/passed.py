@@ -1,8 +1,8 @@
 """Takes over the sockets that somebody else has opened for the service: those of systemd's socket units, and by number.
 
-They are claimed when the process starts, before anything else can get hold of their numbers, and kept to its end: whether
-they are listened on is for the configuration to say, and the next may say something else. They belong to whoever opened
-them, so their backlog, their files and most of their options are left alone.
+They are claimed when the process starts, before anything else can get hold of their numbers, and kept to its end:
+whether they are listened on is for the configuration to say, and the next may say something else. They belong to
+whoever opened them, so their backlog, their files and most of their options are left alone.
 """
 
 import os

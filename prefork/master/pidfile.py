@@ -1,7 +1,7 @@
 """Keeps a second instance from starting, by a lock on the pid file that is held for life.
 
-The lock is the truth, the number in the file only information: a file that a crash left behind is not locked and doesn't
-matter, whoever has its pid by now (flock(2)).
+The lock is the truth, the number in the file only information: a file that a crash left behind is not locked and
+doesn't matter, whoever has its pid by now (flock(2)).
 """
 
 import fcntl

@@ -1,7 +1,7 @@
 """The stacks that a worker writes when it is told to, each of their lines as a line of the log.
 
-A pipe for each worker, since faulthandler writes word by word and the words of several workers would mix. It works for one
-that hangs too, which can send no message.
+A pipe for each worker, since faulthandler writes word by word and the words of several workers would mix. It works for
+one that hangs too, which can send no message.
 """
 
 import os

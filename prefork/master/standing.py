@@ -1,7 +1,7 @@
 """Says in a line how the service is, for a person who asks the service manager. No I/O, no clock.
 
-It says what serves, then what has gone wrong: the last reload, if it failed, and the last worker that did. Both are told until
-a reload succeeds.
+It says what serves, then what has gone wrong: the last reload, if it failed, and the last worker that did. Both are
+told until a reload succeeds.
 """
 
 from collections.abc import Mapping, Sequence

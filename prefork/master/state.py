@@ -1,7 +1,7 @@
 """What one version of this program passes on to the next, which takes its place in the same process by execve(2).
 
-Descriptors and children outlive an execve. What they mean is written into a memfd, the state, whose number the new program
-finds in its environment.
+Descriptors and children outlive an execve. What they mean is written into a memfd, the state, whose number the new
+program finds in its environment.
 
 The state is read by a program that is older or newer than the one that wrote it: a field may be added with a default,
 anything else raises FORMAT, and a program that doesn't know a format refuses it at the trial.
@@ -31,7 +31,8 @@ from prefork.master.processes import Process
 from prefork.master.stacks import Stacks
 from prefork.version import VERSION
 
-# Of all that two versions share: the state, the messages of ipc, the parcels of connections, the rows of the scoreboard.
+# Of all that two versions share: the state, the messages of ipc, the parcels of connections, the rows of the
+# scoreboard.
 FORMAT: Final = 2
 VARIABLE: Final = f"{INTERNAL_PREFIX}STATE"
 
@@ -64,7 +65,8 @@ class HeldWorker(Struct, frozen=True):
 class State(Struct, frozen=True, kw_only=True):
     """All that the next program has to know. It is written while no reload is under way, so there is one generation.
 
-    `config` is that of this generation, `newest` the highest number that any had; `workers` are by the keys of their places.
+    `config` is that of this generation, `newest` the highest number that any had; `workers` are by the keys of their
+    places.
     """
 
     format: int = FORMAT

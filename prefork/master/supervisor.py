@@ -1,8 +1,9 @@
 """Decides what becomes of the workers. No I/O, no clock, no processes here.
 
 What is wanted is told apart from what there is: `reconcile` compares the two after every event, so start, replacement,
-reload, recycling, resize and stop differ in what they want and not in how it comes about. The life of a single place is the
-table in transitions.py; everything that decides about the fleet is here, and everything that does something in master.py.
+reload, recycling, resize and stop differ in what they want and not in how it comes about. The life of a single place is
+the table in transitions.py; everything that decides about the fleet is here, and everything that does something in
+master.py.
 """
 
 from collections.abc import Iterable, Iterator

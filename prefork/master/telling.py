@@ -1,7 +1,7 @@
 """Keeps systemd's line about the service up to date: at once when something came of a command, else now and then.
 
-A manager that reads too many notifications has no time for others (sd_notify(3) has no bound of its own), so what changes all
-the time, the number of connections, is looked at every few seconds and told only where the line is another.
+A manager that reads too many notifications has no time for others (sd_notify(3) has no bound of its own), so what
+changes all the time, the number of connections, is looked at every few seconds and told only where the line is another.
 """
 
 import time

@@ -1,9 +1,9 @@
 """Gives the process to the program that is installed now: first a trial beside the service, then execve(2).
 
-The trial is the same command, told only to check: it imports all of its modules, reads the configuration and understands
-the state that it would go on with. One that fails changes nothing. After the execve the new program goes on with the
-workers of the old one, and replaces them as a reload does: pid, sockets and connections stay, and when its own workers
-can't get ready the old ones stay too.
+The trial is the same command, told only to check: it imports all of its modules, reads the configuration and
+understands the state that it would go on with. One that fails changes nothing. After the execve the new program goes on
+with the workers of the old one, and replaces them as a reload does: pid, sockets and connections stay, and when its own
+workers can't get ready the old ones stay too.
 """
 
 import os
@@ -25,8 +25,8 @@ TAIL_BYTES: Final = 4096  # of what a trial printed: enough for its last line
 class Upgrade:
     """The way to another program, at most one at a time.
 
-    When the trial has passed it is `due`: the master has it performed as soon as no reload is under way. `failed` is called
-    with the reason when nothing comes of it.
+    When the trial has passed it is `due`: the master has it performed as soon as no reload is under way. `failed` is
+    called with the reason when nothing comes of it.
     """
 
     def __init__(self, poller: Poller, failed: Callable[[str], None]) -> None:

@@ -1,8 +1,9 @@
 """Tells systemd that the service is alive, for as long as it is; else systemd ends it with SIGABRT and starts it again.
 
-What the master can mend itself is no reason for that: workers that hang, die or can't get ready, all at once too, since it
-kills, replaces and tries again, ever later, and so is there when what they need is back; a service that is started again would
-fail at once. A master that hangs says nothing, and one whose workers neither serve nor die says nothing on purpose.
+What the master can mend itself is no reason for that: workers that hang, die or can't get ready, all at once too, since
+it kills, replaces and tries again, ever later, and so is there when what they need is back; a service that is started
+again would fail at once. A master that hangs says nothing, and one whose workers neither serve nor die says nothing on
+purpose.
 """
 
 from collections.abc import Callable, Mapping

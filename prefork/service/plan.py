@@ -52,8 +52,8 @@ def install(
 ) -> Sequence[Action]:
     """Return what installs these units.
 
-    `config` is the text of the configuration to be had, None where it is in its place; `chosen` says that the user wants
-    this one and no other. `found` are the files that exist.
+    `config` is the text of the configuration to be had, None where it is in its place; `chosen` says that the user
+    wants this one and no other. `found` are the files that exist.
 
     Raises:
         ChangedError: a file would be overwritten that is not ours.

@@ -1,7 +1,7 @@
 """What the units of a service say: those of the folder systemd, with the paths of this environment. Pure.
 
-The hello has units of its own; those of another service are made from the template, for each can have an environment of its
-own, and ExecStart= of a template can only name one.
+The hello has units of its own; those of another service are made from the template, for each can have an environment of
+its own, and ExecStart= of a template can only name one.
 """
 
 import re

@@ -105,8 +105,8 @@ class Acceptor:
     def _accept(self) -> bool:
         """Accept one connection; return False when there is nothing more to accept now."""
         try:
-            # Written out: `socket.accept` asks for the members of two enums each time, 1.8 µs of some 25 a connection, and
-            # to be made and closed a `socket.socket` takes 0.5 µs more than what it is derived from.
+            # Written out: `socket.accept` asks for the members of two enums each time, 1.8 µs of some 25 a connection,
+            # and to be made and closed a `socket.socket` takes 0.5 µs more than what it is derived from.
             fd, address = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
         except OSError as error:
             if error.errno in EXHAUSTED:

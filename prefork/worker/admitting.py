@@ -176,7 +176,8 @@ class Admission:
 def peer_name(address: object) -> bytes:
     """Return the IP address of what accept(2) gave for the peer; a unix socket has none.
 
-    A socket that was made elsewhere, as systemd does, may be for both versions of IP, and has IPv4 mapped (RFC 4291 §2.5.5.2).
+    A socket that was made elsewhere, as systemd does, may be for both versions of IP, and has IPv4 mapped (RFC 4291
+    §2.5.5.2).
     """
     return name_of(address[0]) if isinstance(address, tuple) else b"unix:"
 

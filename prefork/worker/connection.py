@@ -1,8 +1,8 @@
 """One client's connection: the thin shell that owns the socket around the protocol, which has no I/O.
 
-What a connection is doing is which of its methods the loop calls: `on_readable`, `on_writable` while an answer waits
-to be taken, `on_lingering` after the last answer (closing.py). A peer that closes is noticed in each of them, and its descriptor is
-forgotten and closed at once: a socket left behind would stay in CLOSE_WAIT and make the loop spin.
+What a connection is doing is which of its methods the loop calls: `on_readable`, `on_writable` while an answer waits to
+be taken, `on_lingering` after the last answer (closing.py). A peer that closes is noticed in each of them, and its
+descriptor is forgotten and closed at once: a socket left behind would stay in CLOSE_WAIT and make the loop spin.
 """
 
 from enum import Enum
@@ -47,7 +47,8 @@ class Moved(Struct, frozen=True, omit_defaults=True):
 class Connection(Closing):
     """A socket, who is at its other end, its protocol, and the moment since when it has waited.
 
-    While a body is received or an answer is taken, `begun` tells since when, and `progress` how many bytes of it have been.
+    While a body is received or an answer is taken, `begun` tells since when, and `progress` how many bytes of it have
+    been.
     """
 
     __slots__ = ()
@@ -157,8 +158,8 @@ class Connection(Closing):
     def can_move(self) -> bool:
         """Whether it can go on in another process.
 
-        Not when only the peer's close is waited for, nor with too much unsent, nor with TLS, whose keys nobody gives out, nor
-        while the application is giving an answer.
+        Not when only the peer's close is waited for, nor with too much unsent, nor with TLS, whose keys nobody gives
+        out, nor while the application is giving an answer.
         """
         if self._to_drop or len(self._unsent) > LARGEST_PARCEL or self.peer.scheme != b"http":
             return False

@@ -28,8 +28,8 @@ def expired(
 ) -> list[Connection]:
     """Return those that have waited for longer than they may, or are too slow; the caller expires them.
 
-    A body, or an answer that is taken, may last for its timeout, and longer by a second for each `min_data_rate` bytes of
-    it that have been, as with MinRate of httpd's mod_reqtimeout; 0 means for ever.
+    A body, or an answer that is taken, may last for its timeout, and longer by a second for each `min_data_rate` bytes
+    of it that have been, as with MinRate of httpd's mod_reqtimeout; 0 means for ever.
     """
     latest = now - min(timeouts.values())
 

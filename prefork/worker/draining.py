@@ -1,7 +1,7 @@
 """Ends the connections of a worker that leaves for good.
 
-Each ends with its next answer, which says so; one that waits for a request is closed. Where they are many, they are closed
-over a moment: thousands of clients that come back at the same time are what the rest of a service can't stand.
+Each ends with its next answer, which says so; one that waits for a request is closed. Where they are many, they are
+closed over a moment: thousands of clients that come back at the same time are what the rest of a service can't stand.
 """
 
 from collections.abc import Set as AbstractSet

@@ -1,8 +1,8 @@
 r"""The lines of the access log: common, combined, JSON, or as configured, after mod_log_config of Apache httpd.
 
-A format is compiled to a template with holes. What a request's head says fills some of them once and is remembered by the
-bytes of that head; what is known when an answer has been sent fills the rest, for one line. What a peer sent is escaped
-before it is filled in, so that no line can be forged and no terminal reached.
+A format is compiled to a template with holes. What a request's head says fills some of them once and is remembered by
+the bytes of that head; what is known when an answer has been sent fills the rest, for one line. What a peer sent is
+escaped before it is filled in, so that no line can be forged and no terminal reached.
 """
 
 import json

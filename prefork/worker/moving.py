@@ -1,8 +1,8 @@
 """Moves connections from a worker that leaves to those that stay, or from one that has many to one that has few.
 
 Between two of its requests, in the middle of one that is still arriving, or of an answer that is still being sent, a
-connection is its socket and a parcel of a few values: both go to an heir, and the client notices nothing. One to which more
-is still to be sent than a parcel carries follows when its client has taken enough of it.
+connection is its socket and a parcel of a few values: both go to an heir, and the client notices nothing. One to which
+more is still to be sent than a parcel carries follows when its client has taken enough of it.
 """
 
 import socket

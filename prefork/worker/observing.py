@@ -1,7 +1,8 @@
 """Tells of requests: to the access log, and at log level debug each head as it came.
 
-A line is written when the kernel has taken the last byte of an answer, so that it tells how much was sent and how long that
-took; or when the connection ends before. A request that never became whole, or was never answered, is told with status 499.
+A line is written when the kernel has taken the last byte of an answer, so that it tells how much was sent and how long
+that took; or when the connection ends before. A request that never became whole, or was never answered, is told with
+status 499.
 """
 
 import os
@@ -28,7 +29,8 @@ CLIENT_CLOSED: Final = 499  # nginx's, for what no status can be sent for
 class Owed(Struct):
     """An answer on its way: `size` bytes with `body` ones at their end, of which `left` are still to be sent.
 
-    It began at a moment of CLOCK_MONOTONIC. `valid` tells of a head that was not refused, `more` of an answer that goes on.
+    It began at a moment of CLOCK_MONOTONIC. `valid` tells of a head that was not refused, `more` of an answer that goes
+    on.
     """
 
     head: bytes

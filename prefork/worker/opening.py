@@ -1,8 +1,8 @@
 """What comes before HTTP on some connections: the header of a proxy, a TLS handshake. No request has begun yet.
 
-It is a list of steps, each of which is tried whenever the socket is ready for it. A step returns the events that it waits
-for, or the socket with which the next one goes on when it is done. Raising Rejection it has the peer told in HTTP; raising
-OSError it gives the connection up, with a reason in place of an errno where the peer is to blame.
+It is a list of steps, each of which is tried whenever the socket is ready for it. A step returns the events that it
+waits for, or the socket with which the next one goes on when it is done. Raising Rejection it has the peer told in
+HTTP; raising OSError it gives the connection up, with a reason in place of an errno where the peer is to blame.
 """
 
 import socket
@@ -20,7 +20,8 @@ Opener: TypeAlias = Callable[[Peer], list[Step]]
 class Opening:
     """A connection that is being opened. Owns its socket until `opened` is called with it, or `refused`.
 
-    `gave_up` is told why it came to neither. It counts as one of the `peer` that it has begun with, and has waited `since` then.
+    `gave_up` is told why it came to neither. It counts as one of the `peer` that it has begun with, and has waited
+    `since` then.
 
     Enters the set `openings` by itself and leaves it when it is done or closed.
     """

@@ -1,7 +1,8 @@
 """One worker process: accepts, serves, and leaves when it is told to or when its master is gone.
 
-It is told by messages of the master, or by the end of file of its channel, which is all that is left of a master that was
-killed. Leaving is the same in each case: listen no more, finish what has begun, exit. SIGTERM has it ask the master first.
+It is told by messages of the master, or by the end of file of its channel, which is all that is left of a master that
+was killed. Leaving is the same in each case: listen no more, finish what has begun, exit. SIGTERM has it ask the master
+first.
 """
 
 import faulthandler
@@ -55,7 +56,8 @@ IGNORED: Final = (
 class Terms(Struct, frozen=True):
     """What a worker serves by: the application, what peers may send, and how long they may take, in seconds.
 
-    Where there is a `journal`, the access log goes there. With `shared` all workers accept from the same sockets; from those that are in no reuseport group they do in any case.
+    Where there is a `journal`, the access log goes there. With `shared` all workers accept from the same sockets; from
+    those that are in no reuseport group they do in any case.
     """
 
     application: Application

@@ -22,8 +22,8 @@ CURL: Final = ("curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "
 class Serve:
     """Starts services for one test: `serve(copied("flask_shop.py"), "flask_shop:app")` returns when it is ready.
 
-    Each has a folder of its own, which the first argument fills. What frameworks log themselves may look like an error of the
-    server's own; a test that has one raise says so by `may_log_tracebacks`.
+    Each has a folder of its own, which the first argument fills. What frameworks log themselves may look like an error
+    of the server's own; a test that has one raise says so by `may_log_tracebacks`.
     """
 
     def __init__(self, folder: Path) -> None:

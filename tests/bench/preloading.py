@@ -1,7 +1,7 @@
 """Four workers with an application of 60 MB: how much of its memory they share, with and without preloading.
 
-Memory is read when every worker has served, and again after a load that reads a tenth of the objects and a collection of
-garbage in each worker, both of which write into the memory that was shared.
+Memory is read when every worker has served, and again after a load that reads a tenth of the objects and a collection
+of garbage in each worker, both of which write into the memory that was shared.
 """
 
 import socket

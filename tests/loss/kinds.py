@@ -24,8 +24,8 @@ MANY: Final = 1500
 class Kind(Struct, frozen=True):
     """How a client asks: `pieces` are one or more requests, sent with `pause` seconds between them.
 
-    It reads as Wire does, is due an answer to each of `methods`, and rests for up to `rest` seconds before it asks again,
-    on the same connection if it `stays`.
+    It reads as Wire does, is due an answer to each of `methods`, and rests for up to `rest` seconds before it asks
+    again, on the same connection if it `stays`.
     """
 
     name: str

@@ -14,8 +14,8 @@ from tests.loss.wire import Address
 class Load:
     """So many clients of each kind for each address, but `idle` ones of that kind, and what becomes of them all.
 
-    `doomed` are the connections that were held by killed workers, `queued` is how many more were in the queues of these,
-    `unsure` how many requests the server may have counted more or fewer than the clients.
+    `doomed` are the connections that were held by killed workers, `queued` is how many more were in the queues of
+    these, `unsure` how many requests the server may have counted more or fewer than the clients.
     """
 
     def __init__(self, addresses: Iterable[Address], clients: int, idle: int) -> None:

@@ -1,7 +1,7 @@
 """One connection of a client, as bytes: what is sent, the answers that are read, and how it ends.
 
-A socket and not a stream of asyncio: only the kernel can tell whether the server had closed before a request was sent, and
-that is the difference between an idle connection that was closed and a request that was lost.
+A socket and not a stream of asyncio: only the kernel can tell whether the server had closed before a request was sent,
+and that is the difference between an idle connection that was closed and a request that was lost.
 """
 
 import asyncio
@@ -49,8 +49,8 @@ class Answer(Struct, frozen=True):
 class Wire:
     """A connection; reads at most `read_size` bytes every `read_pause` seconds. Owns the socket.
 
-    `unread` has come and is of no answer that was read. `name` tells the connection from all others that are open, and is
-    what the kernel tells the server's side about it: the port, or the inode of the socket.
+    `unread` has come and is of no answer that was read. `name` tells the connection from all others that are open, and
+    is what the kernel tells the server's side about it: the port, or the inode of the socket.
     """
 
     def __init__(self, sock: socket.socket, *, read_size: int = LONGEST_HEAD, read_pause: float = 0.0) -> None:

@@ -32,9 +32,9 @@ AS_NOBODY: Final = (
 class Start:
     """Starts services for one test: `start("workers = 2")` returns when the service is ready.
 
-    Each has a folder of its own, which is its working directory. `bind` is written into the configuration before `toml`,
-    `log_file` tells where the service was told to log, `under` is a command that runs it. `files` are written into the
-    folder before.
+    Each has a folder of its own, which is its working directory. `bind` is written into the configuration before
+    `toml`, `log_file` tells where the service was told to log, `under` is a command that runs it. `files` are written
+    into the folder before.
     """
 
     def __init__(self, folder: Path, command: Sequence[str] = COMMAND) -> None:

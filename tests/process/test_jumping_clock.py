@@ -1,7 +1,7 @@
 """The time of day jumps to and fro by days: nothing but stamps depends on it.
 
-In the copy that the service runs from, `time.time` jumps with each call; the clock of the machine belongs to others too,
-and a time namespace (time_namespaces(7)) has no time of day of its own.
+In the copy that the service runs from, `time.time` jumps with each call; the clock of the machine belongs to others
+too, and a time namespace (time_namespaces(7)) has no time of day of its own.
 """
 
 import re

@@ -1,7 +1,7 @@
 """A machine with a systemd of its own, booted in namespaces by the script `sandbox`, as the tests use it.
 
-What is run there sees what a root shell sees; the environment with prefork is in /opt/prefork, the tests are in /opt/tests,
-and config and systemd of the repository in /opt/source.
+What is run there sees what a root shell sees; the environment with prefork is in /opt/prefork, the tests are in
+/opt/tests, and config and systemd of the repository in /opt/source.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Content that comes when a thread reads of it, beside a loop that is turned by the test.
 
-What holds for any of it: nobody is asked before something is read, and then once; whoever reads gets all of it, or OSError.
+What holds for any of it: nobody is asked before something is read, and then once; whoever reads gets all of it, or
+OSError.
 """
 
 import os

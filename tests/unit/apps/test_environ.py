@@ -1,7 +1,7 @@
 """The environ of a request (PEP 3333), whatever came, from whom, and whether it came before.
 
-What holds for any request: it is the same the first, the second and the third time; what is put into one is in no other;
-no field that a client may send becomes a key that is not its own.
+What holds for any request: it is the same the first, the second and the third time; what is put into one is in no
+other; no field that a client may send becomes a key that is not its own.
 """
 
 import re

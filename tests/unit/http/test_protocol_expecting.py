@@ -1,7 +1,7 @@
 """An application that is called before the content of a request has come, whose client waits for 100 (Continue).
 
-What holds for any of it: 100 is sent if the application asks, and never after its answer has begun; what is asked for is
-given, or ends; an answer without it ends the connection; and any split of a stream gives the same answers.
+What holds for any of it: 100 is sent if the application asks, and never after its answer has begun; what is asked for
+is given, or ends; an answer without it ends the connection; and any split of a stream gives the same answers.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """What the package proxy-protocol makes of the same headers: a parser that others wrote and that knows nothing of ours.
 
-It knows no limits, and takes all that it is given for the header, so it is given no more than that; and no TLV of type 3, a
-checksum, which it verifies and we skip.
+It knows no limits, and takes all that it is given for the header, so it is given no more than that; and no TLV of type
+3, a checksum, which it verifies and we skip.
 """
 
 from ipaddress import ip_address

@@ -1,7 +1,7 @@
 """Answers that come piece by piece, from a file or later, over a real socket to clients of every kind.
 
-What holds for all of them: the client gets all of it or a reset, never less with a goodbye; what the application gave is
-closed once; and no more is made than the client takes.
+What holds for all of them: the client gets all of it or a reset, never less with a goodbye; what the application gave
+is closed once; and no more is made than the client takes.
 """
 
 import os
