@@ -112,8 +112,8 @@ class Admission:
         steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since)
         if not steps:
             go_on(sock)
-        elif (reason := self._reason_to_close(peer)) is not None:
-            sock.close()
+        elif (reason := self._reason_against(peer, beyond=MOST_REFUSED)) is not None:
+            sock.close()  # to tell it why would take a handshake
             self._service.count(GIVEN_UP, reason, peer)
         else:
             Opening(
@@ -145,23 +145,16 @@ class Admission:
         else:
             Connection(sock, peer, Protocol(self._service, peer), self._loop, self.refused).refuse(answer)
 
-    def _reason_against(self, peer: Peer) -> str | None:
-        """Return why this one can't be served. Where the others wait, it was let in while there was room."""
+    def _reason_against(self, peer: Peer, *, beyond: int = 0) -> str | None:
+        """Return why this one can't be served, though there were room for so many more than there is.
+
+        Where the others wait, it was let in while there was room.
+        """
         capacity = self._capacity
-        if not capacity.wait and self._room <= 0:
+        if not capacity.wait and self._room + beyond <= 0:
             return FULL
-        return CROWDING if self._is_crowding(peer) else None
-
-    def _reason_to_close(self, peer: Peer) -> str | None:
-        """Return why this one is not even opened; it takes a handshake to tell those why that can't be served."""
-        if not self._capacity.wait and self._room <= -MOST_REFUSED:
-            return FULL
-        return CROWDING if self._is_crowding(peer) else None
-
-    def _is_crowding(self, peer: Peer) -> bool:
-        """Tell whether this peer has all the connections that it may have, being opened or open."""
         count = self.connections.count_of(peer) + (self.openings.count_of(peer) if self.openings else 0)
-        return count >= self._capacity.per_client and not self._capacity.is_proxy(peer.address)
+        return CROWDING if count >= capacity.per_client and not capacity.is_proxy(peer.address) else None
 
     def _connect(self, peer: Peer, sock: socket.SocketType) -> Connection:
         observer = Observer(self._watch, peer) if self._watch else None
