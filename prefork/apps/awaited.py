@@ -13,16 +13,21 @@ from typing import Any, BinaryIO
 from prefork.apps.content import KeptContent
 
 
+class LeftError(ConnectionAbortedError):
+    """The client has left, or was refused, before all of the content had come that the application waited for."""
+
+
 class AwaitedContent(KeptContent):
     """Content that comes when it is asked for. `post` has the loop do something; any thread may call it."""
 
-    __slots__ = ("_has_come", "_is_settled", "_post", "on_wanted")
+    __slots__ = ("_has_come", "_has_left", "_is_settled", "_post", "on_wanted")
 
     def __init__(self, in_memory: int, post: Callable[[Callable[[], object]], None]) -> None:
         super().__init__(in_memory)
         self._post = post
         self._is_settled = Event()
         self._has_come = False
+        self._has_left = False
         self.on_wanted: Callable[[], object] = bool
 
     # In the loop
@@ -61,12 +66,15 @@ class AwaitedContent(KeptContent):
         """Return all of it, having waited until it is there.
 
         Raises:
-            OSError: it won't be.
+            LeftError: it won't be, and nobody waits for an answer.
+            OSError: it won't be, since the answer has begun.
         """
         self._post(self._want)
         self._is_settled.wait()
+        if self._has_left:
+            raise LeftError("the content of the request was not received: its client has left, or was refused")
         if not self._has_come:
-            raise OSError("the content of the request was not received: its client has gone, or its answer had begun")
+            raise OSError("the content of the request was not received: its answer had begun")
         self.file.seek(0)
         return self.file
 
@@ -75,6 +83,7 @@ class AwaitedContent(KeptContent):
         ask()
 
     def _end(self) -> None:
+        self._has_left = not self._has_come
         self.withhold()
         super().close()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias
 
+from prefork.apps.awaited import LeftError
 from prefork.apps.blame import blame
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
@@ -176,5 +177,8 @@ def nothing() -> None:
 
 
 def report(log: Log, request: Request, error: BaseException) -> None:
-    """Log what the application raised while it answered this request."""
-    blame(log, "application failed", error, request=request.asked.decode())
+    """Log what the application raised while it answered this request, without blame where its client has left."""
+    if isinstance(error, LeftError):
+        log.info("application stopped", request=request.asked.decode(), reason=error)
+    else:
+        blame(log, "application failed", error, request=request.asked.decode())

@@ -159,6 +159,13 @@ def test_whoever_goes_while_a_thread_waits_sets_it_free(
     assert ask(hello, request("/hello")).status == 200
 
 
+def test_an_application_is_not_blamed_for_a_client_that_goes(start_app: Start) -> None:
+    hello = serve(start_app, ON_READ)
+    told_to_go_on(hello, expecting("/echo")).close()
+    hello.wait_for_log('application stopped request="POST /echo" reason="the content of the request was not received: ')
+    assert failures(hello) == []
+
+
 @pytest.mark.parametrize(
     ("setting", "sent", "status"),
     [
