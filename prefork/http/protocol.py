@@ -198,20 +198,24 @@ class Protocol(Answering):
     def _take_heads(self, data: bytes, answers: list[bytes]) -> bytes:
         """Answer the requests in `data` up to the first with a body, or one that is not answered at once; return the rest."""
         room, depth = HIGH_WATER - sum(map(len, answers)), self._service.limits.pipelined
-        find_from = max(0, len(self._unread) - len(END_OF_HEAD))
-        data = self._unread + data
+        checked, self._unread, data = len(self._unread), b"", self._unread + data
         remembered = self._service.heads.remembered
-        start = 0
+        start, find_from = 0, max(0, checked - len(END_OF_HEAD))
         while room > 0 and len(answers) < depth and (end := data.find(END_OF_HEAD, find_from)) >= 0:
             find_from = end + len(END_OF_HEAD)
-            head = self._head = data[start:find_from]
+            head = data[start:find_from]
             start = find_from
-            request = remembered.get(head) or self._understand(head)
-            if request.body_length != 0:
-                return self._begin_body(request, data[start:], answers)
-            self.peer_is_done = start == len(data) and not request.framing.keep_alive
-            self._unread = b""
-            answer = self._answer(request, None)
+            if self.waiting_for is REQUEST and head in remembered:
+                answer = self.receive(head)  # by the short cut, as if it had come alone
+            else:
+                self._head = head
+                request = remembered.get(head) or self._understand(head)
+                if request.body_length != 0:
+                    return self._begin_body(request, data[start:], answers)
+                self.peer_is_done = not request.framing.keep_alive
+                answer = self._answer(request, None)
+            if start < len(data):
+                self.peer_is_done = False
             answers.append(answer)
             room -= len(answer)
             if self.waiting_for is APPLICATION:
@@ -223,7 +227,7 @@ class Protocol(Answering):
             self._unread = data[start:]
             self.waiting_for = HEAD
             return b""
-        self._keep(data[start:], len(self._unread) if start == 0 else 0)
+        self._keep(data[start:], checked if start == 0 else 0)
         return b""
 
     def _understand(self, head: bytes) -> Request:
