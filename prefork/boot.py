@@ -67,7 +67,7 @@ def telling(channel: Channel) -> Iterator[None]:
 
 @contextmanager
 def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
-    """Write the stacks of this process to the descriptor, if there is one, when this takes longer: before it is killed."""
+    """Write this process's stacks to the descriptor, if there is one, when this takes longer: before it is killed."""
     if fd is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""The certificates of a service: whom they are for, until when, what is wrong with them, and the TLS context that has them.
+"""A service's certificates: whom they are for, until when, what is wrong with them, and the TLS context that has them.
 
 Imported only where TLS is configured: what it needs makes the master larger by 16 MB, which its workers share.
 """
@@ -34,7 +34,7 @@ def certificates(paths: Sequence[str], key_paths: Sequence[str]) -> list[Certifi
 
 
 def context(known: Sequence[Certificate], minimum: str) -> ssl.SSLContext:
-    """Return the TLS context of a server that has these certificates; the first is for clients that ask for none of them.
+    """Return the TLS context of a server with these certificates; the first is for clients that ask for none of them.
 
     Raises:
         StartError: A certificate and its key don't fit together, or the system's OpenSSL refuses one.

@@ -32,8 +32,8 @@ def ask(request: Request, paths: Sequence[str], timeout: float | None = None) ->
     With a `timeout` in seconds each step has as long, the service's answer among them.
 
     Raises:
-        CommandError: 69 when there is no service, 77 for one of somebody else, 1 when it ends without an answer, 130 when
-            the user doesn't want to wait any longer.
+        CommandError: 69 when there is no service, 77 for one of somebody else, 1 when it ends without an answer, 130
+            when the user doesn't want to wait any longer.
     """
     try:
         with connect(paths, timeout) as sock:

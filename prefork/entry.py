@@ -1,4 +1,4 @@
-"""Where the commands begin: until all is imported, which takes some 60 ms, an interrupt ends them as it does any program.
+"""Where the commands begin: until all is imported, after some 60 ms, an interrupt ends them as it does any program.
 
 Python would print a traceback of whatever import it met.
 """

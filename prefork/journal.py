@@ -21,7 +21,7 @@ MOST_WAITING: Final = 256 * 1024  # bytes of entries that may wait for the journ
 
 
 class Journal:
-    """A way to the journal; each entry ends with the fields that the process has, beside those that the journal adds."""
+    """A way to the journal; each entry ends with the fields of the process, beside those that the journal adds."""
 
     def __init__(self, identifier: str, process: Iterable[tuple[str, object]] = (), path: str = SOCKET) -> None:
         self.process = field("SYSLOG_IDENTIFIER", identifier) + b"".join(field(*each) for each in process)

@@ -190,7 +190,7 @@ class AccessLog:
             self._waiting += line
 
     def flush(self) -> None:
-        """Write what was collected, with one write(2), to a pipe with several; what finds no room waits for the next."""
+        """Write what was collected, in one write(2), to a pipe in several; what finds no room waits for the next."""
         while self._waiting:
             whole_lines = self._waiting.rfind(b"\n", 0, self._at_once) + 1
             try:
@@ -223,7 +223,7 @@ def _text(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what isn't printable: controls, line separators, marks that change the direction of writing, surrogates."""
+    """Escape what isn't printable: controls, line separators, marks that change the writing direction, surrogates."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -26,7 +26,7 @@ PID: Final = Struct("i")  # or an errno, below 0
 
 
 class Mold:
-    """A process that has loaded what `work` needs, which is what its workers do. It has a seat too, without listeners."""
+    """A process that has loaded what its workers need for `work`. It has a seat too, without listeners."""
 
     def __init__(self, seat: Seat, work: Callable[[Seat], None], log: Log, files: LogFiles) -> None:
         self._seat = seat

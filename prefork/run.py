@@ -93,7 +93,7 @@ def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -
 
 
 class Held(Struct, frozen=True):
-    """What a run of the service has beside its listeners, some of it already when it begins; its children let go of it."""
+    """What a run of the service has beside its listeners, some of it from the start; its children let go of it."""
 
     pid_file: PidFile | None
     inherited: Inherited = field(default_factory=Inherited)

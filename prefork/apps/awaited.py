@@ -1,4 +1,4 @@
-"""The content of a request whose client waits for 100 (Continue): it is received when the application first reads of it.
+"""The content of a request whose client waits for 100 (Continue): received when the application first reads of it.
 
 The application's thread posts its wish to the loop and waits, until all of the content has come or none will. What is
 decided about it, and its end, is the loop's; so the loop never writes into what a thread has closed.

@@ -65,7 +65,7 @@ class KeptContent:
 
 
 class NoContent(BytesIO):
-    """The `wsgi.input` of all requests without content: nothing can be read of it, and nobody can write to it or close it."""
+    """The `wsgi.input` of all requests without content: it is empty, and nobody can write to it or close it."""
 
     def write(self, _data: object, /) -> NoReturn:
         """Refuse it: the next request would read it."""

@@ -1,4 +1,4 @@
-"""Makes the `environ` of a request (PEP 3333), quickly: what only its head says is made once for a head that comes again."""
+"""Makes a request's `environ` (PEP 3333), quickly: what only its head says is made once for a head that comes again."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -63,7 +63,7 @@ class Environs:
         return environ
 
     def _new(self, request: Request, known: Known | None, peer: Peer) -> Environ:
-        """Return an environ that is not remembered; it is from the second time on, as most heads that came once don't come again."""
+        """Return a new environ, remembered from the second time on: most heads that came once don't come again."""
         if known is None:
             request.remember(SEEN)
             known = self._know(request)
@@ -107,7 +107,7 @@ class Environs:
             self._join_fields(environ, lines)
 
     def _join_fields(self, environ: Environ, lines: list[str]) -> None:
-        """Put the values of all fields of a name together (RFC 9110 §5.3, RFC 9113 §8.2.3), and drop what isn't passed on."""
+        """Join the values of all fields of a name (RFC 9110 §5.3, RFC 9113 §8.2.3), and drop what isn't passed on."""
         found: dict[str, list[str]] = {}
         for line in lines:
             name, _, value = line.partition(":")
@@ -132,7 +132,7 @@ class Environs:
 
 
 class Keys(dict[str, str]):
-    """The key of each field in the environ, empty for one that isn't passed on: with _ for - it could pose as another."""
+    """The key of each field in the environ, empty where it isn't passed on: with _ for - it could pose as another."""
 
     def __missing__(self, name: str) -> str:
         lower = name.lower()

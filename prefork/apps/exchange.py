@@ -1,4 +1,4 @@
-"""One call of a WSGI application (PEP 3333): what it says by `start_response` and `write`, and what it returns, piece by piece."""
+"""A call of a WSGI application (PEP 3333): what it says by `start_response` and `write`, and returns piece by piece."""
 
 import os
 import stat
@@ -45,7 +45,7 @@ class Exchange(Struct, eq=False, gc=False):  # a Struct is made in half the time
         return self
 
     def __call__(self, data: bytes) -> None:
-        """Take some of the content, which is sent when the application has returned: nothing in it waits for a client."""
+        """Take some content, sent when the application has returned: nothing in it waits for a client."""
         if self.written is None:
             self.written = KeptContent(IN_MEMORY)
         self.written.write(data)
@@ -155,7 +155,7 @@ class FileWrapper:
             yield piece
 
     def file(self, length: int | None) -> File | None:
-        """Return what is to be sent, from where the file is now on and at most `length` bytes; None where it is no real file."""
+        """Return what to send, at most `length` bytes from where the file is now on; None where it is no real file."""
         try:
             # What is read of a GzipFile and the like, be it buffered, is not what is in its descriptor.
             if isinstance(getattr(self.filelike, "raw", self.filelike), BufferedIOBase):

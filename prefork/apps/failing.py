@@ -1,4 +1,4 @@
-"""What a client gets in place of an answer that the application failed to give: for development with the traceback in it.
+"""What a client gets where the application failed to give an answer: for development with the traceback in it.
 
 A traceback is for whoever writes the application. It tells strangers what they may use against it, so nothing but the
 flag `--reload` of the command line asks for it: no file and no variable that may have been meant for another machine.

@@ -54,7 +54,7 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
 
 
 def tell_lines_at_once() -> None:
-    """Have what is printed written line by line: in a pipe or a file it would wait for more, and not outlive its process."""
+    """Have what is printed written by lines: in a pipe or a file it would wait for more, and end with its process."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
 
@@ -169,7 +169,7 @@ def _meant(owner: object, name: str) -> str:
 
 
 def _meant_module(module: ModuleType) -> str:
-    """Return a hint where the application is in another module: of this package, or of this folder, but hidden by Python's."""
+    """Return a hint where another module is meant: of this package, or of this folder, but hidden by Python's."""
     inside = sorted(set(_modules(list(getattr(module, "__path__", ())))) & USUAL_MODULES)
     if inside:
         return f", did you mean {module.__name__}.{inside[-1]}?"

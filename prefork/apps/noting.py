@@ -1,4 +1,4 @@
-"""Tells of the request that an application is at work on, and that it works: the master finds out who hangs, and on what."""
+"""Tells what request an application is at work on, and that it works: the master finds out who hangs, and on what."""
 
 import math
 from time import monotonic

@@ -74,7 +74,7 @@ def leave(hooks: Hooks, worker: ThisWorker) -> None:
 def answering(
     config: Config, application: Wsgi, worker: ThisWorker, failed: Failed = unexplained
 ) -> tuple[Respond, NewContent, Pool | None, NewAwaited | None]:
-    """Return what answers requests by a WSGI application, what keeps their content for it, its threads, and what these wait for."""
+    """Return what answers by a WSGI application, what keeps content for it, its threads, and what these wait for."""
     gateway = Gateway(
         application,
         Forwarding(trusting(config.forwarded_allow_ips)),

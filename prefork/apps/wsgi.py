@@ -157,7 +157,7 @@ def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole
 
 
 def head_of_file(head: Head, file: File) -> Head:
-    """Return the head with the length of the file in it, if it is sent; raises LengthError for a file that is too short."""
+    """Return the head with the file's length in it, if it is sent; raises LengthError for a file that is too short."""
     if head.length is None:
         return head if head.status in WITHOUT_CONTENT else with_length(head, file.left)
     if head.length > file.left:

@@ -100,7 +100,7 @@ def _ask(request: Request, name: str | None, control: str, *, as_json: bool) -> 
 
 
 def _health(name: str | None, control: str) -> Answer:
-    """Ask how the service is: whatever keeps it from saying so is an answer too, since HEALTHCHECK knows only 0 and 1."""
+    """Ask how the service is: what keeps it from saying so is an answer too, since HEALTHCHECK knows only 0 and 1."""
     try:
         return ask(Health(), _paths(name, control), PATIENCE[Health])
     except CommandError as error:

@@ -36,7 +36,7 @@ No file is read unless --config or PREFORK_CONFIG names it.
 
 
 class Server(Struct, frozen=True):
-    """What a command serves. `check` tells whether a configuration is whole; `name` is the service's where none is chosen."""
+    """What a command serves: `check` tells whether a configuration is whole; `name` is the service's by default."""
 
     keys: Mapping[str, Key]
     find: Find

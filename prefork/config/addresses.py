@@ -81,7 +81,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def meant_address(text: str) -> str:
-    """Return the address that somebody may have meant who writes as other programs have it; empty where there is none."""
+    """Return the address that may be meant by who writes as other programs have it; empty where there is none."""
     bare = text.removeprefix("http://").removesuffix("/")
     if bare.startswith("/"):
         return f"unix:{bare}"

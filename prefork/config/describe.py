@@ -12,7 +12,7 @@ _WIDEST: Final = 40
 
 
 def as_toml(loaded: Loaded) -> str:
-    """Return valid TOML, a line a key, with the origin of each value as a comment; a key without a value is a comment."""
+    """Return valid TOML, a line a key, the origin of each value as a comment; a key without a value is a comment."""
     entries = {key: _entry(key, loaded) for key in KEYS.values() if key.name in loaded.origins}
     width = min(max(map(len, entries.values())), _WIDEST)
     lines = []

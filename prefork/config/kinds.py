@@ -157,7 +157,10 @@ def addresses() -> Kind:
 
 
 def paths(pattern: str) -> Kind:
-    """Accept a list, maybe empty, of paths that fit a pattern, or one; text separates them by commas. The value is a tuple."""
+    """Accept a list, maybe empty, of paths that fit a pattern, or one of them.
+
+    Text separates them by commas. The value is a tuple.
+    """
     one = text("a path", "PATH", pattern)
 
     def accept(raw: object) -> tuple[object, ...]:

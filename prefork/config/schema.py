@@ -247,6 +247,6 @@ class Config(Struct, frozen=True, kw_only=True):
 
     @property
     def loop_timeout(self) -> float:
-        """For how long the loop of a worker may stand still, 0 for ever: with one thread, the application runs in it."""
+        """How long the loop of a worker may stand still, 0 for ever: with one thread, the application runs in it."""
         bounds = (self.hang_timeout, self.request_timeout if self.threads == 1 else 0)
         return min(filter(None, bounds), default=0.0)

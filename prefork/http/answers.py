@@ -26,7 +26,7 @@ class Head(Struct, frozen=True, eq=False, gc=False):
 
 
 class Whole(Struct, frozen=True, eq=False, gc=False):
-    """An answer with all of its content, of as many bytes as its head says if it says so; none where its status has none."""
+    """An answer with all its content, of as many bytes as its head says, if it does; none where its status has none."""
 
     head: Head
     body: bytes = b""
@@ -48,9 +48,10 @@ WANTED: Final = Wanted()
 
 
 class Pending:
-    """What another thread is at work on, once it `has_begun`; `on_done` is called in the thread of the loop when `result` is there.
+    """What another thread is at work on, once it `has_begun`.
 
-    `abandon` tells that nobody waits for it any more, and calls `on_abandon`.
+    `on_done` is called in the thread of the loop when `result` is there. `abandon` tells that nobody waits for it any
+    more, and calls `on_abandon`.
     """
 
     __slots__ = ("abandoned", "has_begun", "is_done", "on_abandon", "on_done", "result")

@@ -55,7 +55,7 @@ class Part(Enum):
 
 
 class ChunkedBody(Struct, tag=True):
-    """A body in chunks, of at most `left` bytes more; chunk extensions and the trailer section are bounded, and dropped.
+    """A body in chunks, of at most `left` bytes more; chunk extensions and trailer section are bounded, and dropped.
 
     All extensions together have at most `extensions_left` bytes (RFC 9112 §7.1.1).
     """

@@ -98,7 +98,7 @@ class Protocol(Answering):
 
     @property
     def can_move(self) -> bool:
-        """Whether it can go on elsewhere: not while the application is giving an answer, or with much of a request's content."""
+        """Whether it can go on elsewhere: not while the application answers, or with much of a request's content."""
         return self.waiting_for is not APPLICATION and (self._content is None or self._content.kept() is not None)
 
     def leave(self) -> Parcel:
@@ -196,7 +196,7 @@ class Protocol(Answering):
         return b"".join(answers)
 
     def _take_heads(self, data: bytes, answers: list[bytes]) -> bytes:
-        """Answer the requests in `data` up to the first with a body, or one that is not answered at once; return the rest."""
+        """Answer the requests in `data` up to one with a body, or one that is not answered at once; return the rest."""
         room, depth = HIGH_WATER - sum(map(len, answers)), self._service.limits.pipelined
         checked, self._unread, data = len(self._unread), b"", self._unread + data
         remembered = self._service.heads.remembered
@@ -296,7 +296,7 @@ class Protocol(Answering):
         return self._go_on()
 
     def _leave_content(self) -> None:
-        """End the connection with the answer: the client may, or may not, send what it was not asked for (RFC 9110 §10.1.1)."""
+        """End the connection with the answer: the client may or may not send content unasked (RFC 9110 §10.1.1)."""
         self._content = self._awaited = self._body = None
         self._draining = True
 

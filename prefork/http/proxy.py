@@ -85,6 +85,6 @@ def _parse_v2(data: bytes) -> Header | None:
 
 
 def _name(address: object) -> bytes:
-    """Return an address in its usual form: a proxy that listens for both versions of IP may tell IPv4 ones as mapped."""
+    """Return an address in its usual form: a proxy that listens for both versions of IP may map IPv4 ones."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return str(mapped or address).encode()

@@ -7,7 +7,7 @@ from typing import Final
 
 
 def trusting(networks: Iterable[str]) -> Callable[[bytes], bool]:
-    """Return what tells whether an address is in one of these networks, `unix:` stands for all unix sockets and `*` for all.
+    """Return what tells whether an address is in one of these networks; `unix:` means all unix sockets, `*` all.
 
     Raises:
         ValueError: One of them is no network.

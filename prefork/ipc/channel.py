@@ -23,9 +23,9 @@ class Ready(Struct, frozen=True, tag=True):
 
 
 class Failed(Struct, frozen=True, tag=True):
-    """From the worker or the mold: it will never be ready, and neither would another; `reason` is one line, `traceback` more of them.
+    """From the worker or the mold: it will never be ready, and neither would another.
 
-    `status` is the exit status of a service that can't start by that.
+    `reason` is one line, `traceback` more of them; `status` is the exit status of a service that can't start by that.
     """
 
     reason: str

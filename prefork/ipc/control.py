@@ -52,7 +52,7 @@ Request: TypeAlias = Reload | Upgrade | Stop | Workers | Status | Dump | Health
 
 
 class Worker(Struct, frozen=True):
-    """One worker's place; `deadline` is in how many seconds its phase has lasted too long, in BACKOFF the next is forked.
+    """One worker's place; `deadline` seconds from now its phase has lasted too long, or in BACKOFF the next is forked.
 
     `age` in seconds, `connections` and `requests` are those of its process, if there is one.
     """
@@ -86,7 +86,7 @@ class LastReload(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """How many requests were refused with this status for this `reason`; with status 0, connections before a request."""
+    """How many requests were refused with this status for this `reason`; with 0, connections before a request."""
 
     status: int
     reason: str
@@ -116,7 +116,7 @@ class Service(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What came of a request: `message` is one line for a person, `exit_status` an os.EX_* for a machine, 0 for done."""
+    """What came of a request: `message` is a line for a person, `exit_status` an os.EX_* for a machine, 0 for done."""
 
     message: str
     exit_status: int = 0

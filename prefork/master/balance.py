@@ -54,14 +54,14 @@ class Balance:
 
 
 def moves(counts: Mapping[int, int]) -> list[Move]:
-    """Return what makes the counts even, none when they are nearly; nobody gives and takes, no connection moves twice."""
+    """Return what makes the counts even, none if they nearly are; nobody gives and takes, no connection moves twice."""
     if not counts or max(counts.values()) * len(counts) <= TOLERANCE * sum(counts.values()):
         return []
     return list(_match(_excess(counts)))
 
 
 def _excess(counts: Mapping[int, int]) -> dict[int, int]:
-    """Return by how much each is above its share, from most to least; where they can't be equal, who has more keeps more."""
+    """Return by how much each is above its share, most first; where they can't be equal, who has more keeps more."""
     share, rest = divmod(sum(counts.values()), len(counts))
     descending = sorted(counts, key=counts.__getitem__, reverse=True)
     return {key: counts[key] - share - (place < rest) for place, key in enumerate(descending)}

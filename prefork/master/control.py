@@ -164,7 +164,7 @@ class Control:
 
 
 class Client:
-    """One connection: reads, waits, answers, closes. `waiting` while it waits, `deadline` while it may not take longer."""
+    """One connection: reads, waits, answers, closes. `waiting` while it waits, `deadline` while its time is bounded."""
 
     def __init__(
         self,

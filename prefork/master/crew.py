@@ -151,7 +151,7 @@ class Crew:
                 self.tell(key, message, ours)
 
     def reap_strangers(self, known: Collection[int]) -> None:
-        """Reap children that are neither workers nor `known`: an init is given some, by exec(3) one may inherit some."""
+        """Reap children that are neither workers nor `known`: an init is given some, by exec(3) some are inherited."""
         for pid in strangers({*known, *self.pids}):
             os.waitpid(pid, os.WNOHANG)
 
@@ -205,7 +205,7 @@ class Crew:
 
 
 def next_message(channel: Channel) -> Message | None:
-    """Return what a worker says next, None at the end; it has no descriptors to give. Raises what Channel.receive raises."""
+    """Return what a worker says next, None at the end; it gives no descriptors. Raises what Channel.receive raises."""
     received = channel.receive()
     if received is None:
         return None

@@ -1,4 +1,4 @@
-"""Detaches the service from the terminal, and the command returns to the shell only when the service is ready or has failed.
+"""Detaches a service from the terminal; the command returns to the shell only when the service is ready or has failed.
 
 Detach before anything else of the start: whatever is opened later is the daemon's own. Its standard streams are
 /dev/null at once; what keeps it from starting crosses a pipe to the process that was called, which reports it in the
@@ -50,8 +50,8 @@ def detach(keep: Iterable[int] = ()) -> Verdict:
 
     Raises:
         SystemExit: 0, where the command was called, when the daemon is ready.
-        StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't detach,
-            78 where it must not.
+        StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't
+            detach, 78 where it must not.
     """
     fill_closed_streams()
     if os.getpid() == 1:  # its end would be that of all others in its namespace (pid_namespaces(7))

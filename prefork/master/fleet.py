@@ -45,7 +45,7 @@ class Place(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """What the configuration asks for; timeouts in seconds. What it asks for with the keys `at_restart` takes a restart."""
+    """What the configuration asks for; timeouts in seconds. What the keys `at_restart` ask for takes a restart."""
 
     workers: int
     generation: int = 1

@@ -19,7 +19,7 @@ from prefork.master.poller import Poller
 
 
 class Forking:
-    """The molds, and the way from an asked for worker to one of the crew. `known` returns the children that are neither."""
+    """The molds, and the way from a wanted worker to one of the crew. `known` returns the children that are neither."""
 
     def __init__(
         self,

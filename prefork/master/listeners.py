@@ -35,7 +35,7 @@ PROBLEMS: Final = {
 
 
 class Listener(Struct, frozen=True):
-    """An address as it was configured and its sockets. `file` is the device and inode of a unix socket that we bound."""
+    """An address as configured and its sockets. `file` is the device and inode of a unix socket that we bound."""
 
     address: Address
     sockets: tuple[socket.socket, ...]
@@ -43,7 +43,7 @@ class Listener(Struct, frozen=True):
 
     @property
     def bound(self) -> tuple[Address, ...]:
-        """Where it really listens: a name resolved, port 0 chosen by the kernel, and what passed sockets are bound to."""
+        """Where it really listens: a name resolved, port 0 chosen by the kernel, what passed sockets are bound to."""
         if isinstance(self.address, Unix):
             return (self.address,)
         return tuple(dict.fromkeys(map(address_of, self.sockets)))
@@ -111,7 +111,10 @@ class Listeners(Struct, frozen=True):
 
 
 class SocketOptions(Struct, frozen=True):
-    """What sockets are given: `unix_mode` the files of unix ones; those of TCP `tcp_user_timeout`, in seconds, 0 for the system's."""
+    """What sockets are given.
+
+    `unix_mode` is for the files of unix ones; `tcp_user_timeout`, in seconds, 0 for the system's, for those of TCP.
+    """
 
     backlog: int
     unix_mode: int = 0o660

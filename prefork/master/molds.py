@@ -32,9 +32,10 @@ class Mold(Struct):
 
 
 class Molds:
-    """All molds that live. `on_forked` is told the key, pid and channel of a worker, now the owner's; `on_failed` a key and why.
+    """All molds that live.
 
-    `on_unready` is told the names of a mold that can't load its application, and why.
+    `on_forked` is told the key, pid and channel of a worker, now the owner's; `on_failed` a key and why; `on_unready`
+    the names of a mold that can't load its application, and why.
     """
 
     def __init__(self, crew: Crew, log: Log) -> None:

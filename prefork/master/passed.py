@@ -61,7 +61,7 @@ def _by_number(address: Descriptor, owners: dict[int, str]) -> Listener:
 
 
 def listening_socket(number: int) -> socket.socket | None:
-    """Return the socket of this number, which is its owner from now on, or None where it isn't one that can be accepted from."""
+    """Return the socket of this number, its owner from now on, or None where nothing can be accepted from it."""
     try:
         sock = socket.socket(fileno=number)
     except OSError:  # not open, or no socket

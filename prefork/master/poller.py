@@ -58,7 +58,7 @@ class Poller:
 
     @contextmanager
     def hold_signals(self) -> Iterator[None]:
-        """Tell of all that have come, and keep those that come from now on pending, in which state they outlive an execve(2)."""
+        """Tell of all that have come, and keep those that come later pending: so they outlive an execve(2)."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, self._caught)
         try:
             self._tell_signals()

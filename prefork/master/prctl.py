@@ -18,7 +18,9 @@ def become_subreaper() -> None:
 
 
 def end_with(parent: int, number: int) -> None:
-    """End this process, by a signal, when its parent ends. Ask after becoming somebody else, which the kernel forgets it by.
+    """End this process, by a signal, when its parent ends.
+
+    Ask after becoming somebody else, which the kernel forgets it by.
 
     Raises:
         OSError: the system refused.

@@ -123,7 +123,7 @@ def listeners_of(state: State) -> Listeners:
 
 
 def processes_of(state: State, listeners: Listeners, scoreboard: Scoreboard) -> Iterator[tuple[int, Process]]:
-    """Yield the workers, as objects again, by their keys; call it once. Their pids are theirs still, since none is reaped."""
+    """Yield the workers by their keys, as objects again; call it once. Their pids are still theirs: none is reaped."""
     sockets = {each.fileno(): each for each in listeners.sockets}
     for key, each in state.workers.items():
         channel = Channel(_socket(each.channel))

@@ -1,4 +1,4 @@
-"""Keeps the listeners in systemd's fd store, from which a service that starts after a crash has them back with their queues.
+"""Keeps the listeners in systemd's fd store: a service that starts after a crash has them back with their queues.
 
 Each socket is stored by a name that says what it is: its address as it was configured and, of TCP, its place in the
 reuseport group, of unix, the device and inode of its file. So it is taken back exactly where the configuration still

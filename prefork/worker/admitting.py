@@ -40,7 +40,7 @@ class Capacity(Struct, frozen=True):
 
 
 class Admission:
-    """The connections of a worker, those that are being opened yet, and those that are refused, which count for nothing.
+    """A worker's connections, those that are being opened yet, and those that are refused, which count for nothing.
 
     Each enters its set by itself, and leaves it when it is closed.
     """
@@ -105,7 +105,7 @@ class Admission:
         return self._capacity.connections - len(self.connections) - len(self.openings)
 
     def _open(self, peer: Peer, openers: tuple[Opener, ...], since: float, sock: socket.SocketType) -> None:
-        """Do what these openers ask for, one after the other, as the first may tell whose the connection is; then serve it."""
+        """Do what these openers ask for, one by one, as the first may tell whose the connection is; then serve it."""
         if not openers:
             self._admit(peer, sock)
             return

@@ -1,4 +1,4 @@
-"""How a connection ends: with lingering after its last answer, by a reset where what was sent must not look whole, or at once.
+"""How a connection ends: with lingering after its last answer, by a reset where that must not look whole, or at once.
 
 However it ends, nothing is left of it: its descriptor is forgotten and closed, and the application learns that nothing
 more is wanted of it. What it serves until then is the other half, in connection.py.

@@ -31,7 +31,7 @@ class Writing(Enum):
 
 
 class Moved(Struct, frozen=True, omit_defaults=True):
-    """A connection on its way to another process: since when it has waited, in seconds of CLOCK_MONOTONIC, and for what.
+    """A connection on its way to another process: since when it waits, in seconds of CLOCK_MONOTONIC, and for what.
 
     `unsent` is what is left of answers that the protocol has given out; `owed` and `began` are what its observer knows.
     """
@@ -203,7 +203,7 @@ class Connection(Closing):
             self._settle()
 
     def _give(self) -> None:
-        """Send what comes next: some more pipelined answers, or a turn's share of one that the application is giving."""
+        """Send what comes next: more pipelined answers, or a turn's share of one that the application is giving."""
         share = HIGH_WATER
         while share > 0 and (sent := self._give_piece()):
             share -= sent

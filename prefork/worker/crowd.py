@@ -42,7 +42,7 @@ class Crowd(set[T]):
                 del self._counts[client]
 
     def count_of(self, peer: Peer) -> int:
-        """Return how many connections the client has that this peer belongs to; behind a unix socket nobody is known."""
+        """Return how many connections the client of this peer has; behind a unix socket nobody is known."""
         client = client_of(peer.address)
         return self._counts.get(client, 0) if client != b"unix:" else 0
 

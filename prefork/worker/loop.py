@@ -1,4 +1,4 @@
-"""The event loop: epoll, a list of what is to be called for each descriptor, and what is to be called later. No HTTP in it.
+"""The event loop: epoll, a list of what to call for each descriptor, and what to call later. No HTTP in it.
 
 `now` is the time of this turn, in seconds of CLOCK_MONOTONIC: whoever needs the time asks the loop and not the clock.
 """

@@ -1,4 +1,4 @@
-"""Sends parts of files, which the kernel does by itself unless they are to be encrypted; and cuts off what is not whole."""
+"""Sends parts of files, which the kernel does by itself unless they are encrypted; and cuts off what is not whole."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ def send_file(sock: socket.SocketType, file: File, *, encrypted: bool) -> int:
 
 
 def _send_much(sock: socket.SocketType, file: File) -> int:
-    """Let the kernel take more than of other answers: what it keeps of a file are pages that it has anyway (15 % less CPU)."""
+    """Let the kernel take more than of other answers: of a file it keeps pages that it has anyway (15 % less CPU)."""
     lowat = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNBOUNDED)
     try:
@@ -43,6 +43,6 @@ def _send_much(sock: socket.SocketType, file: File) -> int:
 
 
 def reset(sock: socket.SocketType) -> None:
-    """Close so that the peer learns that there would have been more, whatever it got: by a RST, without the goodbye of TLS."""
+    """Close so that the peer learns that some is missing, whatever it got: by a RST, without the goodbye of TLS."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     os.close(sock.detach())

@@ -95,7 +95,7 @@ async def upgrade_nginx(service: Service, load: Load) -> None:
 
 
 class Action(Struct, frozen=True):
-    """One row of ACTIONS: `flags` prepare the server for it, `never` is what may not happen; `is_last` ends the server."""
+    """One row of ACTIONS: `flags` prepare the server, `never` is what may not happen; `is_last` ends the server."""
 
     name: str
     perform: Perform

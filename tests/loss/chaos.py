@@ -142,7 +142,7 @@ async def resume(pidfd: int, seconds: float) -> None:
 
 
 def workers(served: Service) -> list[int]:
-    """Return the pids of the workers in the order of their slots; a child that isn't called so is none yet, or a trial."""
+    """Return the workers' pids in the order of their slots; a child that isn't called so is none yet, or a trial."""
     named = {pid: leftovers.title(pid) for pid in served.workers}
     return sorted((pid for pid, name in named.items() if ": worker " in name), key=lambda pid: (named[pid], pid))
 

@@ -48,7 +48,7 @@ def kill(victim: int, service: Iterable[int], port: int) -> Toll:
 
 
 def ends(port: int) -> dict[str, str]:
-    """Return the name of the client at the other end of each connection of the server, by what it is in /proc/PID/fd."""
+    """Return the name of the client of each connection of the server, by what that is in /proc/PID/fd."""
     clients = set(proc.descriptors(os.getpid()).values())
     of_unix = {f"socket:[{inode}]": peer for inode, peer in unix.peers().items() if f"socket:[{peer}]" in clients}
     of_tcp = {each.name: each.peer_port for each in tcp.sockets_in(*CONNECTED) if each.port == port}

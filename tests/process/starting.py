@@ -153,7 +153,7 @@ def run(
 
 
 def environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the environment of the test without what would configure the service; all would share one control socket."""
+    """Return the test's environment without what would configure the service; all would share one control socket."""
     inherited = {name: value for name, value in os.environ.items() if not NOT_INHERITED(name)}
     return {**inherited, "PREFORK_CONTROL": "off", **(more or {})}
 

@@ -35,7 +35,10 @@ class State(IntEnum):
 
 
 class Socket(Struct, frozen=True):
-    """A TCP socket between two ports; `unread` bytes have arrived, `unsent` are not acknowledged, `name` is what leads to it in /proc/PID/fd."""
+    """A TCP socket between two ports.
+
+    `unread` bytes have arrived, `unsent` are not acknowledged; `name` is what leads to it in /proc/PID/fd.
+    """
 
     port: int
     peer_port: int

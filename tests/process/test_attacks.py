@@ -1,4 +1,4 @@
-"""What is done to a service on the open Internet: it lives, serves others meanwhile, stays small, and frees everything."""
+"""What is done to a service on the open Internet: it lives, serves others meanwhile, stays small, and frees all."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""The service stands kills, stops, reloads, resizes and upgrades at random under load; `python -m tests.loss --chaos`."""
+"""The service stands random kills, stops, reloads, resizes and upgrades under load; `python -m tests.loss --chaos`."""
 
 import pytest
 

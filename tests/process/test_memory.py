@@ -62,7 +62,7 @@ ASKERS: Final = (ask_without_reading, ask_at_length_without_reading)
 
 
 def growth(hello: Hello, connect: Callable[[], Client], greedy: Greedy) -> float:
-    """Return by how many bytes a connection grows the worker, when it reads no more of them, or has read all there is."""
+    """Return by how many bytes a connection grows the worker, when it reads no more of them or has read all."""
     (worker,) = hello.worker_pids()
     before = proc.resident_bytes(worker)
     clients = [connect() for _ in range(GREEDY)]

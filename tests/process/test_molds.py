@@ -1,4 +1,4 @@
-"""`preload = "mold"`: one process imports the application, the workers are forked from it, and nothing depends on its health."""
+"""`preload = "mold"`: one process imports the application, workers are its forks, and nothing depends on its health."""
 
 import os
 import random
@@ -39,7 +39,7 @@ TWO = f"{MOLD}\nworkers = 2"
 
 
 def app(body: str = "'old'", more: str = "") -> str:
-    """Return a module that writes down who imports it, and whose application answers with the value of an expression."""
+    """Return a module that notes who imports it, and whose application answers with the value of an expression."""
     return f"{APP}\n{more}\nBODY = {body}\n"
 
 

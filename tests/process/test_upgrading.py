@@ -1,4 +1,4 @@
-"""USR2: another version of the program takes the service over in the same process, or it doesn't, and nothing changes."""
+"""USR2: another version takes the service over in the same process, or it doesn't, and nothing changes."""
 
 import re
 import socket
@@ -234,7 +234,7 @@ def test_an_upgrade_is_told_to_the_service_manager(start: Start, installed: Inst
 
 
 def heard_until_ready(manager: socket.socket) -> list[str]:
-    """Return what the service manager is told until the service is ready, but for lines for people and requests for time."""
+    """Return what the service manager is told up to READY=1, but for lines for people and requests for time."""
     told: list[str] = []
     while "READY=1" not in told:
         state = manager.recv(4096).decode().partition("\n")[0]

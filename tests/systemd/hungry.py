@@ -1,4 +1,4 @@
-"""Runs the command that follows with an application in the hello's place that takes a gigabyte when it is asked for /eat."""
+"""Runs the command that follows with an application in place of the hello that takes a gigabyte when asked for /eat."""
 
 import sys
 from unittest.mock import patch

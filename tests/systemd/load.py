@@ -1,4 +1,4 @@
-"""Clients of every kind, run inside the machine: `python -m tests.systemd.load ADDRESS...` until its standard input ends.
+"""Clients of every kind, inside the machine: `python -m tests.systemd.load ADDRESS...` until its standard input ends.
 
 An address is a port, or the path of a unix socket. It prints a line when each client has been answered once, and at the
 end what became of them, as JSON.

@@ -101,7 +101,7 @@ class Machine:
 
     @contextmanager
     def load(self, *addresses: str) -> Iterator[Counter[str]]:
-        """Keep clients of every kind busy until the block ends; the names of tests.loss.tally.Outcome are counted then."""
+        """Keep clients of every kind busy until the block ends; names of tests.loss.tally.Outcome are counted then."""
         counted = Counter[str]()
         with self.start(
             f"exec {BIN}/python -m tests.systemd.load {' '.join(addresses) or 8080}", stdin=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""The units of the folder systemd, installed by hand: systemd finds nothing wrong with them, and they leave little open."""
+"""The units of the folder systemd, installed by hand: systemd finds no fault in them, and they leave little open."""
 
 from typing import Final
 

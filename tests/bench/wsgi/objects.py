@@ -1,4 +1,4 @@
-"""An application with about 60 MB of Python objects, which are there from its import on; a request reads some of them."""
+"""An application with about 60 MB of Python objects, there from its import on; a request reads some of them."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""What one connection may ask for, in a turn and in all, and how large a line may be: the limit itself, and one more."""
+"""What a connection may ask for, in a turn and in all, and how large a line may be: the limit itself, and one more."""
 
 import pytest
 

@@ -49,7 +49,7 @@ class Kept:
 
 
 class Application:
-    """Is at work on each request in `pending`, unless it is `busy`; the test tells when it asks, and what it answers."""
+    """Is at work on each request in `pending`, unless `busy`; the test tells when it asks, and what it answers."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.busy = False

@@ -1,4 +1,4 @@
-"""Each rule of the corpus, by section: what is answered, however it arrives, and what the table of faults says of it."""
+"""Each rule of the corpus, by section: what is answered, however it arrives, and what the table of faults says."""
 
 import re
 from collections.abc import Iterable

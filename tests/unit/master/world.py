@@ -1,9 +1,9 @@
 """A kernel for the supervisor: it forks, kills and lets time pass, and checks every decision.
 
 What holds in any order of events, at any time:
-a place has a process exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker that
-was forked and is not reaped · a ready worker that is still wanted is retired only for a ready successor · every heir
-is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once.
+a place has a process exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker
+that was forked and is not reaped · a ready worker that is still wanted is retired only for a ready successor · every
+heir is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once.
 """
 
 from typing import Final

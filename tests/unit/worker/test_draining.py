@@ -1,4 +1,4 @@
-"""Ending the connections of a worker that leaves for good, by real sockets: at once if they are few, else little by little."""
+"""Ending the connections of a worker that leaves for good, by real sockets: few at once, more little by little."""
 
 import socket
 from collections.abc import Iterator
