@@ -47,9 +47,8 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
             raise LoadError(NO_FOLDER, f"pythonpath: {each}: no such file or directory{where}")
     folders = tuple(dict.fromkeys((folder, *map(os.path.abspath, pythonpath))))
     sys.path[:0] = folders
-    for (
-        each
-    ) in folders:  # the master may have looked there before a file came; importlib.invalidate_caches imports more
+    # The master may have looked there before a file came; importlib.invalidate_caches would import more.
+    for each in folders:
         sys.path_importer_cache.pop(each, None)
 
 
