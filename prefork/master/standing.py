@@ -4,21 +4,20 @@ It says what serves, then what has gone wrong: the last reload, if it failed, an
 told until a reload succeeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from prefork.master.fleet import DumpStacks, Ending, Fleet, Kill, Phase, Reloaded, ReloadFailed, Respawn
+from prefork.master.fleet import DumpStacks, Ending, Fleet, Phase, Reloaded, ReloadFailed, Respawn
 from prefork.master.outcomes import News, UpgradeFailed
 
 
 class Past(Struct, frozen=True):
-    """What has happened, with its time of the day; `causes` are why workers are about to die, by their slots."""
+    """What has happened, with its time of the day."""
 
     reload: str = ""
     failure: str = ""
-    causes: Mapping[int, str] = {}
 
 
 def remembered(past: Past, fleet: Fleet, news: Sequence[News], time: str) -> Past:
@@ -36,21 +35,10 @@ def _remembered(past: Past, fleet: Fleet, news: News, time: str) -> Past:
             return replace(past, reload=f"last reload {time} failed: {reason}")
         case UpgradeFailed(_kept, reason):
             return replace(past, reload=f"last upgrade {time} failed: {reason}")
-        case _:
-            return _with_failure(past, fleet, news, time)
-
-
-def _with_failure(past: Past, fleet: Fleet, news: News, time: str) -> Past:
-    match news:
         case DumpStacks(key):
             return replace(past, failure=f"worker {fleet.places[key].slot} hangs since {time}")
-        case Kill(key, reason) if key in fleet.places and fleet.places[key].phase in (Phase.HUNG, Phase.LATE):
-            return replace(past, causes={**past.causes, fleet.places[key].slot: reason})
         case Respawn(slot, reason):
-            # Of one that the master has killed, its signal is not the cause.
-            cause = past.causes.get(slot, reason)
-            rest = {each: why for each, why in past.causes.items() if each != slot}
-            return replace(past, failure=f"worker {slot} failed {time}: {cause}", causes=rest)
+            return replace(past, failure=f"worker {slot} failed {time}: {reason}")
         case _:
             return past
 

@@ -38,7 +38,7 @@ from prefork.master.fleet import (
     WorkerExited,
     WorkerReady,
 )
-from prefork.master.transitions import TRANSITIONS, Actions, heirs_of, is_newest
+from prefork.master.transitions import TRANSITIONS, Actions, cause, heirs_of, is_newest
 
 HANDOVER_TIME: Final = 5.0  # seconds; moving 10,000 connections takes 0.4 on one core
 
@@ -116,7 +116,7 @@ def judge(fleet: Fleet, place: Place, event: PlaceEvent) -> tuple[Fleet, Actions
 
 def fail(fleet: Fleet, place: Place, event: WorkerExited | SpawnFailed) -> tuple[Fleet, Actions]:
     """Go back to what was wanted before a reload, or give up at start, when workers can't get ready."""
-    reason = event.reason
+    reason = cause(place, event)
     kept = fleet.fallback
     if kept is not None:  # then all that are not ready are of the newest generation
         failed = ReloadFailed(place.generation, kept.generation, reason)

@@ -60,6 +60,7 @@ def kill(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Pla
 
 LATE: Final[Mapping[Phase, str]] = {
     Phase.STARTING: "boot_timeout passed",
+    Phase.LATE: "boot_timeout passed",
     Phase.HUNG: "hang_timeout passed",
     Phase.RETIRING: "graceful_timeout passed",
 }
@@ -69,7 +70,14 @@ def back_off(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple
     assert isinstance(event, WorkerExited | SpawnFailed)
     delay = backoff(place)
     after = replace(place, failures=place.failures + 1, deadline=now + delay)
-    return after, (Respawn(place.slot, event.reason, delay),)
+    return after, (Respawn(place.slot, cause(place, event), delay),)
+
+
+def cause(place: Place, event: WorkerExited | SpawnFailed) -> str:
+    """Return why a worker failed: of one that was killed for being late, that, and not the signal."""
+    killed = place.phase in (Phase.LATE, Phase.HUNG) and place.deadline is None
+    said = isinstance(event, WorkerExited) and event.status
+    return LATE[place.phase] if killed and not said else event.reason
 
 
 def backoff(place: Place) -> float:

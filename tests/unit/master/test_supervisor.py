@@ -63,7 +63,22 @@ def test_a_worker_that_does_not_get_ready_in_time_is_killed_and_replaced() -> No
     assert world.drain()[1:] == [Kill(0, "boot_timeout passed")]
     world.exit(0, reason="killed by SIGKILL")
     world.pass_time(0)
-    assert world.drain() == [Respawn(0, "killed by SIGKILL", 0.0), Spawn(0, 0, 1)]
+    assert world.drain() == [Respawn(0, "boot_timeout passed", 0.0), Spawn(0, 0, 1)]
+
+
+def test_of_one_that_has_said_why_it_cannot_get_ready_that_is_the_cause_and_not_the_kill_that_it_crossed() -> None:
+    world = World(Wanted(1, boot_timeout=5))
+    world.pass_time(5)
+    world.exit(0, reason="wsgi:app: no such module", status=65)
+    assert world.done[-1] == Finish(Ending.UNLOADABLE, "wsgi:app: no such module")
+
+
+def test_a_reload_whose_workers_are_late_says_so_and_does_not_tell_of_the_signal() -> None:
+    world = serving(1)
+    reloading(world)
+    world.pass_time(60)
+    world.exit(*world.killed, reason="killed by SIGKILL")
+    assert ReloadFailed(2, 1, "boot_timeout passed") in world.done
 
 
 def test_readiness_that_crosses_the_kill_is_none() -> None:
@@ -72,7 +87,7 @@ def test_readiness_that_crosses_the_kill_is_none() -> None:
     world.get_ready(0)
     assert world.count(ServiceReady) == 0
     world.exit(0, reason="killed by SIGKILL")
-    assert world.done[-1] == Finish(Ending.CRASH_LOOP, "killed by SIGKILL")
+    assert world.done[-1] == Finish(Ending.CRASH_LOOP, "boot_timeout passed")
 
 
 def test_a_stop_is_no_failed_start_for_a_worker_that_is_killed_meanwhile() -> None:
@@ -227,7 +242,14 @@ def test_a_worker_that_hangs_writes_its_stacks_and_is_killed_and_replaced() -> N
     assert world.drain() == [Kill(0, "hang_timeout passed")]
     world.exit(0, reason="killed by SIGKILL")
     world.pass_time(0)
-    assert world.drain() == [Respawn(0, "killed by SIGKILL", 0.0), Spawn(0, 0, 1)]
+    assert world.drain() == [Respawn(0, "hang_timeout passed", 0.0), Spawn(0, 0, 1)]
+
+
+def test_of_a_worker_that_dies_while_its_stacks_are_written_the_signal_is_told() -> None:
+    world = serving(1)
+    world.happen(HeartbeatStale(0))
+    world.exit(0, reason="killed by SIGSEGV")
+    assert Respawn(0, "killed by SIGSEGV", 0.0) in world.done
 
 
 def test_a_worker_that_hangs_is_killed_in_a_moment_whatever_is_asked_of_it() -> None:

@@ -91,7 +91,7 @@ def test_a_reload_whose_worker_never_gets_ready_goes_back_to_the_old_generation(
     reloading(world)
     world.pass_time(world.fleet.wanted.boot_timeout)
     world.obey()
-    assert world.drain()[-1] == ReloadFailed(2, 1, "exit status 0")
+    assert world.drain()[-1] == ReloadFailed(2, 1, "boot_timeout passed")
     assert world.fleet.wanted.generation == 1
 
 
