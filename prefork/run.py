@@ -147,6 +147,7 @@ class Program:
             if self._pid_file is not None:
                 self._pid_file.acquire()
                 at_end.callback(self._pid_file.release)
+                self._pid_file.write(os.getpid())
             commanded, why_not = open_control(config, self._name)
             if commanded is not None:
                 at_end.callback(commanded.close)
@@ -198,8 +199,6 @@ class Program:
         raise_descriptor_limit()
         faulthandler.enable(STDERR)  # by SIGABRT systemd ends a service that doesn't answer its watchdog
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
-        if self._pid_file is not None:
-            self._pid_file.write(os.getpid())
         self._log = Log("master", config.log_level)
         follow(self._log, config, self._name)
 

@@ -39,8 +39,12 @@ class PidFile:
         self.fd = fd
 
     def write(self, pid: int) -> None:
-        """Write the pid, for people and scripts."""
-        os.ftruncate(self.fd, os.pwrite(self.fd, b"%d\n" % pid, 0))
+        """Write the pid, for people and scripts; raises StartError, 73, where there is no room for it."""
+        try:
+            os.ftruncate(self.fd, os.pwrite(self.fd, b"%d\n" % pid, 0))
+        except OSError as error:
+            problem = f"pid_file {self.path}: can't be written: {error.strerror}; make room or choose another path"
+            raise StartError(os.EX_CANTCREAT, problem) from error
 
     def release(self) -> None:
         """Unlink the file if it is still ours, then give up the lock."""

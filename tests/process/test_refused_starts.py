@@ -69,6 +69,16 @@ def test_a_pid_file_that_cannot_be_created_is_73(start: Start) -> None:
     assert (status, "no/such/folder/pid: can't be created" in error) == (73, True)
 
 
+def test_a_pid_file_on_a_full_disk_is_73_and_not_left_over(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "hello.pid"
+    status, error = start.refused(f'pid_file = "{path}"', under=("prlimit", "--fsize=0"))
+    assert (status, error) == (
+        73,
+        f"prefork-hello: error: pid_file {path}: can't be written: File too large; make room or choose another path",
+    )
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("key", ["log", "access_log"])
 def test_a_log_file_that_cannot_be_created_is_73(start: Start, key: str) -> None:
     status, error = start.refused(f'{key} = "no/such/folder/log"')
