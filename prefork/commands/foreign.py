@@ -3,7 +3,8 @@
 Those of which there is none here are listed too, where their name resembles that of something else.
 """
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
@@ -12,30 +13,32 @@ import click
 OURS: Final[Mapping[str, str]] = {
     "--address": "--bind", "--host": "--bind", "--http": "--bind", "--http-socket": "--bind",
     "--port": "--bind", "--socket": "--bind", "--uds": "--bind", "--umask": "--unix-mode", "--chmod-socket": "--unix-mode",
-    "--callable": "--app", "--module": "--app", "--wsgi-file": "--app",
+    "--callable": "--app", "--module": "--app", "--wsgi-file": "--app", "--app-dir": "--pythonpath",
+    "--ini": "--config", "--xml": "--config", "--yaml": "--config", "--json": "--config", "--config-file": "--config",
     "--processes": "--workers", "--worker-class": "--threads", "-k": "--threads", "--enable-threads": "--threads",
-    "--gevent": "--threads", "--listen": "--backlog", "--reuse-port": "--accept", "--procname-prefix": "--name",
+    "--gevent": "--threads", "--listen": "--backlog", "--reuse-port": "--accept", "--procname-prefix": "--name", "-n": "--name",
     "--env": "--env-file", "-e": "--env-file", "--root-path": "--url-prefix", "--mount": "--url-prefix",
     "--manage-script-name": "--url-prefix", "--show-config": "--print-config",
     "--harakiri": "--hang-timeout", "--timeout": "--hang-timeout", "-t": "--hang-timeout",
     "--http-keepalive": "--keep-alive-timeout", "--http-timeout": "--header-timeout", "--socket-timeout": "--write-timeout",
-    "--worker-reload-mercy": "--graceful-timeout", "--timeout-keep-alive": "--keep-alive-timeout",
+    "--worker-reload-mercy": "--graceful-timeout", "--reload-mercy": "--graceful-timeout",
+    "--timeout-graceful-shutdown": "--graceful-timeout", "--timeout-keep-alive": "--keep-alive-timeout",
     "--max-requests-delta": "--recycle-jitter", "--max-requests-jitter": "--recycle-jitter",
-    "--max-worker-lifetime": "--max-lifetime", "--reload-on-rss": "--max-memory",
+    "--max-worker-lifetime": "--max-lifetime", "--reload-on-rss": "--max-memory", "--evil-reload-on-rss": "--max-memory",
     "--limit-concurrency": "--max-connections", "--worker-connections": "--max-connections",
     "--limit-request-fields": "--limit-fields", "--limit-request-field_size": "--limit-field",
     "--limit-post": "--limit-body", "--post-buffering": "--body-buffer",
     "--py-autoreload": "--reload", "--lazy-apps": "--preload", "--proxy-allow-from": "--proxy-allow-ips",
     "--http-enable-proxy-protocol": "--proxy-protocol", "--buffer-size": "--limit-head",
     "--certfile": "--tls-cert", "--ssl-certfile": "--tls-cert", "--https": "--tls-cert",
-    "--keyfile": "--tls-key", "--ssl-keyfile": "--tls-key",
+    "--keyfile": "--tls-key", "--ssl-keyfile": "--tls-key", "--ssl-version": "--tls-min",
     "--uid": "--user", "-u": "--user", "--gid": "--group", "-g": "--group",
     "--daemonize": "--daemon", "-D": "--daemon", "--pid": "--pid-file", "--pidfile": "--pid-file",
     "--error-logfile": "--log", "--log-file": "--log", "--logto": "--log",
     "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
 }
 NONE: Final = frozenset({
-    "--attach-daemon", "--ca-certs", "--cheaper", "--ciphers", "--cron", "--forwarder-headers", "--header-map", "--log-config",
+    "--attach-daemon", "--ca-certs", "--cheap", "--cheaper", "--ciphers", "--cron", "--forwarder-headers", "--header-map", "--idle", "--log-config",
     "--log-syslog", "--master", "--mule", "--need-app", "--no-sendfile", "--offload-threads", "--spooler", "--stats", "--touch-reload",
 })
 # fmt: on
@@ -48,6 +51,11 @@ def meant_option(error: click.NoSuchOption) -> str:
     option = next((each for each in params if ours in each.opts), None)
     if option is not None:
         return f", did you mean {' '.join(filter(None, (ours, option.metavar)))}?"
-    if error.option_name in NONE or not error.possibilities:
-        return ""
-    return f", did you mean {error.possibilities[0]}?"
+    near = [] if error.option_name in NONE else _closest(error.option_name, error.possibilities or ())
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _closest(name: str, options: Sequence[str]) -> list[str]:
+    """Return the one that resembles it, if any: click compares the dashes too, by which all short names are alike."""
+    bare = {each.lstrip("-"): each for each in options}
+    return [bare[each] for each in difflib.get_close_matches(name.lstrip("-"), bare, n=1)]

@@ -121,7 +121,7 @@ def test_a_start_that_fails_gets_one_line(
 
 def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
     ours = {each.flag for each in keys_of(RUN).values()}
-    assert set(OURS.values()) <= ours | {"--print-config"}
+    assert set(OURS.values()) <= ours | {"--config", "--print-config"}
     assert ours.isdisjoint(OURS.keys() | NONE)
 
 

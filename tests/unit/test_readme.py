@@ -83,3 +83,18 @@ def test_an_option_of_others_is_answered_with_one_that_stands_beside_it_or_none(
     answered = {option: set(re.findall(r"--[a-z][a-z-]+", hint_at(option))) for option in beside}
     assert {option: hint for option, hint in answered.items() if not hint <= beside[option]} == {}
     assert sum(map(bool, answered.values())) > 40
+
+
+@pytest.mark.parametrize(
+    "option", ["--venv", "--paste", "--spew", "--home", "--http2", "--cheap", "--idle", "--plugin"]
+)
+def test_an_option_that_resembles_none_of_ours_but_for_its_dashes_is_answered_with_none(option: str) -> None:
+    assert hint_at(option) == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "ours"),
+    [("--ini", "--config"), ("--ssl-version", "--tls-min"), ("--worker", "--workers"), ("--bnd", "--bind")],
+)
+def test_an_option_whose_name_leads_elsewhere_or_has_a_typo_is_answered_with_ours(option: str, ours: str) -> None:
+    assert hint_at(option).startswith(f", did you mean {ours}")
