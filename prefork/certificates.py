@@ -28,6 +28,8 @@ def certificates(paths: Sequence[str], key_paths: Sequence[str]) -> list[Certifi
     Raises:
         StartError: One can't be read, or is none.
     """
+    if not paths:
+        raise StartError(CONFIG, "tls_key: there is no certificate for it; set tls_cert")
     if len(key_paths) > len(paths):
         raise StartError(CONFIG, f"tls_key: {len(key_paths)} keys for {len(paths)} certificates")
     return [_read(path, key_path or path) for path, key_path in zip_longest(paths, key_paths)]
@@ -63,7 +65,8 @@ def _read(path: str, key_path: str) -> Certificate:
         leaf = x509.load_pem_x509_certificates(read_regular(path))[0]
         read_regular(key_path)
     except OSError as error:
-        raise StartError(exit_status(error), f"{error.filename}: can't be read: {error.strerror}") from error
+        key = "tls_cert" if error.filename == path else "tls_key"
+        raise StartError(exit_status(error), f"{key}: {error.filename}: can't be read: {error.strerror}") from error
     except ValueError as error:
         raise StartError(CONFIG, f"tls_cert: {path}: holds no certificate in PEM") from error
     return Certificate(path, key_path, _names(leaf), leaf.not_valid_after_utc.timestamp())

@@ -15,7 +15,7 @@ _TCP: Final = re.compile(
 )
 # unix(7): sun_path holds 108 bytes, one of them the NUL. "@" is kept for abstract names.
 _UNIX: Final = re.compile(r"unix:(?P<path>[^@\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*)")
-_LONGEST_PATH: Final = 107
+LONGEST_PATH: Final = 107
 _LAST_PORT: Final = 65535
 # As systemd takes it for FileDescriptorName= (systemd.socket(5)).
 _PASSED: Final = re.compile(r"systemd(?::(?P<name>[ -9;-~]{1,255}))?")
@@ -68,7 +68,7 @@ def parse_address(text: str) -> Address | None:
     IP addresses come in their shortest form.
     """
     if unix := _UNIX.fullmatch(text):  # first: "unix:80" is a socket called 80
-        return Unix(unix["path"]) if len(unix["path"].encode()) <= _LONGEST_PATH else None
+        return Unix(unix["path"]) if len(unix["path"].encode()) <= LONGEST_PATH else None
     if passed := _PASSED.fullmatch(text):
         return Passed(passed["name"] or "")
     if text.startswith("fd:"):

@@ -130,7 +130,7 @@ def test_a_file_that_is_none_is_78_at_once(start: Start, tmp_path: Path) -> None
         Trust(tmp_path).issue("a", *NAMES)
         assert start.refused(f'{key} = "../fifo"\n{rest}') == (
             78,
-            "prefork-hello: error: ../fifo: can't be read: Not a regular file",
+            f"prefork-hello: error: {key}: ../fifo: can't be read: Not a regular file",
         )
 
 

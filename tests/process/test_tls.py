@@ -331,7 +331,8 @@ def test_a_proxy_header_comes_before_the_handshake(start: Start, trust: Trust, t
 @pytest.mark.parametrize(
     ("toml", "status", "problem"),
     [
-        ('tls_cert = "../none.pem"', 66, "../none.pem: can't be read: No such file"),
+        ('tls_cert = "../none.pem"', 66, "tls_cert: ../none.pem: can't be read: No such file"),
+        ('tls_cert = "../a.pem"\ntls_key = "../none.key"', 66, "tls_key: ../none.key: can't be read: No such file"),
         ('tls_cert = "../a.key"', 78, "tls_cert: ../a.key: holds no certificate"),
         ('tls_cert = "../a.pem"', 78, "tls_key: ../a.pem: holds no key"),
         ('tls_cert = "../a.pem"\ntls_key = "../b.key"', 78, "tls_key: ../b.key: isn't the key of ../a.pem"),
@@ -341,7 +342,7 @@ def test_a_proxy_header_comes_before_the_handshake(start: Start, trust: Trust, t
             "tls_key: ../locked.key: holds no key in PEM, or .* encrypted",
         ),
         ('tls_cert = "../a.pem"\ntls_key = ["../a.key", "../b.key"]', 78, "tls_key: 2 keys for 1 certificate"),
-        ('tls_key = "../a.key"', 78, "tls_key: 1 keys for 0 certificates"),
+        ('tls_key = "../a.key"', 78, "tls_key: there is no certificate for it; set tls_cert"),
     ],
 )
 def test_a_mistake_is_told_in_a_line_also_by_the_check(

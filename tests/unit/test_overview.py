@@ -34,6 +34,10 @@ def test_the_overview_is_a_table_below_three_lines() -> None:
     ]
 
 
+def test_of_one_worker_the_noun_is_in_the_singular() -> None:
+    assert "generation 2, 1 worker wanted, " in overview(replace(SERVICE, wanted=1))
+
+
 def test_molds_are_told_between_the_addresses_and_the_workers() -> None:
     molds = (Mold(813, 2, "ready", 61.5), Mold(900, 3, "loading", 0.2))
     assert overview(replace(SERVICE, molds=molds)).split("\n")[2:6] == [

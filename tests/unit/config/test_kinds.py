@@ -79,6 +79,11 @@ def test_a_bad_raw_is_refused(kind: Kind, raw: object) -> None:
             ["a:1", "b"],
             'expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got "b", did you mean b:8080?',
         ),
+        (
+            addresses(),
+            ["unix:/" + 107 * "a"],
+            f'expected a path of at most 107 bytes (unix(7)), got "unix:/{54 * "a"}…"',
+        ),
         (addresses(), ["[0::1]:1", "[::1]:1"], '"[::1]:1" is listed twice'),
         (addresses(), ["systemd:a", "systemd"], '"systemd" stands for all names; list it alone, or the names'),
     ],
