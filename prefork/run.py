@@ -253,8 +253,10 @@ class Program:
         held = held_until_restart(previous.config, read)
         for name in held:
             self._log.warning("takes effect at the next restart", key=name)
+        if not held.keys().isdisjoint(("user", "group")):
+            look_up(read.user, read.group)  # else it is the restart that fails
         config = replace(read, **held)
-        listeners = listen(config, worker_count(config), previous.listeners)
+        listeners = listen(config, worker_count(config), previous.listeners.reachable())
         try:
             generation = self._generation(number, config, listeners, previous)
         except StartError:

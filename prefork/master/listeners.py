@@ -53,9 +53,14 @@ class Listener(Struct, frozen=True):
         """Whether somebody else has opened it, to whom its backlog and its file are left."""
         return isinstance(self.address, Passed | Descriptor)
 
+    @property
+    def has_file(self) -> bool:
+        """Whether it is a unix socket whose path still leads to it."""
+        return isinstance(self.address, Unix) and self.file == file_identity(self.address.path)
+
     def close(self) -> None:
         """Close the sockets; unlink a unix socket unless somebody else has put another in its place."""
-        if isinstance(self.address, Unix) and self.file == file_identity(self.address.path):
+        if isinstance(self.address, Unix) and self.has_file:
             _unlink(self.address.path)
         for each in self.sockets:
             each.close()
@@ -82,6 +87,11 @@ class Listeners(Struct, frozen=True):
         """All sockets that there are."""
         return tuple(dict.fromkeys(each for member in (*self.members, *self.passed) for each in member.sockets))
 
+    def reachable(self) -> "Listeners":
+        """Return these without the unix sockets whose file was removed or replaced: nobody can connect to them."""
+        members = (each for each in self.members if not isinstance(each.address, Unix) or each.has_file)
+        return Listeners(self.accept, tuple(members), self.passed)
+
     def for_slot(self, slot: int, slots: int) -> tuple[socket.socket, ...]:
         """Return the sockets that slot `slot` of `slots` serves; together the slots serve all of them."""
         return tuple(
@@ -99,9 +109,9 @@ class Listeners(Struct, frozen=True):
 
     def close_dropped(self, successor: "Listeners") -> None:
         """Close what `successor` didn't take over."""
-        kept = {member.address for member in successor.members}
+        kept = set(successor.sockets)
         for member in self.members:
-            if member.address not in kept and not member.is_foreign:
+            if kept.isdisjoint(member.sockets) and not member.is_foreign:
                 member.close()
 
     def close(self) -> None:

@@ -44,6 +44,15 @@ def test_a_reload_returns_when_the_new_workers_serve(start: Start) -> None:
     assert load.lost == []
 
 
+@pytest.mark.parametrize("key", ["user", "group"])
+def test_a_reload_for_a_user_that_only_a_restart_takes_fails_where_a_restart_would(start: Start, key: str) -> None:
+    hello = start("workers = 1", *CONTROL)
+    hello.rewrite(f'workers = 1\n{key} = "nobody-of-that-name"')
+    answer, said = command(hello, "reload")
+    assert (answer, said.startswith("prefork: error: reload failed, generation 1 goes on: ")) == (1, True)
+    assert f"{key}: there is no {key} 'nobody-of-that-name'" in said
+
+
 def test_reloads_say_what_only_a_restart_changes_until_it_is_taken_back(start: Start, tmp_path: Path) -> None:
     hello = start("workers = 1", *CONTROL)
     hello.rewrite(f'workers = 1\npid_file = "{tmp_path}/pid"')

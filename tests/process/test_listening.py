@@ -96,5 +96,15 @@ def test_a_reload_keeps_a_unix_socket_and_its_queue(start: Start) -> None:
     assert hello.connect().ask().status == 200
 
 
+def test_a_unix_socket_whose_file_was_removed_is_there_again_after_a_reload(start: Start) -> None:
+    hello = start("workers = 2", bind=HELLO_UNIX)
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    (hello.folder / "hello.sock").unlink()
+    hello.reload("workers = 2", bind=HELLO_UNIX)
+    assert hello.connect().ask().status == 200
+    assert idle.ask().status == 200
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)

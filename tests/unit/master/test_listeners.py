@@ -275,6 +275,36 @@ def test_a_unix_socket_is_taken_over_by_a_reload_and_unlinked_when_dropped(liste
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("how", ["removed", "left by a dead server"])
+def test_a_unix_socket_whose_file_is_no_longer_ours_is_bound_anew_by_a_reload(
+    listen: Open, tmp_path: Path, how: str
+) -> None:
+    address = Unix(f"{tmp_path}/socket")
+    old = listen(address)
+    (tmp_path / "socket").unlink()
+    if how != "removed":
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(f"{tmp_path}/socket")
+    new = listen(address, previous=old.reachable())
+    old.close_dropped(new)
+    assert [each.fileno() for each in all_sockets(old)] == [-1]
+    with connected(address):
+        accept_one(all_sockets(new)).close()
+    assert new.reachable() == new
+
+
+def test_a_unix_socket_bound_anew_is_gone_again_when_its_reload_fails(listen: Open, tmp_path: Path) -> None:
+    address = Unix(f"{tmp_path}/socket")
+    old = listen(address)
+    (tmp_path / "socket").unlink()
+    new = listen(address, previous=old.reachable())
+    kept = old.with_sockets_of(new)
+    new.close_dropped(kept)
+    assert all_sockets(kept) == all_sockets(old)
+    assert [each.fileno() for each in all_sockets(new)] == [-1]
+    assert names(tmp_path) == []
+
+
 def test_a_unix_socket_that_a_dead_server_left_is_replaced(listen: Open, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(f"{tmp_path}/socket")
