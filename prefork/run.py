@@ -150,7 +150,7 @@ class Program:
                 self._pid_file.write(os.getpid())
             commanded, why_not = open_control(config, self._name)
             if commanded is not None:
-                at_end.callback(commanded.close)
+                at_end.callback(self._close_control, commanded)
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
             generation = self._generation(1, config, self._held.inherited.listen(config), None)
@@ -169,7 +169,7 @@ class Program:
                 at_end.callback(self._pid_file.release)
             commanded = former.kept.control.opened() if former.kept.control else None
             if commanded is not None:
-                at_end.callback(commanded.close)
+                at_end.callback(self._close_control, commanded)
             generation = self._made(number, former.config, workers, listeners_of(former), files)
             return self._run_master(generation, commanded, former)
 
@@ -225,6 +225,9 @@ class Program:
         if held is not None:
             self._control.resume(held, master.fleet.wanted.generation)
         master.observers += [commands.observe, self._control.observe]
+
+    def _close_control(self, commanded: Listener) -> None:
+        (self._control or commanded).close()  # it may listen anew
 
     def _kept(self) -> Kept:
         return Kept(

@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from prefork.config.addresses import Unix
 from prefork.ipc.control import LONGEST_REQUEST, Answer, Health, Request, Status, Stop, decode_request, encode
 from prefork.logs import Log
-from prefork.master.fleet import Fleet
+from prefork.master.errors import StartError
+from prefork.master.fleet import Fleet, Reloaded, ReloadFailed
 from prefork.master.listeners import Listener, SocketOptions, open_listeners
 from prefork.master.outcomes import News, Waiting, outcome, resumed
 from prefork.master.poller import ENDED, WRITABLE, Poller
@@ -92,7 +93,9 @@ class Control:
         poller.keep_time(self)
 
     def observe(self, fleet: Fleet, news: Sequence[News]) -> None:
-        """Answer those who waited for this."""
+        """Answer those who waited for this. A reload, however it ends, finds out whether anybody can ask at all."""
+        if any(isinstance(each, Reloaded | ReloadFailed) for each in news):
+            self._renew()
         for client in list(self._clients):
             if client.waiting is not None and (answer := outcome(client.waiting, fleet, news)) is not None:
                 client.answer(with_farewell(answer, client.waiting.request, self._farewell))
@@ -128,6 +131,25 @@ class Control:
         self._socket.close()
         for client in self._clients:
             client.socket.close()
+
+    def close(self) -> None:
+        """Listen no more, at the end."""
+        self._listener.close()
+
+    def _renew(self) -> None:
+        """Listen anew where the file was removed, as by a cleaner or with the folder of a user who has gone."""
+        if self._listener.has_file:
+            return
+        try:
+            fresh = listen(str(self._listener.address).removeprefix("unix:"))
+        except StartError as error:
+            self._log.warning("no commands obeyed", reason=error)
+            return
+        self._poller.forget(self._socket.fileno())
+        self._listener.close()
+        self._listener, self._socket = fresh, fresh.sockets[0]
+        self._resumes_at = None
+        self._poller.watch(self._socket.fileno(), self._on_caller)
 
     def _on_caller(self) -> None:
         try:

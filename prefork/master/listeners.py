@@ -2,9 +2,9 @@
 
 A configuration asks for addresses, a reload for some others: what both name is taken over with its queue of
 connections, what is new is bound before anything is given up, and a failure leaves everything as it was. No socket is
-closed while its address is wanted: closing one member of a reuseport group resets the connections in its queue
-(tcp_migrate_req in ip-sysctl). So fewer slots leave sockets over, which the remaining slots serve, and another `accept`
-only shares the same sockets out differently.
+closed while its address is wanted, but a unix one that nobody can reach: closing one member of a reuseport group resets
+the connections in its queue (tcp_migrate_req in ip-sysctl). So fewer slots leave sockets over, which the remaining
+slots serve, and another `accept` only shares the same sockets out differently.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Says in a line how the service is, for a person who asks the service manager. No I/O, no clock.
 
-It says what serves, then what has gone wrong: the last reload, if it failed, and the last worker that did. Both are
+It says what serves, how the last reload went, which keys wait for a restart, and which worker failed last; that one is
 told until a reload succeeds.
 """
 

@@ -44,6 +44,33 @@ def test_a_reload_returns_when_the_new_workers_serve(start: Start) -> None:
     assert load.lost == []
 
 
+@pytest.mark.parametrize("toml", ["workers = 2", "workers = 0"], ids=["a reload", "a reload that fails"])
+def test_a_control_socket_whose_file_was_removed_is_there_again_after(start: Start, toml: str) -> None:
+    hello = start("workers = 1", *CONTROL)
+    path = hello.folder / "control.sock"
+    path.unlink()
+    hello.rewrite(toml)
+    hello.signal(SIGHUP)
+    until(path.is_socket, "the control socket")
+    assert command(hello, "health")[0] == 0
+    assert hello.stop() == 0
+    assert not path.exists()
+
+
+def test_a_control_socket_that_can_not_be_there_again_is_told_and_the_service_goes_on(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    path = hello.folder / "control.sock"
+    path.unlink()
+    path.write_text("of somebody else")
+    hello.reload("workers = 2")
+    hello.wait_for_log('no commands obeyed reason="unix:control.sock: exists and is not a socket; ')
+    hello.reload("workers = 1")
+    assert hello.get().content == b"Hello, world!"
+    path.unlink()
+    hello.reload("workers = 2")
+    assert command(hello, "health") == (0, "2 of 2 workers ready\n")
+
+
 @pytest.mark.parametrize("key", ["user", "group"])
 def test_a_reload_for_a_user_that_only_a_restart_takes_fails_where_a_restart_would(start: Start, key: str) -> None:
     hello = start("workers = 1", *CONTROL)
