@@ -74,7 +74,7 @@ def test_an_upgrade_to_a_broken_configuration_says_why(start: Start, installed: 
     hello.rewrite('workers = "many"')
     code, printed = command(hello, "upgrade")
     assert code == 1
-    assert "upgrade failed, generation 1 goes on: prefork-hello: error: hello.toml:2: workers: expected" in printed
+    assert "upgrade failed, generation 1 goes on: hello.toml:2: workers: expected" in printed
 
 
 def test_a_program_that_breaks_after_its_trial_ends_all_waiting(start: Start, installed: Installation) -> None:
