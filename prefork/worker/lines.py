@@ -47,7 +47,7 @@ MOST_REMEMBERED: Final = 1024  # heads
 LARGEST_REMEMBERED: Final = 2048  # bytes of one
 
 _DIRECTIVE: Final = re.compile(r"%(?:\{(?P<field>[^{}]+)\}i|>?(?P<letter>[A-Za-z%]))")
-# The first line of a head that may be anything: only a valid one is told in parts.
+# The first line of a head that may be anything: only one that is well-formed is told in parts.
 _request_line: Final = re.compile(rb"(?:\r?\n)*([^\r\n]*)").match
 _parts: Final = re.compile(rb"(\S+) ([^ ?]*)(\?\S*)? (HTTP/\d\.\d)").fullmatch
 
@@ -122,7 +122,7 @@ class Lines:
     def _know(self, head: bytes, *, valid: bool) -> Known:
         found = _request_line(head)
         line = found[1] if found else b""
-        parts = _parts(line) if valid else None
+        parts = _parts(line)
         fields = {name.lower(): value.rstrip(b" \t") for name, value in reversed(FIELDS(head))} if valid else {}
         told = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in FIELDS(head)]) if valid else ()
 

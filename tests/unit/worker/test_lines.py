@@ -84,6 +84,12 @@ def test_what_is_missing_is_a_dash() -> None:
     assert json.loads(line("json", b"", CUT, valid=False))["complete"] is False
 
 
+@pytest.mark.parametrize("rest", [b"\r\nHost: a\r\n b: c\r\n\r\n", b"\r\nHost: a"], ids=["refused", "not whole"])
+def test_the_parts_of_a_first_line_that_is_well_formed_are_told_whatever_follows(rest: bytes) -> None:
+    told = json.loads(line("json", b"GET /a?b HTTP/1.1" + rest, CUT, valid=False))
+    assert [told[each] for each in ("method", "target", "protocol", "host")] == ["GET", "/a?b", "HTTP/1.1", ""]
+
+
 def test_of_a_refused_head_only_its_first_line_is_told() -> None:
     head = b"\r\n\nGET /a  HTTP/1.1\r\nReferer: http://x/\r\n\r\n"
     assert line('"%r" "%m" "%{Referer}i"', head, valid=False) == b'"GET /a  HTTP/1.1" "-" "-"\n'
