@@ -5,8 +5,8 @@
     pre_stop(worker)          it was told to leave; what has begun is still being served
     worker_exit(worker)       it ends
 
-`worker` has slot, generation, pid and log. Those that aren't there are not missed, other functions are left alone.
-Before the worker is ready an exception fails its start, later it is only logged.
+`worker` has slot, generation, pid and log. Those that aren't there are not missed, unless all are; other functions are
+left alone. Before the worker is ready an exception fails its start, later it is only logged.
 """
 
 import os
@@ -30,6 +30,8 @@ class Hooks:
         self._name = module_name
         module = import_module(f"hooks: {module_name}", module_name) if module_name else None
         self._functions = {name: getattr(module, name, None) for name in NAMES}
+        if module_name and not any(self._functions.values()):
+            raise LoadError(os.EX_DATAERR, f"hooks: {module_name} has none of {', '.join(NAMES)}")
         for name, function in self._functions.items():
             if function is not None and not callable(function):
                 raise LoadError(os.EX_DATAERR, f"{module_name}.{name}: expected a function, got {function!r:.60}")

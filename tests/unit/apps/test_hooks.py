@@ -40,6 +40,10 @@ def test_without_a_module_there_are_none() -> None:
         ("def post_fork(server, worker): pass", "hooks.post_fork: TypeError: post_fork() missing 1 required"),
         ("import nowhere", "hooks: hooks: ModuleNotFoundError: No module named 'nowhere' (hooks.py:1)"),
         ("worker_exit = 3", "hooks.worker_exit: expected a function, got 3"),
+        (
+            "def post_frok(worker): pass",
+            "hooks: hooks has none of post_fork, post_worker_init, pre_stop, worker_exit",
+        ),
     ],
 )
 def test_what_fails_before_the_worker_is_ready_fails_its_start(folder: Path, text: str, problem: str) -> None:
@@ -62,7 +66,9 @@ def test_what_fails_later_is_logged_as_the_hooks(folder: Path, capfd: pytest.Cap
 
 def test_other_functions_are_left_alone(folder: Path) -> None:
     (folder / "hooks.py").write_text(
-        "def on_starting(server): raise ValueError\ndef post_request(): raise ValueError\n"
+        "def on_starting(server): raise ValueError\n"
+        "def post_request(): raise ValueError\n"
+        "def worker_exit(worker): pass\n"
     )
     hooks = Hooks("hooks")
     hooks.prepare("post_fork", WORKER)
