@@ -98,7 +98,8 @@ class Admission:
         if self.must_wait() != self._told_full:
             self._told_full = not self._told_full
             event = "full: new connections wait" if self._told_full else "no longer full"
-            log.warning(event, connections=len(self.connections))
+            opening = len(self.openings)
+            log.warning(event, connections=len(self.connections) + opening, opening=opening)
 
     @property
     def _room(self) -> int:

@@ -10,6 +10,7 @@ import pytest
 from prefork.http.messages import Limits, Peer, Response
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Scoreboard
+from prefork.logs import Log
 from prefork.worker.admitting import MOST_REFUSED, Admission, Capacity, peer_name
 from prefork.worker.deadlines import LINGERING_TIMEOUT
 from prefork.worker.loop import READABLE, Loop
@@ -85,6 +86,17 @@ def test_who_is_being_opened_counts_too_and_beyond_the_limit_is_closed_untold(at
     assert door.knock(OTHER) == "let in"
     next(each for each in door.admission.openings if each.peer.address == b"192.0.2.1").give_up(TimeoutError())
     assert [door.knock() for _ in range(2)] == ["let in", "closed"]
+
+
+def test_the_log_tells_of_how_many_it_is_full_those_that_are_being_opened_among_them(
+    at_end: ExitStack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    door = Door(Capacity(connections=2), at_end, never_done)
+    log = Log("worker-0", "info")
+    for _ in range(2):
+        assert door.knock() == "let in"
+        door.admission.tell_full(log)
+    assert capfd.readouterr().err.endswith("full: new connections wait connections=2 opening=2\n")
 
 
 def test_beyond_the_limit_so_many_are_opened_to_be_told_and_the_others_closed(at_end: ExitStack) -> None:
