@@ -138,6 +138,7 @@ class Worker:
         self._say(Ready())
         self._loop.call_at(self._loop.now, self._on_tick)
         self._loop.run()
+        self._row[CONNECTIONS] = len(self._connections)  # what ends now, by the user's functions, may take its time
         if self._departures is not None:
             self._departures.close()
         self._refusals.tell(math.inf)

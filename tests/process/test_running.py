@@ -5,7 +5,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
-from signal import SIGHUP, SIGKILL
+from signal import SIGHUP, SIGKILL, SIGQUIT
 
 import pytest
 
@@ -309,6 +309,18 @@ def test_a_worker_that_is_replaced_while_the_code_is_broken_is_tried_again_until
     edit(hello, app("'fixed'"))
     hello.wait_for_workers(2, without={victim})
     until(lambda: hello.log.count("worker ready ") == 3, "the third readiness")
+
+
+def test_a_worker_that_hangs_at_its_very_end_is_killed_without_a_connection(start_app: Start) -> None:
+    start_app.files = {"shop.py": f"import atexit, time\natexit.register(time.sleep, 3600)\n{app('1')}"}
+    hello = start_app('app = "shop:answer"\nworkers = 1\ngraceful_timeout = "100ms"')
+    client = hello.connect()
+    assert client.ask().status == 200
+    (pid,) = hello.worker_pids()
+    hello.signal(SIGHUP)
+    hello.wait_for_log(f'worker exited slot=0 pid={pid} generation=1 reason="killed by SIGKILL"')
+    assert client.ask().status == 200
+    hello.stop(SIGQUIT)
 
 
 def test_an_application_that_never_loads_is_killed_at_boot_timeout_and_says_where_it_was(start_app: Start) -> None:
