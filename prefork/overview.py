@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from prefork.ipc.control import LastReload, Refused, Service, Worker
+from prefork.wording import plural, waiting_for_restart
 
 HEADINGS: Final = (
     "slot", "pid", "generation", "phase", "age", "connections", "requests", "failures", "deadline",
@@ -17,18 +18,14 @@ def overview(service: Service) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join([
         f"{service.name} {service.version}, pid {service.pid}, {service.state}, up {_age(service.uptime)}",
-        f"generation {service.generation}, {service.wanted} {_workers(service.wanted)} wanted, last reload {_last(service.last_reload)}",
+        f"generation {service.generation}, {service.wanted} {plural('worker', service.wanted)} wanted, last reload {_last(service.last_reload)}",
         f"listening at {', '.join(service.listeners) or 'no address'}",
         *(f"mold {each.pid} of generation {each.generation}, {each.state}, up {_age(each.age)}" for each in service.molds),
-        *([f"only a restart changes {', '.join(service.at_restart)}"] if service.at_restart else []),
+        *filter(None, [waiting_for_restart(service.at_restart)]),
         "",
         *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
         *_refused(service.refused),
     ])  # fmt: skip
-
-
-def _workers(count: int) -> str:
-    return "worker" if count == 1 else "workers"
 
 
 def _last(reload: LastReload | None) -> str:

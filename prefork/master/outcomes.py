@@ -16,6 +16,7 @@ from prefork.master.errors import UnservableError
 from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn, Wanted
 from prefork.master.supervisor import settled
 from prefork.version import VERSION
+from prefork.wording import plural, waiting_for_restart
 
 FAILED = 1  # exit status
 
@@ -115,8 +116,8 @@ def _settled(asked: int, wanted: int) -> Answer:
 
 def _serving(generation: int, wanted: Wanted) -> str:
     words = f"generation {generation}, {_workers(wanted.workers)} ready"
-    return f"{words}; only a restart changes {', '.join(wanted.at_restart)}" if wanted.at_restart else words
+    return "; ".join(filter(None, (words, waiting_for_restart(wanted.at_restart))))
 
 
 def _workers(count: int) -> str:
-    return f"{count} worker" if count == 1 else f"{count} workers"
+    return f"{count} {plural('worker', count)}"

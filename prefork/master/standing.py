@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from prefork.master.fleet import DumpStacks, Ending, Fleet, Phase, Reloaded, ReloadFailed, Respawn
 from prefork.master.outcomes import News, UpgradeFailed
+from prefork.wording import plural, waiting_for_restart
 
 
 class Past(Struct, frozen=True):
@@ -45,8 +46,7 @@ def _remembered(past: Past, fleet: Fleet, news: News, time: str) -> Past:
 
 def standing(fleet: Fleet, connections: int, past: Past) -> str:
     """Return the line."""
-    names = ", ".join(fleet.wanted.at_restart)
-    parts = _present(fleet, connections), past.reload, names and f"only a restart changes {names}", past.failure
+    parts = _present(fleet, connections), past.reload, waiting_for_restart(fleet.wanted.at_restart), past.failure
     return "; ".join(filter(None, parts))
 
 
@@ -70,4 +70,4 @@ def _present(fleet: Fleet, connections: int) -> str:
 
 def counted(count: int, what: str) -> str:
     """Return a number with its noun."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    return f"{count:,} {plural(what, count)}"
