@@ -138,10 +138,11 @@ class Control:
 
     def _renew(self) -> None:
         """Listen anew where the file was removed, as by a cleaner or with the folder of a user who has gone."""
-        if self._listener.has_file:
+        if self._listener.is_reachable:
             return
+        assert isinstance(self._listener.address, Unix)
         try:
-            fresh = listen(str(self._listener.address).removeprefix("unix:"))
+            fresh = listen(self._listener.address.path)
         except StartError as error:
             self._log.warning("no commands obeyed", reason=error)
             return

@@ -54,13 +54,13 @@ class Listener(Struct, frozen=True):
         return isinstance(self.address, Passed | Descriptor)
 
     @property
-    def has_file(self) -> bool:
-        """Whether it is a unix socket whose path still leads to it."""
-        return isinstance(self.address, Unix) and self.file == file_identity(self.address.path)
+    def is_reachable(self) -> bool:
+        """Whether its address leads to it: the file of a unix socket may have been removed or replaced."""
+        return not isinstance(self.address, Unix) or self.file == file_identity(self.address.path)
 
     def close(self) -> None:
         """Close the sockets; unlink a unix socket unless somebody else has put another in its place."""
-        if isinstance(self.address, Unix) and self.has_file:
+        if isinstance(self.address, Unix) and self.is_reachable:
             _unlink(self.address.path)
         for each in self.sockets:
             each.close()
@@ -88,9 +88,8 @@ class Listeners(Struct, frozen=True):
         return tuple(dict.fromkeys(each for member in (*self.members, *self.passed) for each in member.sockets))
 
     def reachable(self) -> "Listeners":
-        """Return these without the unix sockets whose file was removed or replaced: nobody can connect to them."""
-        members = (each for each in self.members if not isinstance(each.address, Unix) or each.has_file)
-        return Listeners(self.accept, tuple(members), self.passed)
+        """Return these without those to which nobody can connect any more."""
+        return Listeners(self.accept, tuple(each for each in self.members if each.is_reachable), self.passed)
 
     def for_slot(self, slot: int, slots: int) -> tuple[socket.socket, ...]:
         """Return the sockets that slot `slot` of `slots` serves; together the slots serve all of them."""
