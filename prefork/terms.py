@@ -18,8 +18,8 @@ from prefork.worker.worker import Terms, timeouts
 
 def terms(config: Config, application: Application, tls: Opener | None = None, journal: Journal | None = None) -> Terms:
     """Return what a worker of this configuration serves by, the last step before HTTP being `tls`."""
-    sends_header = trusting(config.proxy_allow_ips if config.proxy_protocol else ())
-    is_believed = trusting(config.forwarded_allow_ips)
+    senders = config.proxy_allow_ips if config.proxy_protocol else ()  # of the PROXY protocol
+    proxy = proxy_opener(trusting(senders)) if senders else None
     return Terms(
         application=application,
         limits=Limits(
@@ -44,15 +44,15 @@ def terms(config: Config, application: Application, tls: Opener | None = None, j
         shared=config.accept == "shared",
         opening_timeout=config.handshake_timeout,
         min_data_rate=config.min_data_rate,
-        openers=tuple(filter(None, (proxy_opener(sends_header) if config.proxy_protocol else None, tls))),
+        openers=tuple(filter(None, (proxy, tls))),
         journal=journal if config.access_log == JOURNALD else None,
         access_log_format=config.access_log_format,
-        forwarding=Forwarding(is_believed),
+        forwarding=Forwarding(trusting(config.forwarded_allow_ips)),
         capacity=Capacity(
             config.max_connections,
             config.max_connections_per_client,
             config.when_full == "wait",
-            lambda address: is_believed(address) or sends_header(address),
+            trusting((*config.forwarded_allow_ips, *senders)),
         ),
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",
