@@ -187,7 +187,7 @@ class Protocol(Answering):
     def _receive_head(self, head: bytes) -> bytes:
         """Answer one whole head that came alone, or ask for its body."""
         self._head = head
-        request = self._service.heads.remembered.get(head) or self._understand(head)
+        request = self._understand(head)
         if request.body_length == 0:
             self.peer_is_done = not request.framing.keep_alive
             return self._answer(request, None)
@@ -209,7 +209,7 @@ class Protocol(Answering):
                 answer = self.receive(head)  # by the short cut, as if it had come alone
             else:
                 self._head = head
-                request = remembered.get(head) or self._understand(head)
+                request = self._understand(head)
                 if request.body_length != 0:
                     return self._begin_body(request, data[start:], answers)
                 self.peer_is_done = not request.framing.keep_alive
@@ -231,8 +231,12 @@ class Protocol(Answering):
         return b""
 
     def _understand(self, head: bytes) -> Request:
-        """Return the request whose head this is, unless it may not come this way."""
-        request = self._service.heads.get(head)
+        """Return the request whose head this is, unless it may not come this way; a remembered one may."""
+        heads = self._service.heads
+        request = heads.remembered.get(head)
+        if request is not None:
+            return request
+        request = heads.get(head)
         if request.is_for_https and self._peer.scheme != b"https" and not self._service.is_gateway(self._peer.address):
             raise Rejection(421, "https without TLS")  # RFC 9110 §7.4
         return request
