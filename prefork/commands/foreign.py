@@ -51,11 +51,11 @@ def meant_option(error: click.NoSuchOption) -> str:
     option = next((each for each in params if ours in each.opts), None)
     if option is not None:
         return f", did you mean {' '.join(filter(None, (ours, option.metavar)))}?"
-    near = [] if error.option_name in NONE else _closest(error.option_name, error.possibilities or ())
-    return f", did you mean {near[0]}?" if near else ""
+    near = "" if error.option_name in NONE else _closest(error.option_name, error.possibilities or ())
+    return f", did you mean {near}?" if near else ""
 
 
-def _closest(name: str, options: Sequence[str]) -> list[str]:
-    """Return the one that resembles it, if any: click compares the dashes too, by which all short names are alike."""
+def _closest(name: str, options: Sequence[str]) -> str:
+    """Return the one that resembles it, or nothing: click compares the dashes too, by which short names are alike."""
     bare = {each.lstrip("-"): each for each in options}
-    return [bare[each] for each in difflib.get_close_matches(name.lstrip("-"), bare, n=1)]
+    return next((bare[each] for each in difflib.get_close_matches(name.lstrip("-"), bare, n=1)), "")

@@ -9,14 +9,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.opening import Opener, Step
-
-if TYPE_CHECKING:
-    from sys import UnraisableHookArgs
 
 HANDSHAKE: Final = b"\x16"  # the first byte of a ClientHello's record (RFC 8446 §5.1)
 PLAIN: Final = "plain HTTP to a port that speaks TLS: use https://"
@@ -107,7 +104,7 @@ def untold_names() -> Iterator[None]:
     """
     tell = sys.unraisablehook
 
-    def tell_others(told: "UnraisableHookArgs") -> None:
+    def tell_others(told: "sys.UnraisableHookArgs") -> None:
         if not isinstance(told.exc_value, UnicodeDecodeError):
             tell(told)
 
