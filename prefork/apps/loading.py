@@ -53,9 +53,14 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
 
 
 def tell_lines_at_once() -> None:
-    """Have what is printed written by lines: in a pipe or a file it would wait for more, and end with its process."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
+    """Have what is printed written by lines.
+
+    In a pipe or a file it would wait for more, and end with its process; with PYTHONUNBUFFERED it would come in pieces,
+    between those of other workers.
+    """
+    for stream in sys.stdout, sys.stderr:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def load(target: str) -> Callable[..., Any]:  # Any: whatever the application is

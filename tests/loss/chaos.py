@@ -23,6 +23,7 @@ from tests.loss.report import LOG_LINES
 from tests.loss.service import Service, serving
 from tests.loss.tally import TROUBLES, Outcome, Tally
 from tests.loss.trial import WORKERS, allow_descriptors, problems
+from tests.process import proc
 
 ACCESS_LOG: Final = "access.log"
 FEWEST, MOST = 2, 7  # workers
@@ -143,7 +144,7 @@ async def resume(pidfd: int, seconds: float) -> None:
 
 def workers(served: Service) -> list[int]:
     """Return the workers' pids in the order of their slots; a child that isn't called so is none yet, or a trial."""
-    named = {pid: leftovers.title(pid) for pid in served.workers}
+    named = {pid: proc.title(pid) for pid in served.workers}
     return sorted((pid for pid, name in named.items() if ": worker " in name), key=lambda pid: (named[pid], pid))
 
 

@@ -51,7 +51,7 @@ async def of_service(service: Service) -> list[str]:
     wrong = [f"exit status {status}"] if status else []
 
     def found() -> list[str]:
-        left = [f"{each.pid} {title(each.pid)}" for each in proc.processes() if each.session == session]
+        left = [f"{each.pid} {proc.title(each.pid)}" for each in proc.processes() if each.session == session]
         return left + [f"somebody listens on {each}" for each in service.addresses if accepts(each)]
 
     return wrong + await lasting(service, found)
@@ -70,11 +70,3 @@ def accepts(address: str | tuple[str, int]) -> bool:
     """Tell whether somebody listens there."""
     with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as probe:
         return probe.connect_ex(address) == 0 or (isinstance(address, str) and os.path.exists(address))
-
-
-def title(pid: int) -> str:
-    """Return what ps shows for a process, nothing for one that has ended."""
-    try:
-        return proc.title(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return ""

@@ -79,8 +79,10 @@ def resident_bytes(pid: int) -> int:
 
 
 def title(pid: int) -> str:
-    """Return what ps shows for a process."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode()
+    """Return what ps shows for a process, nothing for one that has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode()
+    return ""
 
 
 def cpu_share(pids: Iterable[int], seconds: float = 0.5) -> float:

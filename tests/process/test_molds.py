@@ -54,11 +54,7 @@ def imports(hello: Hello) -> list[int]:
 
 def children(hello: Hello, what: str) -> set[int]:
     """Return the pids of the master's children that call themselves this."""
-    found = set()
-    for pid in proc.children(hello.master_pid):
-        with suppress(FileNotFoundError):
-            found |= {pid} if f": {what} " in proc.title(pid) else set()
-    return found
+    return {pid for pid in proc.children(hello.master_pid) if f": {what} " in proc.title(pid)}
 
 
 def workers(hello: Hello) -> set[int]:

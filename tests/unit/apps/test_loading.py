@@ -3,6 +3,8 @@
 import calendar
 import importlib
 import os
+import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -139,6 +141,20 @@ def test_what_can_not_be_loaded_is_told_in_a_line(folder: Path, target: str, pro
         load(target)
     assert error.value.problem == f"{target}: {problem.format(folder=folder, **places)}"
     assert error.value.status == 65
+
+
+def test_a_printed_line_is_written_at_once_and_whole() -> None:
+    prints = "import sys; print('a', 1); print('b', 2, file=sys.stderr)"
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, its:
+        subprocess.run(
+            [sys.executable, "-u", "-c", f"from prefork.apps import loading; loading.tell_lines_at_once(); {prints}"],
+            stdout=its.fileno(),
+            stderr=its.fileno(),
+            check=True,
+        )
+        its.shutdown(socket.SHUT_WR)
+        assert list(iter(lambda: ours.recv(100), b"")) == [b"a 1\n", b"b 2\n"]
 
 
 def test_a_module_from_elsewhere_is_told_with_its_file(folder: Path) -> None:
