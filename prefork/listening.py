@@ -69,7 +69,7 @@ def listen(config: Config, workers: int, previous: Listeners | None) -> Listener
     """Open what is to be listened on, taking over what there is; raises StartError."""
     return open_listeners(
         config.bind,
-        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout),
+        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout, config.tcp_defer_accept),
         accept=config.accept,
         slots=workers,
         previous=previous,

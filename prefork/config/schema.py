@@ -135,6 +135,14 @@ class Config(Struct, frozen=True, kw_only=True):
         float,
         _listening(Reload.LIVE, _timeout_or_off, "What is sent must be acknowledged within this; 0: the system's."),
     ] = 30.0
+    tcp_defer_accept: Annotated[
+        float,
+        _listening(
+            Reload.LIVE,
+            _timeout_or_off,
+            "Leave a silent new connection to the kernel for so long; 0: accept it at once.",
+        ),
+    ] = 1.0
     proxy_protocol: Annotated[
         bool, _listening(Reload.WORKERS, boolean(), "Expect a PROXY header of proxy_allow_ips.")
     ] = False

@@ -7,6 +7,7 @@ the connections in its queue (tcp_migrate_req in ip-sysctl). So fewer slots leav
 slots serve, and another `accept` only shares the same sockets out differently.
 """
 
+import math
 import os
 import socket
 import stat
@@ -122,12 +123,14 @@ class Listeners(Struct, frozen=True):
 class SocketOptions(Struct, frozen=True):
     """What sockets are given.
 
-    `unix_mode` is for the files of unix ones; `tcp_user_timeout`, in seconds, 0 for the system's, for those of TCP.
+    `unix_mode` is for the files of unix ones; for those of TCP are `tcp_user_timeout`, in seconds, 0 for the system's,
+    and `tcp_defer_accept`, for how many seconds a connection may be left to the kernel that nothing has come of yet.
     """
 
     backlog: int
     unix_mode: int = 0o660
     tcp_user_timeout: float = 0.0
+    tcp_defer_accept: float = 0.0
 
 
 def open_listeners(
@@ -202,6 +205,7 @@ def _configure(sock: socket.socket, options: SocketOptions) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, math.ceil(options.tcp_defer_accept))
 
 
 def _listen(member: Listener, options: SocketOptions) -> None:

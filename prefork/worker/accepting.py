@@ -11,13 +11,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from select import EPOLLEXCLUSIVE
-from typing import Final
+from typing import Final, Protocol
 
 from prefork.logs import Log
 from prefork.worker.loop import READABLE, Loop
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
 EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+
+
+class Accepted(Protocol):
+    """What is done with a new connection from this address, of which the first bytes may be there to be read."""
+
+    def __call__(self, sock: socket.SocketType, address: object, *, to_read: bool) -> None: ...
 
 
 class Acceptor:
@@ -30,7 +36,7 @@ class Acceptor:
         self,
         listener: socket.socket,
         loop: Loop,
-        accepted: Callable[[socket.SocketType, object], None],
+        accepted: Accepted,
         log: Log,
         *,
         step_aside: Callable[[], float],
@@ -40,6 +46,7 @@ class Acceptor:
         self._kind = (int(listener.family), int(listener.type), listener.proto)
         self._loop = loop
         self._accepted = accepted
+        self._defers = defers(listener)
         self._step_aside = step_aside
         self._is_full = is_full
         self._log = log
@@ -80,13 +87,13 @@ class Acceptor:
         Going on until none waits would cost a failing accept(2) for two of three connections (2 of 30 µs each), and
         with EPOLLEXCLUSIVE take from the other workers what they were woken for.
         """
-        if self._accept() and (pause := FULL_PAUSE if self._is_full() else self._step_aside()):
+        if self._accept(to_read=self._defers) and (pause := FULL_PAUSE if self._is_full() else self._step_aside()):
             self._pause()
             self._loop.call_at(self._loop.now + pause, self._come_back)
 
     def accept_all(self) -> None:
         """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""
-        while self._accept():
+        while self._accept(to_read=False):  # what is asked by them is for the heirs
             pass
 
     def leave(self) -> None:
@@ -102,7 +109,7 @@ class Acceptor:
         else:
             self.resume()
 
-    def _accept(self) -> bool:
+    def _accept(self, *, to_read: bool) -> bool:
         """Accept one connection; return False when there is nothing more to accept now."""
         try:
             # Written out: `socket.accept` asks for the members of two enums each time, 1.8 µs of some 25 a connection,
@@ -115,7 +122,7 @@ class Acceptor:
             return False
         sock = socket.SocketType(*self._kind, fd)
         sock.settimeout(0)
-        self._accepted(sock, address)
+        self._accepted(sock, address, to_read=to_read)
         return True
 
     def _turn_away(self) -> None:
@@ -133,3 +140,10 @@ class Acceptor:
         if self._watched:
             self._watched = False
             self._loop.forget(self._listener.fileno())
+
+
+def defers(listener: socket.socket) -> bool:
+    """Tell whether its connections come with their first bytes, as a rule (TCP_DEFER_ACCEPT, tcp(7))."""
+    with suppress(OSError):  # no TCP
+        return listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) > 0
+    return False

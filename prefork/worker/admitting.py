@@ -71,9 +71,9 @@ class Admission:
         """Tell whether no more may be accepted now."""
         return self._capacity.wait and self._room <= 0
 
-    def accept(self, sock: socket.SocketType, address: object) -> None:
+    def accept(self, sock: socket.SocketType, address: object, *, to_read: bool) -> None:
         """Serve a client that the kernel has just connected from this address, once what comes before HTTP is done."""
-        self._open(Peer(peer_name(address)), self._openers, self._loop.now, sock)
+        self._open(Peer(peer_name(address)), self._openers, self._loop.now, sock, to_read=to_read)
 
     def adopt(self, sock: socket.SocketType, moved: Moved) -> None:
         """Go on where another worker left."""
@@ -105,12 +105,20 @@ class Admission:
     def _room(self) -> int:
         return self._capacity.connections - len(self.connections) - len(self.openings)
 
-    def _open(self, peer: Peer, openers: tuple[Opener, ...], since: float, sock: socket.SocketType) -> None:
+    def _open(
+        self,
+        peer: Peer,
+        openers: tuple[Opener, ...],
+        since: float,
+        sock: socket.SocketType,
+        *,
+        to_read: bool,
+    ) -> None:
         """Do what these openers ask for, one by one, as the first may tell whose the connection is; then serve it."""
         if not openers:
-            self._admit(peer, sock)
+            self._admit(peer, sock, to_read=to_read)
             return
-        steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since)
+        steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since, to_read=to_read)
         if not steps:
             go_on(sock)
         elif (reason := self._reason_against(peer, beyond=MOST_REFUSED)) is not None:
@@ -133,9 +141,9 @@ class Admission:
         if error.errno is None and error.args:
             self._service.count(GIVEN_UP, error.args[0], peer)
 
-    def _admit(self, peer: Peer, sock: socket.SocketType) -> None:
+    def _admit(self, peer: Peer, sock: socket.SocketType, *, to_read: bool) -> None:
         if (reason := self._reason_against(peer)) is None:
-            self._connect(peer, sock)
+            self._connect(peer, sock).begin(to_read=to_read)
         else:
             self._refuse(peer, sock, Rejection(503, reason))
 

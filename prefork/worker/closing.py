@@ -5,7 +5,6 @@ more is wanted of it. What it serves until then is the other half, in connection
 """
 
 import socket
-from abc import abstractmethod
 from typing import Final, Self
 
 from prefork.http.messages import Peer
@@ -16,6 +15,7 @@ from prefork.worker.observing import Observer
 from prefork.worker.sending import reset
 
 READ_SIZE: Final = 16 * 1024  # bytes; bounds for how long one client makes the others wait
+UNWATCHED: Final = -1  # instead of events, of a connection that the loop doesn't know yet
 MOST_DROPPED: Final = 16 * 1024 * 1024  # bytes read after the last answer: as much as a body may have by default
 
 
@@ -48,16 +48,11 @@ class Closing:
         self._unsent: bytes | memoryview = b""
         self._to_drop = 0
         self._waited_for: Waiting = REQUEST
-        self._events = READABLE
+        self._events = UNWATCHED
         self.peer = peer
         self.since = self.begun = loop.now
         self.progress = 0
-        loop.watch(sock.fileno(), READABLE, self.on_readable)
         connections.add(self)
-
-    @abstractmethod
-    def on_readable(self, _events: int) -> None:
-        """Read once, and answer what has become whole."""
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -82,7 +77,8 @@ class Closing:
     def close(self) -> None:
         """Close at once. The socket has no copy elsewhere, so the kernel takes it out of the epoll set (epoll(7))."""
         protocol = self._protocol
-        self._loop.forget_closed(self._socket.fileno())
+        if self._events != UNWATCHED:
+            self._loop.forget_closed(self._socket.fileno())
         if protocol.cut or protocol.is_streaming or self._unsent:
             reset(self._socket)
         else:
@@ -101,11 +97,13 @@ class Closing:
         self._connections.discard(self)
 
     def _watch(self, events: int, handler: Handler) -> None:
-        if events == self._events:
-            self._loop.hand_to(self._socket.fileno(), handler)
+        fd, before, self._events = self._socket.fileno(), self._events, events
+        if before == UNWATCHED:
+            self._loop.watch(fd, events, handler)
+        elif before == events:
+            self._loop.hand_to(fd, handler)
         else:
-            self._events = events
-            self._loop.change(self._socket.fileno(), events, handler)
+            self._loop.change(fd, events, handler)
 
     def _send_last(self, answer: bytes) -> None:
         try:

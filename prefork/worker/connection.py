@@ -15,7 +15,7 @@ from prefork.http.messages import Peer
 from prefork.http.protocol import HIGH_WATER, Parcel
 from prefork.http.waiting import APPLICATION, BODY, HEAD, REQUEST, Waiting
 from prefork.ipc.handover import LARGEST_PARCEL
-from prefork.worker.closing import READ_SIZE, Closing
+from prefork.worker.closing import READ_SIZE, UNWATCHED, Closing
 from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.observing import Owed
 from prefork.worker.sending import send_file
@@ -62,6 +62,13 @@ class Connection(Closing):
         # What is behind is given out when the kernel takes more, so when the peer has taken some of what it has.
         is_taken = self._unsent or protocol.behind or (waiting_for is APPLICATION and protocol.pending is None)
         return Writing.ANSWER if is_taken else waiting_for
+
+    def begin(self, *, to_read: bool) -> None:
+        """Wait for the first bytes, or read them, which may well be all that the loop would ever tell of."""
+        if to_read:
+            self.on_readable(READABLE)
+        if self._events == UNWATCHED and self in self._connections:
+            self._watch(READABLE, self.on_readable)
 
     def on_readable(self, _events: int) -> None:
         """Read once, and answer what has become whole."""
@@ -153,6 +160,8 @@ class Connection(Closing):
         self.since = moved.since
         if self._unsent or self._protocol.behind:
             self._watch(WRITABLE, self.on_writable)
+        else:
+            self._watch(READABLE, self.on_readable)
 
     @property
     def can_move(self) -> bool:

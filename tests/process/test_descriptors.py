@@ -61,7 +61,7 @@ def test_what_a_worker_runs_inherits_nothing_but_the_standard_streams(start: Sta
 
 
 def test_more_clients_than_descriptors_are_survived(start: Start) -> None:
-    hello = start("workers = 1")
+    hello = start("workers = 1\ntcp_defer_accept = 0")  # as these say nothing
     (worker,) = hello.worker_pids()
     room = len(proc.descriptors(worker)) + 10
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (room, room))
@@ -77,7 +77,7 @@ def test_more_clients_than_descriptors_are_survived(start: Start) -> None:
 
 
 def test_a_service_started_with_few_descriptors_survives_too(start: Start) -> None:
-    hello = start("workers = 2", under=("prlimit", "--nofile=40"))
+    hello = start("workers = 2\ntcp_defer_accept = 0", under=("prlimit", "--nofile=40"))
     for _ in range(3):
         for _ in range(100):
             hello.connect()

@@ -116,6 +116,16 @@ def test_a_session_of_requests_is_served(start: Start) -> None:
         assert session.head(url).headers["Content-Length"] == "13"
 
 
+def test_a_connection_takes_nothing_of_a_worker_until_something_comes(start: Start) -> None:
+    hello = start("workers = 1\ntcp_defer_accept = 60")
+    before = hello.descriptors
+    silent = [hello.connect() for _ in range(10)]
+    assert hello.get().text == "Hello, world!"
+    hello.wait_until_closed()
+    assert hello.descriptors == before
+    assert [client.ask().status for client in silent] == [200] * 10
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_curl_is_served(start: Start) -> None:
     url = f"http://127.0.0.1:{start('workers = 1').ports[0]}/"

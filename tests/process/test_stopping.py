@@ -5,7 +5,7 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals
 
 import pytest
 
-from tests.process import tcp
+from tests.process import proc, tcp
 from tests.process.clients import GET, HALF_A_HEAD, Load
 from tests.process.hello import Hello
 from tests.process.starting import Start
@@ -76,18 +76,32 @@ def test_a_body_that_has_begun_is_read_to_its_end_after_term(start: Start) -> No
 
 def test_term_closes_idle_connections(start: Start) -> None:
     hello = start("workers = 1")
-    asked, silent = hello.connect(), hello.connect()
-    assert asked.ask().status == 200
+    clients = [hello.connect() for _ in range(2)]
+    assert [client.ask().status for client in clients] == [200, 200]
     hello.signal(SIGTERM)
-    assert asked.until_closed() == silent.until_closed() == b""
+    assert [client.until_closed() for client in clients] == [b"", b""]
     hello.leave()
+    assert hello.wait_for_exit() == 0
+
+
+@pytest.mark.parametrize("defer", ["0", "1s"])
+def test_term_closes_connections_that_were_accepted_though_nothing_came(start: Start, defer: str) -> None:
+    hello = start(f'workers = 1\ntcp_defer_accept = "{defer}"')
+    (worker,) = hello.worker_pids()
+    before = len(proc.descriptors(worker))
+    client = hello.connect()
+    until(lambda: len(proc.descriptors(worker)) > before, "the connection to be accepted")
+    hello.signal(SIGTERM)
+    assert client.until_closed() == b""
+    client.close()
     assert hello.wait_for_exit() == 0
 
 
 def test_term_closes_a_thousand_idle_connections_and_cuts_none(start: Start) -> None:
     hello = start("workers = 2")
     clients = [hello.connect() for _ in range(1000)]
-    assert hello.connect().ask().status == 200
+    for client in clients:
+        assert client.ask().status == 200
     hello.signal(SIGTERM)
     for client in clients:
         assert client.until_closed() == b""

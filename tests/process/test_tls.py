@@ -157,7 +157,8 @@ def test_beyond_max_connections_a_client_is_told_so_in_tls(start: Start, trust: 
 
 def test_who_does_not_shake_hands_has_no_more_connections_than_the_limit(start: Start, trust: Trust) -> None:
     """Else the silent sockets of one client would take the places of all."""
-    hello = start(ONE + "max_connections_per_client = 3\nforwarded_allow_ips = []\nhandshake_timeout = 60")
+    more = "tcp_defer_accept = 0\nmax_connections_per_client = 3\nforwarded_allow_ips = []\nhandshake_timeout = 60"
+    hello = start(ONE + more)
     silent = [hello.connect() for _ in range(3)]
     assert hello.connect().until_closed() == b""
     hello.wait_for_log('connections given up reason="too many connections of one client" count=1')

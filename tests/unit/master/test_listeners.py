@@ -6,8 +6,10 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.master.errors import StartError
@@ -34,13 +36,11 @@ def listen() -> Iterator[Open]:
         *addresses: Address,
         accept: Accept = "reuseport",
         slots: int = 1,
-        backlog: int = 64,
-        unix_mode: int = 0o660,
-        tcp_user_timeout: float = 0.0,
         previous: Listeners | None = None,
+        **options: Any,  # of sockets, as SocketOptions has them
     ) -> Listeners:
-        options = SocketOptions(backlog, unix_mode, tcp_user_timeout)
-        listeners = open_listeners(addresses, options, accept=accept, slots=slots, previous=previous)
+        wanted = replace(SocketOptions(backlog=64), **options)
+        listeners = open_listeners(addresses, wanted, accept=accept, slots=slots, previous=previous)
         opened.append(listeners)
         return listeners
 
@@ -115,6 +115,22 @@ def test_connections_give_up_what_is_not_acknowledged_and_another_listen_may_cha
         with connected(inet(again)), accept_one(all_sockets(again)) as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == timeout * 1000
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == MOST_NOT_SENT
+
+
+def test_connections_are_left_to_the_kernel_until_something_comes_and_another_listen_may_change_that(
+    listen: Open,
+) -> None:
+    listeners = listen(ANY_PORT, tcp_defer_accept=60.0)
+    with connected(inet(listeners)) as silent, connected(inet(listeners)) as client:
+        client.send(b"G")
+        with accept_one(all_sockets(listeners)) as accepted:
+            assert accepted.getpeername() == client.getsockname() != silent.getsockname()
+            assert accepted.recv(2) == b"G"
+    with accept_one(all_sockets(listeners)) as accepted:
+        assert accepted.recv(1) == b""  # it has left
+    again = listen(ANY_PORT, tcp_defer_accept=0.0, previous=listeners)
+    with connected(inet(again)) as silent, accept_one(all_sockets(again)) as accepted:
+        assert accepted.getpeername() == silent.getsockname()
 
 
 def test_reuseport_opens_a_socket_a_slot_all_on_the_port_that_the_kernel_chose(listen: Open) -> None:

@@ -6,12 +6,13 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from prefork.logs import Log
-from prefork.worker.accepting import Acceptor
+from prefork.worker.accepting import Acceptor, defers
 from prefork.worker.loop import READABLE, Loop
 
 Stderr = pytest.CaptureFixture[str]
@@ -25,7 +26,8 @@ class Door:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(0)
         self.address = self.listener.getsockname()
-        self.inside: list[tuple[socket.socket, object]] = []
+        self.inside: list[tuple[socket.SocketType, object]] = []
+        self.read: list[bool] = []
         self.clients: list[socket.socket] = []
         self.pause = 0.0
         self.is_full = False
@@ -34,11 +36,15 @@ class Door:
         return Acceptor(
             self.listener,
             self.loop,
-            lambda *accepted: self.inside.append(accepted),
+            self.accepted,
             Log("worker", "info"),
             step_aside=lambda: self.pause,
             is_full=lambda: self.is_full,
         )
+
+    def accepted(self, sock: socket.SocketType, address: object, *, to_read: bool) -> None:
+        self.inside.append((sock, address))
+        self.read.append(to_read)
 
     def knock(self) -> socket.socket:
         client = socket.create_connection(self.address, timeout=5)
@@ -125,6 +131,23 @@ def test_a_look_lets_in_who_was_announced_to_another(door: Door) -> None:
     acceptor.look()
     assert [address for _, address in door.inside] == [client.getsockname()]
     acceptor.leave()
+
+
+@pytest.mark.parametrize("deferring", [True, False])
+def test_who_comes_with_something_is_read_from_at_once_but_not_before_leaving(door: Door, *, deferring: bool) -> None:
+    door.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60 if deferring else 0)
+    acceptor = door.open()
+    for accept in (partial(acceptor.on_readable, READABLE), acceptor.accept_all):
+        door.knock().send(b"G")
+        accept()
+    assert door.read == [deferring, False]
+    acceptor.leave()
+
+
+def test_a_unix_socket_is_read_from_when_the_loop_tells(door: Door, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "sock"))
+        assert not defers(listener)
 
 
 def test_before_leaving_all_who_wait_are_let_in(door: Door) -> None:

@@ -37,7 +37,7 @@ class Door:
         ours, theirs = (self._at_end.enter_context(end) for end in socket.socketpair())
         for end in (ours, theirs):
             end.settimeout(0)
-        self.admission.accept(ours, address)
+        self.admission.accept(ours, address, to_read=False)
         try:
             said = theirs.recv(1000)
         except BlockingIOError:

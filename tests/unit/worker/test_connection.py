@@ -57,7 +57,9 @@ class NoRoom:
 class Server:
     """A loop with one connection, and the client at its other end."""
 
-    def __init__(self, body: bytes = b"Hello", *, tcp: bool = False, respond: Respond | None = None) -> None:
+    def __init__(
+        self, body: bytes = b"Hello", *, tcp: bool = False, respond: Respond | None = None, begun: bool = True
+    ) -> None:
         self.loop = Loop()
         self.socket, self.client = tcp_pair() if tcp else socket.socketpair()
         self.socket.settimeout(0)
@@ -68,6 +70,8 @@ class Server:
         self.connections: set[Connection] = set()
         protocol = Protocol(self.service, PEER, Answers(self.answered))
         self.connection = Connection(self.socket, PEER, protocol, self.loop, self.connections)
+        if begun:
+            self.connection.begin(to_read=False)
 
     def turn(self, count: int = 1) -> None:
         """Handle what is there, without waiting."""
@@ -165,6 +169,39 @@ def tcp() -> Iterator[Server]:
     server = Server(tcp=True)
     yield server
     server.close()
+
+
+# Beginning
+
+
+@pytest.fixture
+def fresh() -> Iterator[Server]:
+    server = Server(begun=False)
+    yield server
+    server.close()
+
+
+def test_a_last_request_that_has_come_is_answered_before_the_loop_knows_the_connection(fresh: Server) -> None:
+    fresh.client.send(CLOSING)
+    fresh.connection.begin(to_read=True)
+    assert fresh.receive_all().endswith(b"\r\n\r\nHello")
+    assert fresh.is_gone
+    assert fresh.loop._handlers == []
+
+
+@pytest.mark.parametrize(
+    ("come", "answered", "waiting_for"),
+    [(b"", 0, Waiting.REQUEST), (GET[:9], 0, Waiting.HEAD), (GET, 1, Waiting.REQUEST), (GET * 2, 2, Waiting.REQUEST)],
+)
+def test_whatever_has_come_the_loop_tells_of_the_rest(
+    fresh: Server, come: bytes, answered: int, waiting_for: Waiting
+) -> None:
+    fresh.client.send(come)
+    fresh.connection.begin(to_read=True)
+    assert fresh.waits_for() is waiting_for
+    fresh.client.send(GET.removeprefix(come) if waiting_for is Waiting.HEAD else GET)
+    fresh.turn()
+    assert fresh.client.recv(4096).count(b"Hello") == answered + 1
 
 
 # Serving

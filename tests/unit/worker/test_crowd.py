@@ -25,7 +25,9 @@ def loop() -> Iterator[Loop]:
 def connect(loop: Loop, crowd: Crowd[Connection], address: bytes) -> Connection:
     ours, theirs = socket.socketpair()
     theirs.close()
-    return Connection(ours, Peer(address), Protocol(SERVICE, Peer(b"127.0.0.1")), loop, crowd)
+    connection = Connection(ours, Peer(address), Protocol(SERVICE, Peer(b"127.0.0.1")), loop, crowd)
+    connection.begin(to_read=False)
+    return connection
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ class Office:
         client, ours = socket.socketpair()
         client.settimeout(0)
         ours.settimeout(0)
-        Connection(ours, PEER, Protocol(self._service, Peer(b"127.0.0.1")), self.loop, self.connections)
+        protocol = Protocol(self._service, Peer(b"127.0.0.1"))
+        Connection(ours, PEER, protocol, self.loop, self.connections).begin(to_read=False)
         self.clients.append(client)
         return client
 

@@ -31,7 +31,9 @@ class Side:
 
     def connect(self, sock: socket.socket) -> Connection:
         sock.settimeout(0)
-        return Connection(sock, PEER, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
+        connection = Connection(sock, PEER, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
+        connection.begin(to_read=False)
+        return connection
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
         self.connect(sock).resume(moved)
