@@ -12,12 +12,15 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from prefork.http.content import drop
-from prefork.http.grammar import TOKEN, VALUE
+from prefork.http.grammar import QUOTED_STRING, TOKEN, VALUE
 from prefork.http.messages import Rejection
 
 Sink: TypeAlias = Callable[[bytes], object]
 
-CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;%b)?" % VALUE).fullmatch
+# RFC 9112 §7.1.1. A quoted string that its line leaves open goes on in the next line for some proxies, so that they see
+# an extension where a request begins: what breaks the grammar is refused.
+_EXTENSION: Final = rb"[\t ]*+;[\t ]*+%b(?:[\t ]*+=[\t ]*+(?:%b|%b))?" % (TOKEN, TOKEN, QUOTED_STRING)
+CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:%b)*" % _EXTENSION).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
 LONGEST_CHUNK_LINE: Final = 4096  # bytes
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes

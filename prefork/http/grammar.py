@@ -8,6 +8,7 @@ from typing import Final
 
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # RFC 9110 §5.6.2
 VALUE: Final = rb"[\t -~\x80-\xff]*+"  # RFC 9110 §5.5, with the white space around it
+QUOTED_STRING: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]++|\\[\t -~\x80-\xff])*"'  # RFC 9110 §5.6.4
 FIELD_LINE: Final = TOKEN + rb":" + VALUE + rb"\r\n"  # RFC 9112 §5
 
 _HEX: Final = rb"%[0-9A-Fa-f]{2}"
