@@ -17,10 +17,11 @@ from prefork.http.messages import Rejection
 
 Sink: TypeAlias = Callable[[bytes], object]
 
+CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[\t ]*+;|\Z)").match
 # RFC 9112 §7.1.1. A quoted string that its line leaves open goes on in the next line for some proxies, so that they see
 # an extension where a request begins: what breaks the grammar is refused.
 _EXTENSION: Final = rb"[\t ]*+;[\t ]*+%b(?:[\t ]*+=[\t ]*+(?:%b|%b))?" % (TOKEN, TOKEN, QUOTED_STRING)
-CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:%b)*" % _EXTENSION).fullmatch
+EXTENSIONS: Final = re.compile(rb"(?:%b)*" % _EXTENSION).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
 LONGEST_CHUNK_LINE: Final = 4096  # bytes
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
@@ -125,13 +126,15 @@ class ChunkedBody(Struct, tag=True):
         return False
 
     def _take_size(self, line: bytes) -> None:
-        match = CHUNK_SIZE(line)
-        if match is None:
+        size = CHUNK_SIZE(line)
+        if size is None:
             raise Rejection(400, "malformed chunk size")
-        self.extensions_left -= len(line) - match.end(1)
+        self.extensions_left -= len(line) - size.end()
         if self.extensions_left < 0:
             raise Rejection(400, "chunk extensions too long")
-        self.missing = int(match[1], 16)
+        if not EXTENSIONS(line, size.end()):
+            raise Rejection(400, "malformed chunk extension")
+        self.missing = int(size[0], 16)
         self.left -= self.missing
         if self.left < 0:
             raise Rejection(413, "request body too large")

@@ -65,6 +65,7 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (421, "https without TLS"),
     (GIVEN_UP, "too many connections"),
     (GIVEN_UP, "too many connections of one client"),
+    (400, "malformed chunk extension"),
 )
 # fmt: on
 _NUMBERS: Final[Mapping[tuple[int, str], int]] = {reason: number for number, reason in enumerate(REASONS)}

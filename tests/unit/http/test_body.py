@@ -127,6 +127,22 @@ def test_a_malformed_chunk_size_is_refused_rfc9112_7_1(line: bytes) -> None:
     assert chunked(data) == chunked(*by_bytes(data)) == 400
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"5;", "malformed chunk extension"),
+        (b'5;a="b', "malformed chunk extension"),
+        (b"5 ; a=b c", "malformed chunk extension"),
+        (b"5 a;b", "malformed chunk size"),
+        (b"0x5;", "malformed chunk size"),
+    ],
+)
+def test_it_is_told_which_part_of_a_size_line_is_malformed_rfc9112_7_1_1(line: bytes, reason: str) -> None:
+    with pytest.raises(Rejection) as caught:
+        ChunkedBody(NO_LIMIT, EXTENSIONS).feed(line + b"\r\n")
+    assert caught.value.reason == reason
+
+
 @pytest.mark.parametrize("data", [b"5\r\nHello\n0\r\n\r\n", b"5\r\nHello0\r\n\r\n", b"5\r\nHello!\r\n0\r\n\r\n"])
 def test_chunk_data_ends_with_its_size_and_a_line_break_rfc9112_7_1(data: bytes) -> None:
     assert chunked(data) == chunked(*by_bytes(data)) == 400
