@@ -149,7 +149,21 @@ def test_100_continue_in_http_1_0_is_overlooked_rfc9110_10_1_1() -> None:
     assert not meaning((b"expect", b"100-continue"), LENGTH, minor=0).expects_continue
 
 
-@pytest.mark.parametrize("value", [b"", b"200-ok", b"100-continue, more", b"100-continue=1"])
+@pytest.mark.parametrize("value", [b"100-continue,", b", 100-continue", b"100-continue ,\t,100-Continue"])
+def test_empty_expectations_of_a_list_are_overlooked_rfc9110_5_6_1_2(value: bytes) -> None:
+    assert meaning((b"expect", value), LENGTH).expects_continue
+
+
+@pytest.mark.parametrize("value", [b"", b",", b" , ,"])
+def test_a_list_without_expectations_expects_nothing_rfc9110_5_6_1_2(value: bytes) -> None:
+    assert not meaning((b"expect", value), LENGTH).expects_continue
+
+
+def test_two_lines_that_expect_the_same_are_one_list_rfc9110_5_3() -> None:
+    assert meaning((b"expect", b""), (b"expect", b"100-continue"), LENGTH).expects_continue
+
+
+@pytest.mark.parametrize("value", [b"200-ok", b"100-continue, more", b"more,", b"100-continue=1"])
 def test_another_expectation_fails_rfc9110_10_1_1(value: bytes) -> None:
     assert refusal(HOST, (b"expect", value), LENGTH) == 417
 
