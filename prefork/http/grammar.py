@@ -41,9 +41,10 @@ _IPV6: Final = rb"|".join(  # RFC 3986 §3.2.2: the more groups follow the ::, t
 _IP_LITERAL: Final = rb"\[(?:%b|[vV][0-9A-Fa-f]++\.[%b:-]++)\]" % (_IPV6, _UNRESERVED)
 _PORT: Final = rb"(?::[0-9]*+)?"
 
-# RFC 9110 §7.2: uri-host [ ":" port ]; empty for a target without an authority (RFC 9112 §3.2).
-HOST: Final = rb"(?:%b|%b)%b" % (_IP_LITERAL, _REG_NAME, _PORT)
-SIMPLE_HOST: Final = rb"[A-Za-z0-9._-]*+" + _PORT
+# RFC 9110 §7.2: uri-host [ ":" port ]; empty for a target without an authority (RFC 9112 §3.2), but no port alone: a
+# URI without a host is invalid (RFC 9110 §4.2.1).
+HOST: Final = rb"(?!:)(?:%b|%b)%b" % (_IP_LITERAL, _REG_NAME, _PORT)
+SIMPLE_HOST: Final = rb"(?!:)[A-Za-z0-9._-]*+" + _PORT
 ORIGIN_FORM: Final = rb"/%b%b" % (_PATH, _QUERY)
 # RFC 9110 §4.2.1, §4.2.3, §4.2.4: never without a host, in any case, and no userinfo.
 ABSOLUTE_FORM: Final = rb"(?i:https?)://(?![:/? ])%b(?:/%b)?%b" % (HOST, _PATH, _QUERY)

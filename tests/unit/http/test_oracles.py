@@ -38,7 +38,7 @@ STRICTER_THAN_H11: Final = (
     (rb"\A(?:\r\n)?(?!OPTIONS)[A-Z-]+ \* ",      "asterisk-form with any method, the same"),
     (rb"\A(?:\r\n)?[A-Z-]+ [^ ]*[#\"<>\\^`{|}\[\]\x80-\xff]", "characters of the target, the same"),
     (rb"\A(?:\r\n)?[A-Z-]+ [^ ]*%(?![0-9A-Fa-f]{2})", "percent-encoding, the same"),
-    (rb"(?i)\nHost:(?![ \t]*[A-Za-z0-9.-]*(?::[0-9]*)?[ \t]*\r)", "the value of Host is left to the application"),
+    (rb"(?i)\nHost:(?![ \t]*(?:[A-Za-z0-9.-]+(?::[0-9]*)?)?[ \t]*\r)", "the value of Host is left to the application"),
     (rb"(?i)\nContent-Length:.*\n(?:.*\n)*Content-Length:", "equal lengths are merged there: RFC 9112 §6.3 allows either"),
     (rb"(?i)\nContent-Length:.*,",               "a list of equal lengths, the same"),
     (rb"(?i)\nContent-Length:[ \t]*[0-9]{19}",   "up to 20 digits are read there, and are over every limit"),
