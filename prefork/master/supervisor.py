@@ -28,6 +28,7 @@ from prefork.master.fleet import (
     Reloaded,
     ReloadFailed,
     ResizeAsked,
+    Respawn,
     Retire,
     RetireAsked,
     ServiceReady,
@@ -66,7 +67,7 @@ def decide(fleet: Fleet, event: Event, now: float) -> tuple[Fleet, Actions]:
             fleet, actions = step(fleet, event, now)
     fleet, more = reconcile(fleet, now)
     fleet, reports = report(fleet)
-    return fleet, (*actions, *more, *reports)
+    return fleet, (*true_respawns(fleet, actions), *more, *reports)
 
 
 def next_deadline(fleet: Fleet) -> float | None:
@@ -252,6 +253,12 @@ def report(fleet: Fleet) -> tuple[Fleet, Actions]:
     if fleet.fallback is not None:
         actions.append(Reloaded(fleet.wanted.generation))
     return replace(fleet, announced=True, fallback=None), tuple(actions)
+
+
+def true_respawns(fleet: Fleet, actions: Actions) -> Actions:
+    """Leave out that a worker is replaced where none is: its reload has failed, or the service ends."""
+    due = {each.slot for each in fleet.places.values() if each.phase in (Phase.EMPTY, Phase.BACKOFF)}
+    return tuple(each for each in actions if not isinstance(each, Respawn) or each.slot in due)
 
 
 def settled(fleet: Fleet) -> bool:

@@ -92,6 +92,7 @@ def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_a
     failure = f"prefork: error: reload failed, generation 1 goes on: {reason}\n"
     assert command(hello, "reload") == (1, failure)
     assert hello.worker_pids() == set(hello.descriptors)
+    assert "worker failed" not in hello.log
     edit(hello, app("'fixed'"))
     assert command(hello, "reload") == (0, "reloaded: generation 4, 2 workers ready\n")
     assert hello.get().text == "fixed"

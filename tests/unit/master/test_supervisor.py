@@ -143,10 +143,7 @@ def test_forks_that_are_refused_at_start_end_the_service_with_the_reason() -> No
     actions: tuple[Action, ...] = ()
     for key in range(4):
         fleet, actions = decide(fleet, SpawnFailed(key, "can't fork: out of memory"), 0.0)
-    assert actions == (
-        Respawn(3, "can't fork: out of memory", 0.0),
-        Finish(Ending.CRASH_LOOP, "can't fork: out of memory"),
-    )
+    assert actions == (Finish(Ending.CRASH_LOOP, "can't fork: out of memory"),)
 
 
 def test_once_a_worker_was_ready_failures_never_end_the_service() -> None:
@@ -243,6 +240,14 @@ def test_a_worker_that_hangs_writes_its_stacks_and_is_killed_and_replaced() -> N
     world.exit(0, reason="killed by SIGKILL")
     world.pass_time(0)
     assert world.drain() == [Respawn(0, "hang_timeout passed", 0.0), Spawn(0, 0, 1)]
+
+
+def test_a_worker_that_hangs_while_the_service_ends_is_not_said_to_be_replaced() -> None:
+    world = serving(1)
+    world.happen(HeartbeatStale(0))
+    world.happen(StopAsked(Ending.GRACEFUL))
+    world.exit(0, reason="killed by SIGKILL")
+    assert world.count(Respawn) == 0
 
 
 def test_of_a_worker_that_dies_while_its_stacks_are_written_the_signal_is_told() -> None:

@@ -60,7 +60,7 @@ def test_a_reload_whose_first_worker_fails_leaves_the_old_generation_as_it_is() 
     world = serving(2)
     reloading(world)
     world.exit(2, reason="exit status 3")
-    assert world.drain() == [Respawn(0, "exit status 3", 0.0), ReloadFailed(2, 1, "exit status 3")]
+    assert world.drain() == [ReloadFailed(2, 1, "exit status 3")]
     assert [place.key for place in world.places(*Phase)] == [0, 1]
 
 
@@ -70,9 +70,7 @@ def test_a_reload_whose_later_worker_fails_rolls_back_to_the_old_generation() ->
     world.get_ready(2)
     world.drain()
     world.exit(3, reason="exit status 3")
-    assert world.drain() == [
-        Respawn(1, "exit status 3", 0.0), ReloadFailed(2, 1, "exit status 3"), Spawn(4, 0, 1),
-    ]  # fmt: skip
+    assert world.drain() == [ReloadFailed(2, 1, "exit status 3"), Spawn(4, 0, 1)]
     world.get_ready()
     assert world.drain() == [Retire(2, (4,), for_good=False)]
     assert [(place.slot, place.generation) for place in world.places(Phase.READY)] == [(1, 1), (0, 1)]
