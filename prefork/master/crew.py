@@ -20,6 +20,7 @@ from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
 from prefork.master.processes import Process, fork, strangers
 from prefork.master.stacks import Stacks, stacks_pipe
+from prefork.wording import plural
 
 MALFORMED: Final = "malformed message in its channel"
 
@@ -195,7 +196,7 @@ class Crew:
         reason, killed = process.reap()
         if killed:
             reason += ", out of memory" if self._oom_kills.new() else ""
-            reason += f", with {held} connections" if held else ""
+            reason += f", with {held} {plural('connection', held)}" if held else ""
         self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None)))
 
     def leave_behind(self) -> None:

@@ -23,6 +23,14 @@ def test_a_worker_that_is_killed_is_replaced_at_once(start: Start) -> None:
     hello.wait_for_log('worker failed slot=0 reason="killed by SIGKILL" respawn_in=0s')
 
 
+def test_a_worker_that_is_killed_with_a_connection_is_told_to_have_had_one(start: Start) -> None:
+    hello = start("workers = 1")
+    assert hello.connect().ask().status == 200
+    (victim,) = hello.worker_pids()
+    os.kill(victim, SIGKILL)
+    hello.wait_for_log('reason="killed by SIGKILL, with 1 connection"')
+
+
 def test_a_worker_that_is_killed_again_is_replaced_after_a_while(start: Start) -> None:
     hello = start("workers = 1")
     for _ in range(3):
