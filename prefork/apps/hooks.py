@@ -5,11 +5,14 @@
     pre_stop(worker)          it was told to leave; what has begun is still being served
     worker_exit(worker)       it ends
 
-`worker` has slot, generation, pid and log. Those that aren't there are not missed, unless all are; other functions are
-left alone. Before the worker is ready an exception fails its start, later it is only logged.
+`worker` has slot, generation, pid and log. Those that aren't there are not missed, unless all are, or a function has
+nearly the name of one; others are left alone. Before the worker is ready an exception fails its start, later it is only
+logged.
 """
 
+import difflib
 import os
+from types import ModuleType
 from typing import Final, Literal, TypeAlias
 
 from prefork.apps.blame import blame
@@ -20,6 +23,7 @@ Early: TypeAlias = Literal["post_fork", "post_worker_init"]
 Late: TypeAlias = Literal["pre_stop", "worker_exit"]
 
 NAMES: Final = ("post_fork", "post_worker_init", "pre_stop", "worker_exit")
+ALIKE: Final = 0.87  # of difflib: two letters that have changed places in the shortest name, and not worker_int
 
 
 class Hooks:
@@ -30,6 +34,8 @@ class Hooks:
         self._name = module_name
         module = import_module(f"hooks: {module_name}", module_name) if module_name else None
         self._functions = {name: getattr(module, name, None) for name in NAMES}
+        if module is not None:
+            _refuse_misspelt(module, [name for name in NAMES if self._functions[name] is None])
         if module_name and not any(self._functions.values()):
             raise LoadError(os.EX_DATAERR, f"hooks: {module_name} has none of {', '.join(NAMES)}")
         for name, function in self._functions.items():
@@ -53,3 +59,11 @@ class Hooks:
                 function(worker)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the hook's
                 blame(worker.log, "hook failed", error, hook=f"{self._name}.{name}")
+
+
+def _refuse_misspelt(module: ModuleType, missing: list[str]) -> None:
+    """Raise LoadError where a function has nearly the name of one that is missing: it would never be called."""
+    for name, value in vars(module).items():
+        meant = difflib.get_close_matches(name.lower(), missing, n=1, cutoff=ALIKE)
+        if meant and callable(value) and not name.startswith("_"):
+            raise LoadError(os.EX_DATAERR, f"hooks: {module.__name__} has {name}, did you mean {meant[0]}?")

@@ -40,8 +40,13 @@ def test_without_a_module_there_are_none() -> None:
         ("def post_fork(server, worker): pass", "hooks.post_fork: TypeError: post_fork() missing 1 required"),
         ("import nowhere", "hooks: hooks: ModuleNotFoundError: No module named 'nowhere' (hooks.py:1)"),
         ("worker_exit = 3", "hooks.worker_exit: expected a function, got 3"),
+        ("def post_frok(worker): pass", "hooks: hooks has post_frok, did you mean post_fork?"),
         (
-            "def post_frok(worker): pass",
+            "def post_fork(worker): 1 / 0\ndef pre_sotp(worker): pass",
+            "hooks: hooks has pre_sotp, did you mean pre_stop?",
+        ),
+        (
+            "def starting(worker): pass",
             "hooks: hooks has none of post_fork, post_worker_init, pre_stop, worker_exit",
         ),
     ],
@@ -68,6 +73,12 @@ def test_other_functions_are_left_alone(folder: Path) -> None:
     (folder / "hooks.py").write_text(
         "def on_starting(server): raise ValueError\n"
         "def post_request(): raise ValueError\n"
+        "def post_form(): raise ValueError\n"  # near a name that is there, so that it can't be meant
+        "def post_fork(worker): pass\n"
+        "def pre_fork(server): raise ValueError\n"
+        "def worker_int(worker): raise ValueError\n"
+        "def _pre_stop(): raise ValueError\n"
+        "pre_stops = 3\n"
         "def worker_exit(worker): pass\n"
     )
     hooks = Hooks("hooks")
