@@ -68,7 +68,7 @@ def telling(channel: Channel) -> Iterator[None]:
 @contextmanager
 def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
     """Write this process's stacks to the descriptor, if there is one, when this takes longer: before it is killed."""
-    if fd is None:
+    if fd is None or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:  # the application's, since it was imported
         yield
         return
     faulthandler.register(signal.SIGALRM, file=fd)
@@ -76,7 +76,7 @@ def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:  # else the application has taken it for itself
+        if signal.getsignal(signal.SIGALRM) == signal.SIG_DFL:  # else the application has taken it meanwhile
             signal.setitimer(signal.ITIMER_REAL, 0)
             faulthandler.unregister(signal.SIGALRM)
 

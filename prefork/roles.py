@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from signal import SIGKILL
+from typing import Final
 
 from msgspec import Struct
 from setproctitle import setproctitle
@@ -20,6 +21,8 @@ from prefork.mold import Mold
 from prefork.terms import terms
 from prefork.worker.opening import Opener
 from prefork.worker.worker import Worker
+
+OVERTIME: Final = 1.0  # seconds after which the user's functions have their stacks logged; the master kills at two
 
 
 class Roles(Struct, frozen=True):
@@ -81,10 +84,12 @@ class Roles(Struct, frozen=True):
         journal = journal_of_worker(self.config, self.name, seat.slot, seat.generation)
         log = Log(f"worker-{seat.slot}", self.config.log_level, journal if self.config.log == JOURNALD else None)
         application = load(ThisWorker(seat.slot, seat.generation, os.getpid(), log, Note(seat.row)))
+        left = 0.0
         try:
-            Worker(seat, terms(self.config, application, self.tls, journal), log, self.files).run()
+            left = Worker(seat, terms(self.config, application, self.tls, journal), log, self.files).run()
         finally:
-            application.worker_exit()
+            with stacks_when_late(seat.stacks, left + OVERTIME):
+                application.worker_exit()
 
 
 def preloaded(source: Source) -> Source:

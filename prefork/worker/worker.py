@@ -131,8 +131,11 @@ class Worker:
             self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
         self._listen(seat.listeners)
 
-    def run(self) -> None:
-        """Serve until told to leave, or left alone, and all that has begun is finished."""
+    def run(self) -> float:
+        """Serve until told to leave, or left alone, and all that has begun is finished.
+
+        Returns how many seconds are left of those in which it must end.
+        """
         if self._access_log is not None:
             self._loop.after_turn.append(self._access_log.flush)
         self._say(Ready())
@@ -146,6 +149,7 @@ class Worker:
             self._access_log.flush()
             self._access_log.give_up()
             self._tell_lost(self._access_log)
+        return max(0.0, (self._leaves_at or 0.0) - self._loop.now)
 
     def _watch(self) -> Watch | None:
         """Return what watches the connections, None where nobody looks."""

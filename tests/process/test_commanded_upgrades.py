@@ -18,7 +18,7 @@ from tests.process.waiting import LIMIT, until
 
 UPGRADED = f"upgraded to {NEXT}: generation 2, 2 workers ready\n"
 STOPPING = (1, "prefork: error: the service is stopping\n")
-SLOW_WORKER = "import time\nrun = Worker.run\nWorker.run = lambda self: (time.sleep(0.7), run(self))\n"
+SLOW_WORKER = "import time\nrun = Worker.run\nWorker.run = lambda self: time.sleep(0.7) or run(self)\n"
 
 
 def caller(hello: Hello, sent: bytes) -> socket.socket:

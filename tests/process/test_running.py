@@ -312,14 +312,24 @@ def test_a_worker_that_is_replaced_while_the_code_is_broken_is_tried_again_until
     until(lambda: hello.log.count("worker ready ") == 3, "the third readiness")
 
 
-def test_a_worker_that_hangs_at_its_very_end_is_killed_without_a_connection(start_app: Start) -> None:
-    start_app.files = {"shop.py": f"import atexit, time\natexit.register(time.sleep, 3600)\n{app('1')}"}
-    hello = start_app('app = "shop:answer"\nworkers = 1\ngraceful_timeout = "100ms"')
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("shop.py", f"import atexit, time\n{app('1')}def wait():\n    time.sleep(3600)\natexit.register(wait)\n"),
+        ("hooks.py", "import time\ndef worker_exit(worker):\n    time.sleep(3600)\n"),
+    ],
+)
+def test_a_worker_that_hangs_at_its_very_end_says_where_and_is_killed_without_a_connection(
+    start_app: Start, name: str, text: str
+) -> None:
+    start_app.files = {"shop.py": app("1"), "hooks.py": "def pre_stop(worker): pass\n", name: text}
+    hello = start_app('app = "shop:answer"\nworkers = 1\nhooks = "hooks"\ngraceful_timeout = "100ms"')
     client = hello.connect()
     assert client.ask().status == 200
     (pid,) = hello.worker_pids()
     hello.signal(SIGHUP)
-    hello.wait_for_log(f'worker exited slot=0 pid={pid} generation=1 reason="killed by SIGKILL"')
+    end = hello.wait_for_log(f'worker exited slot=0 pid={pid} generation=1 reason="killed by SIGKILL"')
+    assert re.search(rf'stack pid={pid} line=".*{name}\\", line \d+ in ', hello.log[:end])
     assert client.ask().status == 200
     hello.stop(SIGQUIT)
 
