@@ -58,6 +58,9 @@ class Late(KeptContent):
         """Refuse it, else it would be missing from an answer that looks whole."""
         raise AssertionError("write was called after the application had returned (PEP 3333)")
 
+    def close(self) -> None:
+        """Stay open: it is the same for all answers."""
+
 
 LATE: Final = Late(0)
 

@@ -15,7 +15,7 @@ from prefork.apps.blame import blame
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
-from prefork.apps.exchange import Exchange, FileWrapper, LengthError, Pieces, wrong_content
+from prefork.apps.exchange import LATE, Exchange, FileWrapper, LengthError, Pieces, wrong_content
 from prefork.apps.failing import Failed, unexplained
 from prefork.apps.heads import with_length
 from prefork.apps.noting import Note
@@ -72,6 +72,7 @@ class Gateway:
             environ = self._environ(request, peer, content)
             result = self._application(environ, exchange.start_response)
             if (result.__class__ is list or result.__class__ is tuple) and exchange.written is None:
+                exchange.written = LATE
                 if content is not None:
                     content.close()
                 head = exchange.head

@@ -453,3 +453,19 @@ def test_what_was_written_before_a_failure_is_let_go_of() -> None:
     assert ask(application) is FAILED
     assert kept[0] is not None
     assert kept[0].file.closed
+
+
+@pytest.mark.parametrize("pieces", [(b"all",), (b"al", b"l"), ()])
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_to_write_after_a_whole_answer_was_returned_fails(
+    kind: Callable[[Iterable[bytes]], Iterable[bytes]], pieces: tuple[bytes, ...]
+) -> None:
+    kept: list[Callable[[bytes], None]] = []
+
+    def application(_environ: Environ, start_response: Begin) -> Iterable[bytes]:
+        kept.append(start_response("200 OK", []))
+        return kind(pieces)
+
+    assert content_of(ask(application)) == b"".join(pieces)
+    with pytest.raises(AssertionError, match="write was called after the application had returned"):
+        kept[0](b"more")
