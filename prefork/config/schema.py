@@ -7,6 +7,7 @@ entry. The values are final: durations are seconds, sizes are bytes, addresses a
 import re
 from functools import partial
 from typing import Annotated, Final, Literal
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -56,7 +57,12 @@ _app: Final = text(
     meant=lambda text: re.sub(r"\.py(?=:|$)", "", text.removeprefix("./")).replace("/", "."),
 )
 _module: Final = text('a module such as "shop.hooks"', "MODULE", rf"(?!.*\.py$){_NAMES}")
-_url_prefix: Final = text('a path such as "/shop", without a slash at its end', "PATH", rf"(?:/[^/?#\s{_UNFIT}]+)+")
+_url_prefix: Final = text(
+    'a path such as "/shop", without a slash at its end or %XX in it',
+    "PATH",
+    rf"(?!.*%[0-9A-Fa-f]{{2}})(?:/[^/?#\s{_UNFIT}]+)+",
+    meant=unquote,
+)
 
 _application = partial(Option, Group.APPLICATION, Reload.WORKERS)
 _development = partial(Option, Group.DEVELOPMENT, Reload.RESTART)

@@ -139,7 +139,14 @@ def test_what_names_no_application_is_refused(target: object) -> None:
         KEYS["app"].option.kind.parse(target)
 
 
-@pytest.mark.parametrize("prefix", ["", "/", "shop", "/shop/", "//shop", "/a?b", "/a b"])
+@pytest.mark.parametrize("prefix", ["", "/", "shop", "/shop/", "//shop", "/a?b", "/a b", "/a%20b"])
 def test_what_is_no_prefix_of_a_path_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match="a path such as"):
         KEYS["url_prefix"].option.kind.parse(prefix)
+
+
+def test_a_prefix_is_compared_with_decoded_paths_so_one_that_is_encoded_is_refused() -> None:
+    parse = KEYS["url_prefix"].option.kind.parse
+    with pytest.raises(ValueError, match='got "/%41%2d%c3%a9", did you mean /A-é'):
+        parse("/%41%2d%c3%a9")
+    assert parse("/100%") == "/100%"
