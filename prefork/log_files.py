@@ -1,11 +1,15 @@
 """Translates a configuration into where is logged."""
 
 import os
+from errno import ENOENT, ENXIO
+from typing import Final
 
 from prefork.config.schema import Config
 from prefork.journal import SOCKET, Journal, is_there
 from prefork.logs import JOURNALD, Log, LogFiles
 from prefork.master.errors import StartError
+
+ADVICE: Final = {ENOENT: "make its folder or ", ENXIO: "start what reads it or "}  # of a pipe (fifo(7))
 
 
 def open_files(config: Config) -> LogFiles:
@@ -15,9 +19,8 @@ def open_files(config: Config) -> LogFiles:
     try:
         return LogFiles(config.log, config.access_log)
     except OSError as error:
-        problem = (
-            f"log file {error.filename}: can't be opened: {error.strerror}; make its folder or choose another path"
-        )
+        advice = ADVICE.get(error.errno or 0, "") + "choose another path"
+        problem = f"log file {error.filename}: can't be opened: {error.strerror}; {advice}"
         raise StartError(os.EX_CANTCREAT, problem) from error
 
 

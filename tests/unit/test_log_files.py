@@ -1,5 +1,6 @@
 """Where is logged, by a configuration."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def test_a_log_file_that_can_not_be_opened_is_a_reason_not_to_start(tmp_path: Pa
         StartError, match=f"log file {path}: can't be opened: No such file or directory; make its folder"
     ):
         open_files(Config(access_log=str(path)))
+
+
+def test_a_pipe_that_nobody_reads_is_told_to_need_a_reader_and_no_folder(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    os.mkfifo(path)
+    with pytest.raises(StartError, match=r"No such device or address; start what reads it or choose another path$"):
+        open_files(Config(access_log=str(path)))
+
+
+def test_of_what_no_folder_would_mend_another_path_is_the_way(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"can't be opened: Is a directory; choose another path$"):
+        open_files(Config(access_log=str(tmp_path)))
 
 
 @pytest.mark.skipif(Path(SOCKET).exists(), reason="takes a machine without systemd's journal")
