@@ -6,6 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from prefork.config.literals import shown
+
 _TCP: Final = re.compile(
     r"""(?: \[ (?P<v6> [0-9a-f:.]+ (?: %[a-z0-9_.-]+ )? ) \]
           | (?P<v4> [0-9.]+ )
@@ -15,7 +17,7 @@ _TCP: Final = re.compile(
 )
 # unix(7): sun_path holds 108 bytes, one of them the NUL. "@" is kept for abstract names.
 _UNIX: Final = re.compile(r"unix:(?P<path>[^@\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*)")
-LONGEST_PATH: Final = 107
+_LONGEST_PATH: Final = 107
 _LAST_PORT: Final = 65535
 # As systemd takes it for FileDescriptorName= (systemd.socket(5)).
 _PASSED: Final = re.compile(r"systemd(?::(?P<name>[ -9;-~]{1,255}))?")
@@ -66,9 +68,14 @@ def parse_address(text: str) -> Address | None:
     """Return the address in `HOST:PORT`, `[IPV6]:PORT`, `unix:PATH`, `systemd`, `systemd:NAME` or `fd:N`, or None.
 
     IP addresses come in their shortest form.
+
+    Raises:
+        ValueError: It is the path of a unix socket that the kernel has no room for.
     """
     if unix := _UNIX.fullmatch(text):  # first: "unix:80" is a socket called 80
-        return Unix(unix["path"]) if len(unix["path"].encode()) <= LONGEST_PATH else None
+        if len(unix["path"].encode()) > _LONGEST_PATH:
+            raise ValueError(f"expected a path of at most {_LONGEST_PATH} bytes (unix(7)), got {shown(text)}")
+        return Unix(unix["path"])
     if passed := _PASSED.fullmatch(text):
         return Passed(passed["name"] or "")
     if text.startswith("fd:"):

@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from prefork.config import units
-from prefork.config.addresses import LONGEST_PATH, Address, Passed, meant_address, parse_address
+from prefork.config.addresses import Address, Passed, meant_address, parse_address
 from prefork.config.literals import quote, shown
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -137,8 +137,6 @@ def addresses() -> Kind:
     def address(raw: object) -> object | None:
         found = parse_address(raw) if isinstance(raw, str) else None
         if found is None and isinstance(raw, str):
-            if raw.startswith("unix:") and len(raw.encode(errors="replace")) > LONGEST_PATH + len("unix:"):
-                raise ValueError(f"expected a path of at most {LONGEST_PATH} bytes (unix(7)), got {shown(raw)}")
             _hint_at(expected, raw, meant_address(raw))
         return found
 

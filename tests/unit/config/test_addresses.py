@@ -39,14 +39,19 @@ def test_an_address_is_read(text: str, address: Address) -> None:
         "", " ", "8080", ":8080", "localhost", "localhost:", "localhost:http", "localhost:65536", "localhost:-1",
         "127.0.0.1:80 ", "127.0.0.1:80\n", "127.0.0.1:\uff18\uff10", "127.1:80", "256.0.0.1:80", "010.0.0.1:80", ".:80",
         "::1:80", "[::1]", "[::1]80", "[:::1]:80", "[localhost]:80", "[fe80::1%]:80", "-a:80", "a-:80", "é.org:80", "a b:80",
-        "http://localhost:80", "unix:", "unix:@abstract", "unix:a\0b", "unix:a\nb", "unix:\udcff", "unix:" + "x" * 108,
-        "unix:" + "é" * 54, "UNIX:/x",
+        "http://localhost:80", "unix:", "unix:@abstract", "unix:a\0b", "unix:a\nb", "unix:\udcff",
+        "UNIX:/x",
         "systemd:", "systemd:a:b", "systemd:é", "systemd:a\n", "systemd:" + "x" * 256, "fd:", "fd:1", "fd:2", "fd:03", "fd:-1",
         "fd:x", "fd:1234567",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_none(text: str) -> None:
     assert parse_address(text) is None
+
+
+def test_a_path_that_the_kernel_has_no_room_for_is_told_as_that() -> None:
+    with pytest.raises(ValueError, match=r"at most 107 bytes \(unix\(7\)\), got \"unix:éé"):
+        parse_address("unix:" + "é" * 54)
 
 
 hosts = st.ip_addresses().map(str) | st.from_regex(r"[a-z][a-z0-9]{0,20}(\.[a-z][a-z0-9]{0,20}){0,3}", fullmatch=True)
