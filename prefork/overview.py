@@ -8,7 +8,7 @@ from prefork.ipc.control import LastReload, Refused, Service, Worker
 from prefork.wording import plural, waiting_for_restart
 
 HEADINGS: Final = (
-    "slot", "pid", "generation", "phase", "age", "connections", "requests", "failures", "deadline",
+    "slot", "pid", "generation", "phase", "age", "connections", "opening", "requests", "failures", "deadline",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ def _cells(worker: Worker) -> tuple[str, ...]:
         worker.phase,
         "-" if worker.age is None else _age(worker.age),
         str(worker.connections),
+        str(worker.opening),
         str(worker.requests),
         str(worker.failures),
         "-" if worker.deadline is None else f"{worker.deadline:.1f}s",

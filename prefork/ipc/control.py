@@ -54,7 +54,8 @@ Request: TypeAlias = Reload | Upgrade | Stop | Workers | Status | Dump | Health
 class Worker(Struct, frozen=True):
     """One worker's place; `deadline` seconds from now its phase has lasted too long, or in BACKOFF the next is forked.
 
-    `age` in seconds, `connections` and `requests` are those of its process, if there is one.
+    `age` in seconds, `connections` and `requests` are those of its process, if there is one; those that are `opening`,
+    by a TLS handshake or a PROXY header, are no connections yet.
     """
 
     slot: int
@@ -66,6 +67,7 @@ class Worker(Struct, frozen=True):
     requests: int
     failures: int
     deadline: float | None
+    opening: int = 0
 
 
 class Mold(Struct, frozen=True):

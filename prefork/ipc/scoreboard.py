@@ -16,7 +16,8 @@ from typing import Final
 ROWS: Final = 4096  # twice the most workers, and as many again that are retiring
 COLUMNS: Final = 8  # of 8 bytes: one cache line a row
 # ACCEPTING: the heartbeat, 0 when it accepts no more. STARTED: when it was forked, in nanoseconds of CLOCK_MONOTONIC.
-HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED = range(5)
+# OPENING: connections before HTTP, which CONNECTIONS doesn't count.
+HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED, OPENING = range(6)
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
 # In bytes: where the notes begin, one for each row, and after them the counts of each row, and of all dead workers.
 LONGEST_NOTE: Final = 128

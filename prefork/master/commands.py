@@ -22,7 +22,7 @@ from prefork.ipc.control import (
     Worker,
     Workers,
 )
-from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, REQUESTS, STARTED
+from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, OPENING, REQUESTS, STARTED
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFailed
 from prefork.master.health import health
 from prefork.master.master import Master
@@ -166,6 +166,7 @@ def _worker(place: Place, process: Process | None, now: float) -> Worker:
         requests=process.row[REQUESTS] if process else 0,
         failures=place.failures,
         deadline=None if place.deadline is None else round(place.deadline - now, 3),
+        opening=process.row[OPENING] if process else 0,
     )
 
 

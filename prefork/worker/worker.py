@@ -25,7 +25,7 @@ from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
-from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, REQUESTS
+from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, OPENING, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.journal import Entries, Journal
 from prefork.logs import AccessLog, Log, LogFiles
@@ -238,6 +238,7 @@ class Worker:
         self._row[HEARTBEAT] = heartbeat = int(now * 1e9)
         self._row[ACCEPTING] = heartbeat if self._acceptors else 0
         self._row[CONNECTIONS] = len(self._connections)
+        self._row[OPENING] = len(self._admission.openings)
         self._row[REQUESTS] = self._service.requests
         if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
             self._wearing = None

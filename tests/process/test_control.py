@@ -244,6 +244,16 @@ def test_status_tells_what_each_worker_has_done_and_for_how_long(start: Start) -
     assert 0 < worker["age"] < status(hello)["uptime"]
 
 
+def test_connections_that_are_being_opened_are_told_apart(start: Start) -> None:
+    hello = start("workers = 1\nproxy_protocol = true\ntcp_defer_accept = 0", *CONTROL)
+    silent = [hello.connect() for _ in range(3)]
+    (worker,) = until(lambda: [each for each in status(hello)["workers"] if each["opening"] == 3], "three")
+    assert worker["connections"] == 0
+    for each in silent:
+        each.close()
+    until(lambda: status(hello)["workers"][0]["opening"] == 0, "their end")
+
+
 def test_status_counts_what_was_refused_by_reason_over_dead_workers_and_an_upgrade(start: Start) -> None:
     hello = start("workers = 1\nheader_timeout = 0.4", *CONTROL)
 

@@ -16,7 +16,7 @@ SERVICE = Service(
     last_reload=LastReload(3, "failed", "x.toml:2: workers: expected a number"),
     listeners=("127.0.0.1:80", "unix:/run/x"),
     workers=(
-        Worker(0, 1234, 2, "ready", age=61.5, connections=7, requests=1024, failures=0, deadline=None),
+        Worker(0, 1234, 2, "ready", age=61.5, connections=7, requests=1024, failures=0, deadline=None, opening=3),
         Worker(1, None, 2, "backoff", age=None, connections=0, requests=0, failures=12, deadline=3.21),
     ),
 )
@@ -28,9 +28,9 @@ def test_the_overview_is_a_table_below_three_lines() -> None:
         "generation 2, 2 workers wanted, last reload (generation 3) failed: x.toml:2: workers: expected a number",
         "listening at 127.0.0.1:80, unix:/run/x",
         "",
-        "slot   pid  generation    phase      age  connections  requests  failures  deadline",
-        "   0  1234           2    ready  0:01:01            7      1024         0         -",
-        "   1     -           2  backoff        -            0         0        12      3.2s",
+        "slot   pid  generation    phase      age  connections  opening  requests  failures  deadline",
+        "   0  1234           2    ready  0:01:01            7        3      1024         0         -",
+        "   1     -           2  backoff        -            0        0         0        12      3.2s",
     ]
 
 
