@@ -6,10 +6,36 @@ from typing import Final
 
 from prefork.config.schema import Config
 from prefork.journal import SOCKET, Journal, is_there
-from prefork.logs import JOURNALD, Log, LogFiles
+from prefork.logs import JOURNALD, STDERR, Log, LogFiles
 from prefork.master.errors import StartError
 
 ADVICE: Final = {ENOENT: "make its folder or ", ENXIO: "start what reads it or "}  # of a pipe (fifo(7))
+
+
+class Onlooker:
+    """Who starts the service in the foreground while its log goes to a file: standard error, until it is ready."""
+
+    def __init__(self) -> None:
+        self._stderr = os.dup(STDERR)
+
+    def ready(self) -> None:
+        """Let go of it."""
+        os.close(self._stderr)
+
+    def failed(self, error: StartError) -> None:
+        """Say in the log why it doesn't start, and have standard error back, where the command says it."""
+        Log("master", "error").error("start failed", reason=error)
+        os.dup2(self._stderr, STDERR)
+        os.close(self._stderr)
+
+    def close_in_child(self) -> None:
+        """Close this process's copy."""
+        os.close(self._stderr)
+
+
+def onlooker(config: Config) -> Onlooker | None:
+    """Return who would else not see why a start fails."""
+    return None if config.log in ("-", JOURNALD) else Onlooker()
 
 
 def open_files(config: Config) -> LogFiles:

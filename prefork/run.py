@@ -23,7 +23,7 @@ from prefork.expiry import Certificate, Expiry
 from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name, service_path
 from prefork.listening import Inherited, listen, worker_count
-from prefork.log_files import follow, open_files, same_files
+from prefork.log_files import Onlooker, follow, onlooker, open_files, same_files
 from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
@@ -63,7 +63,7 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
         )
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
     inherited = Inherited()
-    verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else None
+    verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else onlooker(loaded.config)
     waited_for = loaded.config.daemon or has_manager(os.environ) or inherited.kept(loaded.config.bind)
     try:
         check_watching(loaded.config)
@@ -97,7 +97,7 @@ class Held(Struct, frozen=True):
 
     pid_file: PidFile | None
     inherited: Inherited = field(default_factory=Inherited)
-    verdict: Verdict | None = None
+    verdict: Verdict | Onlooker | None = None
     watching: Watching | None = None
 
     def close_in_child(self) -> None:

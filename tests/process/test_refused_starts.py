@@ -8,6 +8,7 @@ from signal import SIGHUP
 
 import pytest
 
+from tests.process import proc
 from tests.process.starting import AS_NOBODY, Start
 from tests.process.trust import NAMES, Trust
 
@@ -171,3 +172,19 @@ def test_workers_that_cannot_become_the_user_end_the_start_at_once_with_77_and_w
         "prefork-hello: error: user: a worker can't become nobody: [Errno 1] Operation not permitted; "
         "the system must allow setuid and setgid"
     )
+
+
+def test_what_ends_a_start_that_logs_to_a_file_is_told_there_and_at_the_terminal(start_app: Start) -> None:
+    start_app.files = {"shop.py": "1 / 0\n"}
+    problem = "shop:app: ZeroDivisionError: division by zero (shop.py:1)"
+    assert start_app.refused('app = "shop:app"\nworkers = 1\nlog = "log"') == (65, f"prefork: error: {problem}")
+    log = (start_app.folder / "service-1" / "log").read_text()
+    assert f'start failed reason="{problem}"' in log
+    assert "can't get ready" in log
+
+
+def test_a_service_that_logs_to_a_file_lets_go_of_the_terminal_when_it_is_ready(start: Start) -> None:
+    hello = start('workers = 1\nlog = "log"\naccess_log = "off"', log_file="log")
+    for pid in (hello.master_pid, *hello.worker_pids()):
+        held = [number for number, where in proc.descriptors(pid).items() if where.endswith("/output")]
+        assert held == [1]
