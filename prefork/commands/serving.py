@@ -24,6 +24,7 @@ from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config
 from prefork.ipc.control_path import service_name
 from prefork.master.state import State, read_state
+from prefork.paths import check_paths
 from prefork.watching import check_watching
 
 _NOTES: Final = """\
@@ -110,6 +111,8 @@ def _check(server: Server, loaded: Loaded, former: State | None) -> None:
     for each in (loaded.config, former.config if former else None):
         if each is not None:
             run.secured(each)
+    if former is None:  # else they are open
+        check_paths(loaded.config)
     check_watching(loaded.config)
     if loaded.config.app is not None:
         check(loaded.config, server.find)

@@ -80,6 +80,13 @@ def test_a_pid_file_on_a_full_disk_is_73_and_not_left_over(start: Start, tmp_pat
     assert not path.exists()
 
 
+@pytest.mark.parametrize("key", ["log", "access_log", "pid_file", "control"])
+def test_a_check_finds_out_what_can_not_be_created(start: Start, key: str) -> None:
+    # The tests' environment has a control socket switched off, and precedence over the file.
+    status, error = start.refused(f'{key} = "no/such/x"', "--check-config", environ={"PREFORK_CONTROL": "no/such/x"})
+    assert (status, f"{key} no/such/x: can't be opened or made: No such file or directory; " in error) == (73, True)
+
+
 @pytest.mark.parametrize("key", ["log", "access_log"])
 def test_a_log_file_that_cannot_be_created_is_73(start: Start, key: str) -> None:
     status, error = start.refused(f'{key} = "no/such/folder/log"')

@@ -1,0 +1,47 @@
+"""Tries, for a check of the configuration, that a start could open or make its files. It leaves no trace.
+
+Who checks may do so while the service runs, so nothing is locked, truncated or listened on; and pipes and sockets that
+are there are let be, as the reader of a pipe would take that for a writer who leaves.
+"""
+
+import os
+from collections.abc import Mapping
+from errno import EOPNOTSUPP
+from typing import Final
+
+from prefork.config.schema import Config
+from prefork.logs import JOURNALD
+from prefork.master.errors import StartError
+
+# What is no path in each of these keys.
+WORDS: Final[Mapping[str, tuple[str | None, ...]]] = {
+    "log": ("-", JOURNALD),
+    "access_log": ("off", "-", JOURNALD),
+    "pid_file": (None,),
+    "control": ("auto", "off"),
+}
+FLAGS: Final = os.O_WRONLY | os.O_CLOEXEC
+
+
+def check_paths(config: Config) -> None:
+    """Raise StartError, 73, for a path where a start would fail."""
+    for key, words in WORDS.items():
+        path = getattr(config, key)
+        try:
+            if path not in words:
+                _try(path)
+        except OSError as error:
+            problem = f"{key} {path}: can't be opened or made: {error.strerror}; mend that or choose another path"
+            raise StartError(os.EX_CANTCREAT, problem) from None
+
+
+def _try(path: str) -> None:
+    """Open a file, or in its folder one that never has a name (O_TMPFILE, open(2)), if the filesystem has such."""
+    if os.path.isfile(path) or os.path.isdir(path):
+        os.close(os.open(path, FLAGS))
+    elif not os.path.exists(path):
+        try:
+            os.close(os.open(os.path.dirname(path) or ".", FLAGS | os.O_TMPFILE, 0o600))
+        except OSError as error:
+            if error.errno != EOPNOTSUPP:
+                raise
