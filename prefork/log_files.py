@@ -23,8 +23,9 @@ class Onlooker:
         os.close(self._stderr)
 
     def failed(self, error: StartError) -> None:
-        """Say in the log why it doesn't start, and have standard error back, where the command says it."""
-        Log("master", "error").error("start failed", reason=error)
+        """Say in the log, if it is open, why it doesn't start; have standard error back, where the command says it."""
+        if not os.path.sameopenfile(self._stderr, STDERR):
+            Log("master", "error").error("start failed", reason=error)
         os.dup2(self._stderr, STDERR)
         os.close(self._stderr)
 

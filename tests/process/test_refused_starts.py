@@ -190,6 +190,13 @@ def test_what_ends_a_start_that_logs_to_a_file_is_told_there_and_at_the_terminal
     assert "can't get ready" in log
 
 
+def test_what_ends_a_start_before_its_log_is_open_is_told_once(start: Start) -> None:
+    hello = start.launch('pid_file = "no/such/pid"\nlog = "log"')
+    assert hello.wait_for_exit() == 73
+    assert len(hello.log.splitlines()) == 1
+    assert not (hello.folder / "log").exists()
+
+
 def test_a_service_that_logs_to_a_file_lets_go_of_the_terminal_when_it_is_ready(start: Start) -> None:
     hello = start('workers = 1\nlog = "log"\naccess_log = "off"', log_file="log")
     for pid in (hello.master_pid, *hello.worker_pids()):
