@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 from setproctitle import setproctitle
 
+from prefork.apps.forked import end_if_forked
 from prefork.apps.interface import Application, Find, Source, ThisWorker
 from prefork.apps.noting import Note
 from prefork.boot import PATIENCE, boot, stacks_when_late, telling
@@ -19,6 +20,7 @@ from prefork.logs import JOURNALD, Log, LogFiles
 from prefork.master.identity import Identity
 from prefork.mold import Mold
 from prefork.terms import terms
+from prefork.worker.forked import leave_seat
 from prefork.worker.opening import Opener
 from prefork.worker.worker import Worker
 
@@ -83,11 +85,16 @@ class Roles(Struct, frozen=True):
         setproctitle(f"{self.name}: worker {seat.slot} [generation {seat.generation}]")
         journal = journal_of_worker(self.config, self.name, seat.slot, seat.generation)
         log = Log(f"worker-{seat.slot}", self.config.log_level, journal if self.config.log == JOURNALD else None)
-        application = load(ThisWorker(seat.slot, seat.generation, os.getpid(), log, Note(seat.row)))
+        pid = os.getpid()
+        os.register_at_fork(after_in_child=partial(leave_seat, seat))
+        application = load(ThisWorker(seat.slot, seat.generation, pid, log, Note(seat.row)))
         left = 0.0
         try:
-            left = Worker(seat, terms(self.config, application, self.tls, journal), log, self.files).run()
+            worker = Worker(seat, terms(self.config, application, self.tls, journal), log, self.files)
+            worker.prepare_for_forks()
+            left = worker.run()
         finally:
+            end_if_forked(pid)
             with stacks_when_late(seat.stacks, left + OVERTIME):
                 application.worker_exit()
 

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final, TypeAlias
 
+from prefork.apps.forked import end_if_forked
 from prefork.http.answers import Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Rejection, Request, Response
@@ -36,7 +37,11 @@ class Runner:
         self._inbox: SimpleQueue[Task] = SimpleQueue()
         self._post = post
         self._is_free = is_free
-        Thread(target=self._run, name="application", daemon=True).start()
+        self._pid = os.getpid()
+        thread = Thread(target=self._run, name="application", daemon=True)
+        thread.start()
+        # Those that the application starts in it inherit that, and would not be waited for.
+        thread._daemonic = False  # type: ignore[attr-defined]  # noqa: SLF001 - `daemon` can't be set any more
 
     def give(self, task: Task) -> None:
         """Have it do this; it has nothing else to do."""
@@ -45,6 +50,7 @@ class Runner:
     def _run(self) -> None:
         while True:
             self._inbox.get()()
+            end_if_forked(self._pid)
             self._post(partial(self._is_free, self))
 
 

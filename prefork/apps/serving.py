@@ -3,6 +3,7 @@
 import atexit
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -60,7 +61,11 @@ def load_application(
 
 
 def leave(hooks: Hooks, worker: ThisWorker) -> None:
-    """Have the hook called, then what the application has registered with atexit, which os._exit leaves out."""
+    """Have the hook called, then do what Python does at the end of a process, which os._exit leaves out.
+
+    Threads but daemons are waited for, and with them executors, whose processes would be left over; then what is
+    registered with atexit is called.
+    """
 
     def tell(failed: "sys.UnraisableHookArgs") -> None:
         assert failed.exc_value is not None
@@ -68,7 +73,8 @@ def leave(hooks: Hooks, worker: ThisWorker) -> None:
 
     hooks.tell("worker_exit", worker)
     sys.unraisablehook = tell
-    atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does in its processes
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does in its processes
+    atexit._run_exitfuncs()  # noqa: SLF001
 
 
 def answering(

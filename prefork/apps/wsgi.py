@@ -6,6 +6,7 @@ its traceback: the client gets 500 where nothing was sent yet, and else a connec
 answer looks whole.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from prefork.apps.environ import Environ, Environs
 from prefork.apps.errors import ErrorStream
 from prefork.apps.exchange import LATE, Exchange, FileWrapper, LengthError, Pieces, wrong_content
 from prefork.apps.failing import Failed, unexplained
+from prefork.apps.forked import end_if_forked, status_of
 from prefork.apps.heads import with_length
 from prefork.apps.noting import Note
 from prefork.http.answers import File, Head, Stream, Truncated, Whole
@@ -43,6 +45,7 @@ class Gateway:
         multithread: bool = False,
         failed: Failed = unexplained,
     ) -> None:
+        self._pid = os.getpid()
         self._application = application
         self._log = log
         self._note = note
@@ -82,7 +85,10 @@ class Gateway:
                 return whole(head, result, request)
             streaming = Streaming(self._log, note, request, Pieces(exchange, result), content, failed=self._failed)
         except BaseException as error:  # noqa: BLE001 - the application's
+            if (status := status_of(error)) is not None:
+                end_if_forked(self._pid, status)
             report(self._log, request, error)
+            end_if_forked(self._pid)
             for each in (exchange.written, content):
                 if each is not None:
                     each.close()

@@ -55,6 +55,9 @@ class Acceptor:
         self._watched = False
         self.resume()
 
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
     def resume(self) -> None:
         """Listen, again after a pause and unless it has left, and say how many were turned away meanwhile."""
         if self._listener.fileno() < 0:

@@ -75,10 +75,10 @@ class Closing:
             self.close()
 
     def close(self) -> None:
-        """Close at once. The socket has no copy elsewhere, so the kernel takes it out of the epoll set (epoll(7))."""
+        """Close at once."""
         protocol = self._protocol
         if self._events != UNWATCHED:
-            self._loop.forget_closed(self._socket.fileno())
+            self._loop.forget(self._socket.fileno())
         if protocol.cut or protocol.is_streaming or self._unsent:
             reset(self._socket)
         else:

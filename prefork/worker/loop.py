@@ -49,13 +49,16 @@ class Loop:
         self._handlers[fd] = handler
 
     def forget(self, fd: int) -> None:
-        """Stop watching, before the descriptor is closed: a copy of it elsewhere would keep it in the epoll set."""
+        """Stop watching, before the descriptor is closed: a copy of it would keep it in the epoll set (epoll(7)).
+
+        The application makes copies of all of them whenever it forks, be it to run a program.
+        """
         self._handlers[fd] = None
         self._epoll.unregister(fd)
 
-    def forget_closed(self, fd: int) -> None:
-        """Stop watching a descriptor that has no copy and has been closed: the kernel forgot it (epoll(7))."""
-        self._handlers[fd] = None
+    def descriptors(self) -> list[int]:
+        """Return the loop's own, and those that it watches."""
+        return [self._epoll.fileno(), *(fd for fd, handler in enumerate(self._handlers) if handler is not None)]
 
     def call_at(self, moment: float, call: Callable[[], None]) -> None:
         """Call once, in the first turn at or after that moment and before the handlers of that turn."""

@@ -7,6 +7,7 @@ HTTP; raising OSError it gives the connection up, with a reason in place of an e
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from prefork.http.messages import Peer, Rejection
@@ -76,7 +77,8 @@ class Opening:
 
     def give_up(self, error: OSError) -> None:
         """Close it, for this reason."""
-        self._loop.forget_closed(self._fd)
+        with suppress(OSError):  # a step has closed it
+            self._loop.forget(self._fd)
         self._socket.close()
         self._openings.discard(self)
         self._gave_up(error)

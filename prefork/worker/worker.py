@@ -8,7 +8,6 @@ first.
 import faulthandler
 import math
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterable
@@ -35,22 +34,19 @@ from prefork.worker.balancing import Balance, never
 from prefork.worker.connection import Writing
 from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
 from prefork.worker.draining import Draining
+from prefork.worker.forked import leave
 from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
 from prefork.worker.refusals import Refusals
+from prefork.worker.signals import Signals
 from prefork.worker.wearing import Wear, Wearing
 
 DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-OBEYED: Final = signal.SIGTERM
 LONGEST_CLOSING: Final = 0.5  # seconds in which threads close what was cut; the master kills two after graceful_timeout
-DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while C code holds the GIL
-IGNORED: Final = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
-)  # fmt: skip
 
 
 class Terms(Struct, frozen=True):
@@ -124,7 +120,8 @@ class Worker:
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
         self._stacks = seat.stacks
-        self._signals = self._catch_signals()
+        self._signals = Signals(seat.stacks)
+        self._loop.watch(self._signals.fileno(), READABLE, self._on_signal)
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
         if (threads := terms.application.threads) is not None:
             threads.on_refused = self._service.count
@@ -151,6 +148,20 @@ class Worker:
             self._tell_lost(self._access_log)
         return max(0.0, (self._leaves_at or 0.0) - self._loop.now)
 
+    def prepare_for_forks(self) -> None:
+        """Have processes that the application forks let go of all that is the worker's."""
+        signals = self._signals
+        os.register_at_fork(
+            before=signals.hold_back, after_in_parent=signals.release, after_in_child=self._leave_to_parent
+        )
+
+    def _leave_to_parent(self) -> None:
+        self._signals.give_back()
+        leave(each.fileno() for each in self._acceptors)
+        leave(each.fileno() for each in self._connections)
+        leave(self._loop.descriptors())
+        self._signals.release()
+
     def _watch(self) -> Watch | None:
         """Return what watches the connections, None where nobody looks."""
         terms = self._terms
@@ -162,19 +173,6 @@ class Worker:
     def _say(self, message: Message) -> None:
         with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
             self._channel.send(message)
-
-    def _catch_signals(self) -> socket.socket:
-        """Let signals wake the loop: a handler alone would run only when the poll is over (PEP 475)."""
-        reader, writer = socket.socketpair()
-        reader.settimeout(0)
-        writer.settimeout(0)
-        faulthandler.register(DUMPING, file=self._stacks, all_threads=True)
-        for number in IGNORED:
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(OBEYED, lambda _number, _frame: None)
-        signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
-        self._loop.watch(reader.fileno(), READABLE, self._on_signal)
-        return reader
 
     def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
         for each in listeners:
@@ -251,7 +249,7 @@ class Worker:
 
     def _on_signal(self, _events: int) -> None:
         """Ask to be replaced: who wants the service to end tells the master too, which then knows better when."""
-        self._signals.recv(64)
+        self._signals.clear()
         if self._leaves_at is not None:
             self._retire(self._terms.graceful_timeout, for_good=True)
         elif self._wearing:

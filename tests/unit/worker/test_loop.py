@@ -89,7 +89,7 @@ def test_one_handler_may_close_the_descriptor_of_another_that_is_ready_too(loop:
     def close_other(number: int, _events: int) -> None:
         called.append(number)
         if len(called) == 1:
-            loop.forget_closed(pairs[1 - number][0].fileno())
+            loop.forget(pairs[1 - number][0].fileno())
             pairs[1 - number][0].close()
 
     for number, (ours, theirs) in enumerate(pairs):

@@ -20,7 +20,8 @@ from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.connection import Connection, Writing
-from prefork.worker.worker import IGNORED, OBEYED, Terms, Worker, imf_fixdate, timeouts
+from prefork.worker.signals import IGNORED, OBEYED, ignore
+from prefork.worker.worker import Terms, Worker, imf_fixdate, timeouts
 
 Stderr = pytest.CaptureFixture[str]
 
@@ -146,7 +147,6 @@ def saved_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for number, action in saved.items():
         signal.signal(number, action)
-    os.close(signal.set_wakeup_fd(-1))
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(offic
 
 
 def test_a_worker_ignores_the_signals_that_are_for_its_master(office: Office) -> None:
-    assert {signal.getsignal(number) for number in IGNORED} == {signal.SIG_IGN}
+    assert {signal.getsignal(number) for number in IGNORED} == {ignore}
 
 
 def test_clients_are_served_with_the_date_and_go_on(office: Office) -> None:

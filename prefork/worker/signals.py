@@ -1,0 +1,63 @@
+"""What signals do to a worker: SIGTERM wakes its loop, SIGUSR2 writes its stacks, those for its master do nothing."""
+
+import faulthandler
+import os
+import signal
+from threading import get_ident
+from types import FrameType
+from typing import Final
+
+OBEYED: Final = signal.SIGTERM
+DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while C code holds the GIL
+IGNORED: Final = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
+)  # fmt: skip
+CAUGHT: Final = (OBEYED, DUMPING, *IGNORED)
+
+
+def ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing, as SIG_IGN would; but that programs which the application runs would inherit (execve(2))."""
+
+
+class Signals:
+    """Catches the signals of this process. Its descriptor is readable when there was one to be obeyed.
+
+    A signal interrupts the poll, whose retry finds that (PEP 475). One that comes just before the poll waits for the
+    next tick: signal.set_wakeup_fd would tell of it at once, but of those that the application catches, too.
+    """
+
+    def __init__(self, stacks: int) -> None:
+        self._masks: dict[int, set[signal.Signals | int]] = {}  # by thread
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        faulthandler.register(DUMPING, file=stacks, all_threads=True)
+        for number in IGNORED:
+            signal.signal(number, ignore)
+        signal.signal(OBEYED, self._on_obeyed)
+
+    def fileno(self) -> int:
+        return self._wake
+
+    def clear(self) -> None:
+        """Have been told."""
+        os.eventfd_read(self._wake)
+
+    def hold_back(self) -> None:
+        """Let them wait in this thread, which is about to fork: one for the child would still be obeyed in it."""
+        self._masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
+
+    def release(self) -> None:
+        """Let those come that have waited."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(get_ident()))
+
+    def give_back(self) -> None:
+        """Have them do what they do to any process, but for those that the application has taken meanwhile."""
+        faulthandler.unregister(DUMPING)
+        for number in CAUGHT:
+            if signal.getsignal(number) in (ignore, self._on_obeyed, signal.SIG_IGN):
+                signal.signal(number, signal.SIG_DFL)
+
+    def close(self) -> None:
+        os.close(self._wake)
+
+    def _on_obeyed(self, _number: int, _frame: FrameType | None) -> None:
+        os.eventfd_write(self._wake, 1)
