@@ -7,6 +7,7 @@ import difflib
 import importlib
 import inspect
 import os
+import select
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from prefork.apps.blame import own_frames, own_traceback, place, summary
 from prefork.apps.interface import LoadError
+from prefork.version import VERSION
 
 DEFAULT_NAME: Final = "application"  # what frameworks call it, and other servers look for
 USUAL_MODULES: Final = frozenset({"app", "wsgi"})
@@ -25,6 +27,8 @@ WSGI_ARGUMENTS: Final = 2  # PEP 3333: environ, start_response
 CLOCK_MARGIN: Final = 2.0  # seconds
 NO_FOLDER: Final = os.EX_NOINPUT
 NOT_LOADED: Final = os.EX_DATAERR
+
+_PATCHED: Final = "it replaces what Python waits by, as gevent.monkey does, and prefork can't serve then; take threads"
 
 
 def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -35,6 +39,8 @@ def prepare(chdir: str | None, pythonpath: Sequence[str], variables: Mapping[str
     """
     for name, text in variables.items():
         os.environ.setdefault(name, text)
+    # Without it web.py believes that it is being developed, and shows its tracebacks to everybody.
+    os.environ.setdefault("SERVER_SOFTWARE", f"prefork/{VERSION}")
     tell_lines_at_once()
     try:
         os.chdir(chdir or ".")
@@ -74,6 +80,8 @@ def load(target: str) -> Callable[..., Any]:  # Any: whatever the application is
     found = _attribute(target, import_module(target, module_name), names.removesuffix("()"))
     if names.endswith("()"):
         found = _made(target, found, names)
+    if not hasattr(select, "epoll"):
+        raise LoadError(NOT_LOADED, f"{target}: {_PATCHED}")
     return _checked(target, found, names)
 
 

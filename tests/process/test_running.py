@@ -128,6 +128,7 @@ def test_an_application_that_can_not_be_imported_ends_the_start_at_once(start_ap
         ('app = "shop:anwser"', 65, "shop:anwser: shop has no anwser, did you mean answer?"),
         ('app = "shop:BODY"', 65, "shop:BODY: BODY is an object of int, which can't be called"),
         ('app = "leave:app"', 65, "leave:app: it ends by sys.exit('no database') (leave.py:2)"),
+        ('app = "green:answer"', 65, "green:answer: it replaces what Python waits by, as gevent.monkey does, and prefork can't serve then; take threads"),
         ('app = "shop:answer"\nchdir = "no"', 66, "chdir: no: no such file or directory"),
         ('app = "shop:answer"\nenv_file = "no"', 66, "env_file: no: cannot be read: no such file or directory"),
         ('app = "shop:answer"\nenv_file = "/dev/zero"', 78, "env_file: /dev/zero: cannot be read: not a regular file"),
@@ -145,6 +146,7 @@ def test_what_can_not_be_served_is_refused_with_its_own_status(
     start_app.files = {
         "shop.py": app("7"),
         "leave.py": "import sys\nsys.exit('no database')",
+        "green.py": f"import select\ndel select.epoll\n{app('7')}",
         "env": "A=b\nC",
     }
     folder = start_app.folder / "service-1"
@@ -174,6 +176,11 @@ def test_a_factory_is_called_in_each_worker(start_app: Start) -> None:
     hello = start_app('app = "shop:make()"\nworkers = 2')
     seen = {int(hello.connect().ask().body) for _ in range(50)}
     assert seen == hello.worker_pids()
+
+
+def test_the_application_can_tell_by_its_variables_that_it_is_no_server_for_development(start_app: Start) -> None:
+    start_app.files = {"shop.py": f"{APP}\nBODY = os.environ['SERVER_SOFTWARE'].partition('/')[0]\n"}
+    assert start_app(SHOP).get().text == "prefork"
 
 
 def test_the_application_has_its_folder_its_modules_and_its_variables(start_app: Start) -> None:
