@@ -1,8 +1,9 @@
 """What signals do to a worker: SIGTERM wakes its loop, SIGUSR2 writes its stacks, those for its master do nothing."""
 
 import faulthandler
-import os
 import signal
+import socket
+from contextlib import suppress
 from threading import get_ident
 from types import FrameType
 from typing import Final
@@ -10,9 +11,10 @@ from typing import Final
 OBEYED: Final = signal.SIGTERM
 DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while C code holds the GIL
 IGNORED: Final = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH,
+    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGWINCH,
 )  # fmt: skip
-CAUGHT: Final = (OBEYED, DUMPING, *IGNORED)
+OF_TERMINAL: Final = (signal.SIGTTIN, signal.SIGTTOU)  # caught, the write that it stops would be tried for ever
+CAUGHT: Final = (OBEYED, DUMPING, *IGNORED, *OF_TERMINAL)
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:
@@ -28,18 +30,22 @@ class Signals:
 
     def __init__(self, stacks: int) -> None:
         self._masks: dict[int, set[signal.Signals | int]] = {}  # by thread
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wakeup, self._waker = socket.socketpair()
+        for each in self._wakeup, self._waker:
+            each.settimeout(0)
         faulthandler.register(DUMPING, file=stacks, all_threads=True)
         for number in IGNORED:
             signal.signal(number, ignore)
+        for number in OF_TERMINAL:
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(OBEYED, self._on_obeyed)
 
     def fileno(self) -> int:
-        return self._wake
+        return self._wakeup.fileno()
 
     def clear(self) -> None:
         """Have been told."""
-        os.eventfd_read(self._wake)
+        self._wakeup.recv(64)
 
     def hold_back(self) -> None:
         """Let them wait in this thread, which is about to fork: one for the child would still be obeyed in it."""
@@ -52,12 +58,15 @@ class Signals:
     def give_back(self) -> None:
         """Have them do what they do to any process, but for those that the application has taken meanwhile."""
         faulthandler.unregister(DUMPING)
+        self._waker.close()
         for number in CAUGHT:
             if signal.getsignal(number) in (ignore, self._on_obeyed, signal.SIG_IGN):
                 signal.signal(number, signal.SIG_DFL)
 
     def close(self) -> None:
-        os.close(self._wake)
+        self._wakeup.close()
+        self._waker.close()
 
     def _on_obeyed(self, _number: int, _frame: FrameType | None) -> None:
-        os.eventfd_write(self._wake, 1)
+        with suppress(OSError):  # full of them
+            self._waker.send(b"x")

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from signal import SIGTTIN, SIGTTOU
 from typing import Final
 
 import pytest
@@ -162,8 +163,8 @@ def test_a_forked_process_that_comes_back_to_the_server_ends_and_answers_nobody(
     assert "worker exited" not in serving.log
 
 
-def test_programs_that_the_application_runs_ignore_no_signal(serving: Hello) -> None:
-    assert said(serving, "/ignored").split() == ["SigIgn:", "0" * 16]
+def test_programs_that_the_application_runs_ignore_no_signal_but_of_the_terminals(serving: Hello) -> None:
+    assert said(serving, "/ignored").split() == ["SigIgn:", f"{1 << SIGTTIN - 1 | 1 << SIGTTOU - 1:016x}"]
 
 
 def test_pools_of_processes_end_with_their_worker(serving: Hello) -> None:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from select import select
+from threading import get_ident
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_the_one_that_is_obeyed_can_be_waited_for_and_others_cannot(signals: Sig
 
 def test_what_is_held_back_comes_when_it_is_released(signals: Signals) -> None:
     signals.hold_back()
-    os.kill(os.getpid(), OBEYED)
+    signal.pthread_kill(get_ident(), OBEYED)
     assert not is_readable(signals)
     signals.release()
     assert is_readable(signals)
