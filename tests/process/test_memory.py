@@ -90,7 +90,8 @@ def test_a_connection_takes_no_more_memory_than_is_said(start: Start, greedy: Gr
     assert hello.get().status_code == 200
     with served_meanwhile(hello):
         grown = growth(hello, hello.connect, greedy)
-    assert HEAD * (greedy is send_most_of_a_head) < grown < LARGEST + more
+    seen = HEAD / 2 if greedy is send_most_of_a_head else 0  # the rest may take the place of what has been freed
+    assert seen < grown < LARGEST + more
     assert is_calm_again(hello)
 
 
