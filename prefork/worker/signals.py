@@ -10,9 +10,7 @@ from typing import Final
 
 OBEYED: Final = signal.SIGTERM
 DUMPING: Final = signal.SIGUSR2  # writes the stacks of all threads, even while C code holds the GIL
-IGNORED: Final = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGWINCH,
-)  # fmt: skip
+IGNORED: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGWINCH)
 OF_TERMINAL: Final = (signal.SIGTTIN, signal.SIGTTOU)  # caught, the write that it stops would be tried for ever
 CAUGHT: Final = (OBEYED, DUMPING, *IGNORED, *OF_TERMINAL)
 

@@ -157,9 +157,9 @@ class Worker:
 
     def _leave_to_parent(self) -> None:
         self._signals.give_back()
-        leave(each.fileno() for each in self._acceptors)
-        leave(each.fileno() for each in self._connections)
-        leave(self._loop.descriptors())
+        # The loop doesn't watch an acceptor that pauses, nor a connection whose first bytes are being answered.
+        acceptors = {each.fileno() for each in self._acceptors}
+        leave(acceptors.union((each.fileno() for each in self._connections), self._loop.descriptors()))
         self._signals.release()
 
     def _watch(self) -> Watch | None:
