@@ -45,7 +45,7 @@ def version(server: Server) -> str:
         return peers.version(server.package) or "?"
     if server.name == "nginx":
         return said(tools.program("nginx") or "nginx", "-v").rpartition("/")[2]
-    return metadata.version("prefork")
+    return metadata.version("prefork") if server.name.startswith("prefork") else platform.python_version()
 
 
 def wrk_version() -> str:

@@ -119,6 +119,11 @@ def nginx(site: Site) -> list[str]:
     return [tools.program("nginx") or "nginx", "-p", str(site.folder), "-c", str(config), "-e", "stderr"]
 
 
+def floor(site: Site) -> list[str]:
+    """Return the command of what is no server, but tells how little one of Python could take."""
+    return [sys.executable, str(Path(__file__).with_name("floor.py")), str(site.port), str(BACKLOG)]
+
+
 def bjoern(site: Site) -> list[str]:
     """Return the command of bjoern, which has one process and no command line of its own."""
     module, name = site.app.split(":")
@@ -172,6 +177,7 @@ SERVERS: Final = (
     Server("prefork-hello", prefork),
     Server("prefork",       prefork_run),
     Server("nginx",         nginx,    needs=(tools.NGINX,)),
+    Server("floor",         floor),
     Server("bjoern",        bjoern,   "bjoern",   (tools.ENSUREPIP, tools.COMPILER, tools.LIBEV)),
     Server("gunicorn",      gunicorn, "gunicorn", (tools.ENSUREPIP,)),
     Server("granian",       granian,  "granian",  (tools.ENSUREPIP,)),
