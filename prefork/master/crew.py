@@ -12,7 +12,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from prefork.ipc.channel import Adopt, Channel, Failed, Listen, MalformedError, Message, Retire, TakeSeat, close_all
+from prefork.ipc.channel import (
+    MOST_DESCRIPTORS,
+    Adopt,
+    Channel,
+    Failed,
+    Listen,
+    MalformedError,
+    Message,
+    Retire,
+    TakeSeat,
+    close_all,
+)
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.logs import Log
@@ -80,20 +91,22 @@ class Crew:
         self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
         return pid
 
-    def adopt(self, key: int, pid: int, channel: Channel, slot: int, listeners: Collection[socket.socket]) -> None:
+    def adopt(self, key: int, pid: int, channel: Channel, slot: int, listeners: Sequence[socket.socket]) -> None:
         """Have among the workers a child that waits at its channel for its seat, and give it that.
 
         Raises:
             OSError: there were no descriptors for that; the channel is closed, and the child ends by it.
         """
+        first = listeners[: MOST_DESCRIPTORS - 1]
         with ExitStack() as undo:
             undo.callback(channel.close)
             pidfd = os.pidfd_open(pid)
             undo.callback(os.close, pidfd)
             with self._equipment() as (row, reader, writer):
-                channel.send(TakeSeat(slot, row.number), [writer, *(each.fileno() for each in listeners)])
+                channel.send(TakeSeat(slot, row.number), [writer, *(each.fileno() for each in first)])
             undo.pop_all()
-        self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
+        self.attend(key, Process(pid, pidfd, channel, row, set(first), Stacks(reader)))
+        self.listen(key, listeners)
 
     @contextmanager
     def _equipment(self) -> Iterator[tuple[Row, int, int]]:
@@ -131,12 +144,12 @@ class Crew:
         """Have a worker serve those of these listeners that it doesn't serve yet."""
         process = self.processes[key]
         more = [each for each in listeners if each not in process.listeners]
-        if more:
-            process.listeners.update(more)
-            self.tell(key, Listen(), [each.fileno() for each in more])
+        process.listeners.update(more)
+        for first in range(0, len(more), MOST_DESCRIPTORS):
+            self.tell(key, Listen(), [each.fileno() for each in more[first : first + MOST_DESCRIPTORS]])
 
-    def retire(self, key: int, heirs: Iterable[int], message: Retire) -> None:
-        """Tell a worker to leave, and bring it together with its heirs.
+    def retire(self, key: int, heirs: Sequence[int], message: Retire) -> None:
+        """Tell a worker to leave, and bring it together with its heirs, or as many as a message has room for.
 
         Raises:
             OSError: there were no descriptors for that; it has been told, and has fewer heirs, or none.
@@ -144,7 +157,7 @@ class Crew:
         with ExitStack() as ends:
             ours: list[int] = []
             try:
-                for heir in heirs:
+                for heir in heirs[:MOST_DESCRIPTORS]:
                     one, other = (ends.enter_context(end) for end in handover_pair())
                     self.tell(heir, Adopt(), [other.fileno()])
                     ours.append(one.fileno())
