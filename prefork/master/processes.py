@@ -72,7 +72,10 @@ class Process(Struct, frozen=True):
 
 def ending(code: int, status: int) -> str:
     """Say how a process ended, by waitid(2)'s si_code and si_status."""
-    return f"exit status {status}" if code == os.CLD_EXITED else f"killed by {signal.Signals(status).name}"
+    if code == os.CLD_EXITED:
+        return f"exit status {status}"
+    names = {each.value: each.name for each in signal.Signals}  # most real-time signals have none
+    return f"killed by {names.get(status, f'signal {status}')}"
 
 
 def strangers(known: Collection[int]) -> list[int]:
