@@ -30,6 +30,11 @@ class Mold(Struct):
     ready: bool = False
     ended: bool = False
 
+    @property
+    def can_fork(self) -> bool:
+        """Whether somebody waits for it, and it is not busy with another."""
+        return self.ready and bool(self.waiting) and self.asked is None
+
 
 class Molds:
     """All molds that live.
@@ -83,7 +88,8 @@ class Molds:
         if number not in self._molds:
             self._start(generation, in_child)
         self._molds[number].waiting.append(key)
-        self._ask_next(number)
+        if self._molds[number].can_fork:
+            self._ask_next(number)
 
     def withdraw(self, key: int) -> bool:
         """Forget that a worker was asked for; return whether it was, and isn't there yet."""
@@ -147,16 +153,15 @@ class Molds:
 
     def _ask_next(self, number: int) -> None:
         mold = self._molds[number]
-        if mold.ready and mold.waiting and not mold.asked:
-            key = mold.waiting.pop(0)
-            ours, theirs = channel_pair()
-            mold.asked = (key, ours)
-            self._crew.tell(number, Fork(), [theirs.fileno()])
-            theirs.close()
+        key = mold.waiting.pop(0)
+        ours, theirs = channel_pair()
+        mold.asked = (key, ours)
+        self._crew.tell(number, Fork(), [theirs.fileno()])
+        theirs.close()
 
     def _go_on(self, number: int) -> None:
         mold = self._molds[number]
-        while mold.waiting and not mold.asked:
+        while mold.can_fork:
             key = mold.waiting[0]
             try:
                 self._ask_next(number)
