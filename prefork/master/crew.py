@@ -140,6 +140,14 @@ class Crew:
         with suppress(OSError):
             self.processes[key].channel.send(message, fds)
 
+    def kill(self, key: int) -> bool:
+        """End a worker at once, if that is permitted."""
+        process = self.processes[key]
+        permitted = process.kill()
+        if not permitted:
+            self._log.error("no permission to kill", pid=process.pid, hint="with user, the master needs CAP_KILL")
+        return permitted
+
     def listen(self, key: int, listeners: Iterable[socket.socket]) -> None:
         """Have a worker serve those of these listeners that it doesn't serve yet."""
         process = self.processes[key]

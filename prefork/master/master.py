@@ -32,6 +32,7 @@ from prefork.master.transitions import TRANSITIONS
 from prefork.master.upgrade import Upgrade
 
 STOPPING: Final = "the service is stopping"
+CUT_AFTER: Final = 0.05  # seconds, for a worker that may not be killed
 
 Observer: TypeAlias = Callable[[f.Fleet, Sequence[News]], None]
 
@@ -263,7 +264,8 @@ class Master:
         """End a worker, or the mold that has not forked it in time."""
         if not self.molds.kill_for(action.key, action.reason):
             self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
-            self._crew.processes[action.key].kill()
+            if not self._crew.kill(action.key):
+                self._crew.tell(action.key, Retire(CUT_AFTER, for_good=True))
 
     def dump_stacks(self, action: f.DumpStacks) -> None:
         """Have a worker that hangs say where."""

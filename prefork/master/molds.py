@@ -149,7 +149,7 @@ class Molds:
     def _end(self, number: int) -> None:
         self._molds[number].ended = True
         if number in self._crew.processes:
-            self._crew.processes[number].kill()
+            self._crew.kill(number)
 
     def _ask_next(self, number: int) -> None:
         mold = self._molds[number]

@@ -9,7 +9,6 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -46,15 +45,23 @@ class Process(Struct, frozen=True):
     listeners: set[socket.socket]
     stacks: Stacks
 
-    def dump(self) -> None:
-        """Have it write the stacks of its threads; one that is only starting ignores it."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGUSR2)
+    def dump(self) -> bool:
+        """Have it write the stacks of its threads, if that is permitted; one that is only starting ignores it."""
+        return self._send(signal.SIGUSR2)
 
-    def kill(self) -> None:
-        """End it at once."""
-        with suppress(ProcessLookupError):  # dead, and not reaped yet
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+    def kill(self) -> bool:
+        """End it at once, if that is permitted."""
+        return self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> bool:
+        """Send a signal, and return whether that is permitted: of another user it takes CAP_KILL (capabilities(7))."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except PermissionError:
+            return False
+        except ProcessLookupError:  # dead, and not reaped yet
+            pass
+        return True
 
     def reap(self) -> tuple[str, bool]:
         """Return how it ended, in words, and whether by SIGKILL, and let it go; call it when the pidfd is readable."""
