@@ -22,13 +22,12 @@ from prefork.config.load import Loaded
 from prefork.config.schema import Config
 from prefork.expiry import Certificate, Expiry
 from prefork.http.reasons import REASONS
-from prefork.ipc.control_path import service_name, service_path
-from prefork.listening import Inherited, listen, worker_count
+from prefork.ipc.control_path import service_name
+from prefork.listening import Inherited, listen, open_control, worker_count
 from prefork.log_files import Onlooker, follow, onlooker, open_files, same_files
 from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
-from prefork.master.control import listen as listen_for_commands
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks, Kept
@@ -340,19 +339,3 @@ def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:
 
     known = certificates.certificates(config.tls_cert, config.tls_key)
     return tls.opener(certificates.context(known, config.tls_min)), known
-
-
-def open_control(config: Config, name: str) -> tuple[Listener | None, str]:
-    """Listen for commands where that is wanted. Return why it isn't possible, where the service can do without.
-
-    Raises:
-        StartError: for a path that was chosen; without the one that it would choose itself, the service goes on.
-    """
-    if config.control == "off":
-        return None, ""
-    if config.control != "auto":
-        return listen_for_commands(config.control), ""
-    try:
-        return listen_for_commands(service_path(name, os.environ, os.geteuid())), ""
-    except StartError as error:
-        return None, f"{error}; set name or control"
