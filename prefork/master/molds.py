@@ -123,7 +123,7 @@ class Molds:
             self._crew.tell(number, message, fds)
 
     def leave_behind(self) -> None:
-        """In a forked process: close what is the master's."""
+        """Close what is the master's of them, in a forked process or at the end."""
         self._crew.leave_behind()
         for mold in self._molds.values():
             if mold.asked:
