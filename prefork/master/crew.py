@@ -21,6 +21,7 @@ from prefork.ipc.channel import (
     MalformedError,
     Message,
     Retire,
+    Share,
     TakeSeat,
     close_all,
 )
@@ -156,8 +157,8 @@ class Crew:
         for first in range(0, len(more), MOST_DESCRIPTORS):
             self.tell(key, Listen(), [each.fileno() for each in more[first : first + MOST_DESCRIPTORS]])
 
-    def retire(self, key: int, heirs: Sequence[int], message: Retire) -> None:
-        """Tell a worker to leave, and bring it together with its heirs, or as many as a message has room for.
+    def hand_over(self, key: int, heirs: Sequence[int], message: Retire | Share) -> None:
+        """Tell a worker to leave or to share, and bring it together with its heirs, as many as a message has room for.
 
         Raises:
             OSError: there were no descriptors for that; it has been told, and has fewer heirs, or none.

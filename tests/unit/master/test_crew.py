@@ -34,7 +34,7 @@ def test_a_worker_is_told_to_leave_however_many_there_are_to_take_its_connection
     leaving = place(crew, 0)
     heirs = range(1, MOST_DESCRIPTORS + 50)
     staying = place(crew, *heirs)
-    crew.retire(0, heirs, Retire(1.0, for_good=False))
+    crew.hand_over(0, heirs, Retire(1.0, for_good=False))
     received = leaving.receive()
     assert received is not None
     message, fds = received
