@@ -1,6 +1,7 @@
 """The workers' processes by the keys of their places: forks them, talks to them, tells what they say and how they end.
 
-Decides nothing. What happens to a worker is told to the two functions that the owner sets.
+Decides nothing. What happens to a worker is told to the functions that the owner sets. The molds are another crew, by
+the numbers of their generations.
 """
 
 import os
@@ -51,7 +52,7 @@ class Crew:
     `on_malformed` is told the key of one that has sent what is no message; it isn't listened to any more.
     """
 
-    def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
+    def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log, oom_kills: OomKills | None = None) -> None:
         self.processes: dict[int, Process] = {}
         self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
@@ -60,13 +61,11 @@ class Crew:
         self._failed: dict[int, Failed] = {}
         self._poller = poller
         self._log = log
-        self._oom_kills = OomKills()
+        self._oom_kills = oom_kills or OomKills()
 
     def another(self) -> "Crew":
         """Return a crew of others, with the same poller, scoreboard, log, and count of what the kernel has killed."""
-        other = Crew(self._poller, self.scoreboard, self._log)
-        other._oom_kills = self._oom_kills
-        return other
+        return Crew(self._poller, self.scoreboard, self._log, self._oom_kills)
 
     def fork(
         self,
@@ -96,11 +95,10 @@ class Crew:
         """Have among the workers a child that waits at its channel for its seat, and give it that.
 
         Raises:
-            OSError: there were no descriptors for that; the channel is closed, and the child ends by it.
+            OSError: there were no descriptors for that; the channel is the caller's still.
         """
         first = listeners[: MOST_DESCRIPTORS - 1]
         with ExitStack() as undo:
-            undo.callback(channel.close)
             pidfd = os.pidfd_open(pid)
             undo.callback(os.close, pidfd)
             with self._equipment() as (row, reader, writer):
@@ -112,17 +110,17 @@ class Crew:
     @contextmanager
     def _equipment(self) -> Iterator[tuple[Row, int, int]]:
         """Yield a row and the ends of a pipe for stacks, of which the one to read from stays open, unless it fails."""
-        reader, writer = stacks_pipe()
-        row = self.scoreboard.take()
-        row[STARTED] = monotonic_ns()
-        try:
-            yield row, reader, writer
-        except OSError:
-            os.close(reader)
-            self.scoreboard.give_back(row)
-            raise
-        finally:
-            os.close(writer)
+        with ExitStack() as undo:
+            row = self.scoreboard.take()
+            undo.callback(self.scoreboard.give_back, row)
+            reader, writer = stacks_pipe()
+            undo.callback(os.close, reader)
+            row[STARTED] = monotonic_ns()
+            try:
+                yield row, reader, writer
+            finally:
+                os.close(writer)
+            undo.pop_all()
 
     @property
     def pids(self) -> set[int]:

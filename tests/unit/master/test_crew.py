@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Retire, channel_pair, close_all
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.scoreboard import ROWS, Scoreboard
 from prefork.logs import Log
 from prefork.master.crew import Crew
 from prefork.master.poller import Poller
@@ -28,6 +28,16 @@ def place(crew: Crew, *keys: int) -> Channel:
     process = Process(0, -1, ours, crew.scoreboard.take(), set(), Stacks(os.open(os.devnull, os.O_RDONLY)))
     crew.processes.update(dict.fromkeys(keys, process))
     return theirs
+
+
+def test_a_worker_for_whom_no_row_is_left_can_not_be_forked_and_costs_nothing(crew: Crew) -> None:
+    rows = [crew.scoreboard.take() for _ in range(ROWS)]
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="scoreboard"):
+        crew.fork(0, (), lambda _channel, _row, _stacks: None, lambda: None)
+    assert os.listdir("/proc/self/fd") == before
+    crew.scoreboard.give_back(rows[7])
+    assert crew.scoreboard.take().number == 7
 
 
 def test_a_worker_is_told_to_leave_however_many_there_are_to_take_its_connections(crew: Crew) -> None:
