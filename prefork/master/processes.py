@@ -1,7 +1,7 @@
-"""Forks the workers, talks to them, and learns how they end. Decides nothing.
+"""Forks processes, ends them, and learns how they ended. Decides nothing.
 
-A worker is known by the key of its place. Its pidfd becomes readable when it exits, and names no other process after
-that, however soon the pid is used again (pidfd_open(2)).
+A pidfd becomes readable when its process exits, and names no other after that, however soon the pid is used again
+(pidfd_open(2)).
 """
 
 import os
@@ -65,16 +65,28 @@ class Process(Struct, frozen=True):
 
     def reap(self) -> tuple[str, bool]:
         """Return how it ended, in words, and whether by SIGKILL, and let it go; call it when the pidfd is readable."""
-        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        code, status = reaped(self.pidfd)
         self.forget()
-        assert result is not None
-        return ending(result.si_code, result.si_status), result.si_status == signal.SIGKILL
+        return ending(code, status), status == signal.SIGKILL
 
     def forget(self) -> None:
         """Close the descriptors; in a sibling they are copies: this one's master must be the only other end."""
         os.close(self.pidfd)
         self.channel.close()
         self.stacks.close()
+
+
+def reaped(pidfd: int) -> tuple[int, int]:
+    """Wait for the end of a child, and return waitid(2)'s si_code and si_status."""
+    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert result is not None
+    return result.si_code, result.si_status
+
+
+def end_after(seconds: float) -> None:
+    """End this process by SIGALRM if it takes longer: the kernel keeps the time, whatever hangs, over execve(2) too."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def ending(code: int, status: int) -> str:
