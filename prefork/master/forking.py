@@ -12,8 +12,7 @@ from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.crew import Crew
 from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, TakeOver
-from prefork.master.generation import Generation, Hooks
-from prefork.master.generations import Generations
+from prefork.master.generation import Generation, Generations, Hooks
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
 

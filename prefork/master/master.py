@@ -19,8 +19,7 @@ from prefork.master.balance import Balance
 from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.errors import StartError
 from prefork.master.forking import Forking
-from prefork.master.generation import Generation, Hooks
-from prefork.master.generations import Generations
+from prefork.master.generation import Generation, Generations, Hooks
 from prefork.master.heartbeats import Heartbeats
 from prefork.master.outcomes import News, UpgradeFailed, start_error
 from prefork.master.poller import Poller
