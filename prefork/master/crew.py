@@ -28,6 +28,7 @@ from prefork.ipc.channel import (
 )
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
+from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
@@ -70,13 +71,14 @@ class Crew:
     def fork(
         self,
         key: int,
-        listeners: Iterable[socket.socket],
-        work: Callable[[Channel, Row, int], None],
+        work: Callable[[Seat], None],
         in_child: Callable[[], None],
+        *,
+        slot: int,
+        generation: int,
+        listeners: tuple[socket.socket, ...] = (),
     ) -> int:
         """Fork a worker and return its pid; `in_child` is called there first, to leave behind what is the master's.
-
-        `work` is given the descriptor for its stacks last.
 
         Raises:
             OSError: the system refused.
@@ -87,7 +89,10 @@ class Crew:
                 os.close(reader)
                 in_child()
 
-            pid, pidfd, channel = fork(lambda channel: work(channel, row, writer), leave_behind)
+            def take_seat(channel: Channel) -> None:
+                work(Seat(slot, generation, listeners, channel, row, self.scoreboard, writer))
+
+            pid, pidfd, channel = fork(take_seat, leave_behind)
         self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
         return pid
 

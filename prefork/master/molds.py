@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Message, Ready, channel_pair
-from prefork.ipc.scoreboard import Row
-from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.generation import Generation
@@ -130,14 +128,9 @@ class Molds:
                 mold.asked[1].close()
 
     def _start(self, generation: Generation, in_child: Callable[[], None]) -> None:
-        number, scoreboard = generation.number, self._crew.scoreboard
-        be_mold = generation.mold
-        assert be_mold is not None
-
-        def work(channel: Channel, row: Row, stacks: int) -> None:
-            be_mold(Seat(0, number, (), channel, row, scoreboard, stacks))
-
-        pid = self._crew.fork(number, (), work, in_child)
+        number = generation.number
+        assert generation.mold is not None
+        pid = self._crew.fork(number, generation.mold, in_child, slot=0, generation=number)
         self._molds[number] = Mold()
         self._log.info("mold started", generation=number, pid=pid)
 
