@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from select import POLLIN, poll
 from typing import Final, NoReturn, TypeVar
 
 from setproctitle import setproctitle
@@ -18,11 +17,11 @@ from prefork.apps.interface import Find, LoadError, Source, ThisWorker
 from prefork.config.env_file import read_env_file
 from prefork.config.errors import ConfigError
 from prefork.config.schema import Config
-from prefork.ipc.channel import LARGEST_MESSAGE, Channel, Failed
+from prefork.ipc.channel import LARGEST_MESSAGE, Channel, Failed, MalformedError
 from prefork.logs import Log
 from prefork.master.errors import StartError
 from prefork.master.identity import Identity, look_up
-from prefork.master.processes import ending, fork
+from prefork.master.processes import end_after, ending, fork, reaped
 from prefork.worker.privileges import become
 
 T = TypeVar("T")
@@ -100,8 +99,7 @@ def check(config: Config, find: Find) -> None:
 
     def work(channel: Channel) -> None:
         setproctitle("prefork: check")
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, config.boot_timeout)  # outlives whoever waits for this process
+        end_after(config.boot_timeout)
         worker = ThisWorker(0, 0, os.getpid(), Log("check", config.log_level))
         boot(config, find, lambda source: source.load(worker), identity=identity, channel=channel)
 
@@ -117,19 +115,16 @@ def check(config: Config, find: Find) -> None:
 
 
 def _judge(pidfd: int, channel: Channel, log: Log) -> None:
-    ended = poll()
-    ended.register(pidfd, POLLIN)
-    ended.poll()
-    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    assert result is not None
+    end = reaped(pidfd)
     received = None
-    with suppress(BlockingIOError):  # it said nothing, and left a process behind
+    # It said nothing, and left a process behind; or the application said something, which is no message.
+    with suppress(BlockingIOError, MalformedError):
         received = channel.receive()
     if received and isinstance(received[0], Failed):
         for line in received[0].traceback:
             log.error("traceback", line=line)
         raise StartError(received[0].status, received[0].reason)
-    match result.si_code, result.si_status:
+    match end:
         case os.CLD_EXITED, os.EX_OK:
             return
         case os.CLD_KILLED, signal.SIGALRM:

@@ -8,8 +8,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from glob import escape, glob
 
-from msgspec import DecodeError
-
 from prefork.ipc.control import Answer, Request, Stop, decode_answer, encode
 from prefork.ipc.control_path import folders, name_of, path_in, path_of_unit, service_name
 
@@ -44,7 +42,7 @@ def ask(request: Request, paths: Sequence[str], timeout: float | None = None) ->
         raise CommandError(INTERRUPTED, "interrupted; the service goes on with what it was asked for") from None
     except TimeoutError:
         raise CommandError(FAILED, f"the service had no answer within {timeout:g} s") from None
-    except (OSError, DecodeError):
+    except (OSError, ValueError, RecursionError):
         raise CommandError(FAILED, "the service ended before it had an answer") from None
 
 

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 
 from prefork.config.addresses import Address, Descriptor
 from prefork.config.schema import Config
+from prefork.ipc.control_path import service_path
 from prefork.logs import Log
+from prefork.master import control
 from prefork.master.cpus import allowed_cpus
+from prefork.master.errors import StartError
 from prefork.master.listeners import Listener, Listeners, SocketOptions, backlog_warning, open_listeners
 from prefork.master.passed import passed_listeners, unwanted
 from prefork.master.stored import is_stored, restored
@@ -74,3 +77,19 @@ def listen(config: Config, workers: int, previous: Listeners | None) -> Listener
         slots=workers,
         previous=previous,
     )
+
+
+def open_control(config: Config, name: str) -> tuple[Listener | None, str]:
+    """Listen for commands where that is wanted. Return why it isn't possible, where the service can do without.
+
+    Raises:
+        StartError: for a path that was chosen; without the one that it would choose itself, the service goes on.
+    """
+    if config.control == "off":
+        return None, ""
+    if config.control != "auto":
+        return control.listen(config.control), ""
+    try:
+        return control.listen(service_path(name, os.environ, os.geteuid())), ""
+    except StartError as error:
+        return None, f"{error}; set name or control"

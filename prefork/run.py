@@ -9,6 +9,7 @@ import platform
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from time import monotonic
 
 from msgspec import Struct, field
@@ -21,13 +22,12 @@ from prefork.config.load import Loaded
 from prefork.config.schema import Config
 from prefork.expiry import Certificate, Expiry
 from prefork.http.reasons import REASONS
-from prefork.ipc.control_path import service_name, service_path
-from prefork.listening import Inherited, listen, worker_count
+from prefork.ipc.control_path import service_name
+from prefork.listening import Inherited, listen, open_control, worker_count
 from prefork.log_files import Onlooker, follow, onlooker, open_files, same_files
 from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
-from prefork.master.control import listen as listen_for_commands
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError
 from prefork.master.generation import Generation, Hooks, Kept
@@ -160,7 +160,6 @@ class Program:
         """Go on from an upgrade, and return the exit status."""
         self._identity = former.kept.identity
         self._variables = former.kept.variables
-        files = LogFiles.taken_over(former.log_paths, former.access_fd)
         number = former.fleet.wanted.generation
         workers = worker_count(former.config)
         self._started = former.kept.started
@@ -170,6 +169,7 @@ class Program:
             commanded = former.kept.control.opened() if former.kept.control else None
             if commanded is not None:
                 at_end.callback(self._close_control, commanded)
+            files = partial(LogFiles.taken_over, former.log_paths, former.access_fd)
             generation = self._made(number, former.config, workers, listeners_of(former), files)
             return self._run_master(generation, commanded, former)
 
@@ -241,15 +241,22 @@ class Program:
         )
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
-        files = previous.files if previous and same_files(previous.config, config) else open_files(config)
+        def files() -> LogFiles:
+            return previous.files if previous and same_files(previous.config, config) else open_files(config)
+
         return self._made(number, config, worker_count(config), listeners, files)
 
-    def _made(self, number: int, config: Config, workers: int, listeners: Listeners, files: LogFiles) -> Generation:
+    def _made(
+        self, number: int, config: Config, workers: int, listeners: Listeners, open_last: Callable[[], LogFiles]
+    ) -> Generation:
         opener, certificates = secured(config)
+        has_mold = prepared_for_molds(config)
+        files = open_last()  # whatever fails before is told where the log has been
         self._expiry.watch(certificates)
         roles = Roles(self._name, os.getpid(), self._find, self._identity, config, files, opener)
-        mold = roles.be_mold if prepared_for_molds(config) else None
-        return Generation(number, config, workers, listeners, files, roles.be_worker, mold)
+        return Generation(
+            number, config, workers, listeners, files, roles.be_worker, roles.be_mold if has_mold else None
+        )
 
     def _renew(self, previous: Generation, number: int) -> Generation:
         read = self._reread().config
@@ -332,19 +339,3 @@ def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:
 
     known = certificates.certificates(config.tls_cert, config.tls_key)
     return tls.opener(certificates.context(known, config.tls_min)), known
-
-
-def open_control(config: Config, name: str) -> tuple[Listener | None, str]:
-    """Listen for commands where that is wanted. Return why it isn't possible, where the service can do without.
-
-    Raises:
-        StartError: for a path that was chosen; without the one that it would choose itself, the service goes on.
-    """
-    if config.control == "off":
-        return None, ""
-    if config.control != "auto":
-        return listen_for_commands(config.control), ""
-    try:
-        return listen_for_commands(service_path(name, os.environ, os.geteuid())), ""
-    except StartError as error:
-        return None, f"{error}; set name or control"

@@ -122,7 +122,7 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send a message; the descriptors are copied, the caller's stay open.
+        """Send a message with at most MOST_DESCRIPTORS; they are copied, the caller's stay open.
 
         Raises:
             OSError: the other side is gone (EPIPE), or has not read for long (EAGAIN).

@@ -130,12 +130,12 @@ _answers: Final[json.Decoder[Answer]] = json.Decoder(Answer)
 
 
 def decode_request(line: bytes) -> Request:
-    """Return what a line asks for; raises msgspec.DecodeError."""
+    """Return what a line asks for; raises ValueError, or RecursionError where it is nested too deeply."""
     return _requests.decode(line)
 
 
 def decode_answer(line: bytes) -> Answer:
-    """Return what a line answers; raises msgspec.DecodeError."""
+    """Return what a line answers; raises the same."""
     return _answers.decode(line)
 
 

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 from bisect import insort
+from errno import ENOSPC
 from typing import Final
 
 ROWS: Final = 4096  # twice the most workers, and as many again that are retiring
@@ -84,7 +85,13 @@ class Scoreboard:
         os.close(self.fd)
 
     def take(self, number: int | None = None) -> Row:
-        """Return the first row that nobody has, with nothing in it; or the one of this number, as it is."""
+        """Return the first row that nobody has, with nothing in it; or the one of this number, as it is.
+
+        Raises:
+            OSError: everybody has one.
+        """
+        if not self._free:
+            raise OSError(ENOSPC, "the scoreboard is full")
         taken = self._free[0] if number is None else number
         self._free.remove(taken)
         self._cells[USED] = max(self._cells[USED], taken + 1)

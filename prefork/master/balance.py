@@ -4,15 +4,15 @@ Who joins has none, and long-lived connections would leave it without work for a
 differ by much, each worker that has more than its share is told to move the rest to those that have less.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
 
-from prefork.ipc.channel import Adopt, Message, Share
-from prefork.ipc.handover import handover_pair
+from prefork.ipc.channel import Share
 from prefork.ipc.scoreboard import CONNECTIONS
 from prefork.logs import Log
+from prefork.master.crew import Crew
 from prefork.master.processes import Process
 
 SETTLING_TIME: Final = 1.5  # seconds after the last has joined: by then each worker has told how many it has
@@ -30,27 +30,23 @@ class Move(Struct, frozen=True):
 class Balance:
     """When to look next, in seconds of CLOCK_MONOTONIC, None for not before a worker joins."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, crew: Crew, log: Log) -> None:
         self.due: float | None = None
+        self._crew = crew
         self._log = log
 
     def joined(self, now: float) -> None:
         """Look in a moment, counted from the latest that joined."""
         self.due = now + SETTLING_TIME
 
-    def restore(self, processes: Mapping[int, Process], tell: Callable[[int, Message, Sequence[int]], None]) -> None:
+    def restore(self, processes: Mapping[int, Process]) -> None:
         """Have the workers make their counts even."""
         self.due = None
-        for move in moves({key: process.row[CONNECTIONS] for key, process in processes.items()}):
-            try:
-                ours, theirs = handover_pair()
-            except OSError as error:  # EMFILE: they stay where they are
-                self._log.error("connections not shared", reason=error.strerror)
-                return
-            tell(move.heir, Adopt(), [theirs.fileno()])
-            tell(move.donor, Share(move.count), [ours.fileno()])
-            ours.close()
-            theirs.close()
+        try:
+            for move in moves({key: process.row[CONNECTIONS] for key, process in processes.items()}):
+                self._crew.hand_over(move.donor, [move.heir], Share(move.count))
+        except OSError as error:  # EMFILE: they stay where they are
+            self._log.error("connections not shared", reason=error.strerror)
 
 
 def moves(counts: Mapping[int, int]) -> list[Move]:

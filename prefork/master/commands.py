@@ -89,10 +89,8 @@ class Commands:
 
     def dump(self, _request: Dump) -> Answer:
         """Have the stacks of the workers written into the log."""
-        processes = self._master.crew.processes.values()
-        for each in processes:
-            each.dump()
-        return Answer(f"told workers to write their stacks into the log: {len(processes)}")
+        told = sum(each.dump() for each in self._master.crew.processes.values())
+        return Answer(f"told workers to write their stacks into the log: {told}")
 
     def health(self, _request: Health) -> Answer:
         """Tell whether the service serves."""

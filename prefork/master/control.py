@@ -13,7 +13,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final, Protocol
 
-from msgspec import DecodeError, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from prefork.config.addresses import Unix
@@ -255,7 +255,7 @@ class Client:
     def _ask(self, line: bytes) -> None:
         try:
             request = decode_request(line)
-        except DecodeError as error:
+        except (ValueError, RecursionError) as error:
             self.answer(Answer(f"not a request: {error}", os.EX_USAGE))
         else:
             self._begin(self, request)

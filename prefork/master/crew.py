@@ -1,6 +1,7 @@
 """The workers' processes by the keys of their places: forks them, talks to them, tells what they say and how they end.
 
-Decides nothing. What happens to a worker is told to the two functions that the owner sets.
+Decides nothing. What happens to a worker is told to the functions that the owner sets. The molds are another crew, by
+the numbers of their generations.
 """
 
 import os
@@ -12,9 +13,22 @@ from typing import Final
 
 from msgspec import Struct
 
-from prefork.ipc.channel import Adopt, Channel, Failed, Listen, MalformedError, Message, Retire, TakeSeat, close_all
+from prefork.ipc.channel import (
+    MOST_DESCRIPTORS,
+    Adopt,
+    Channel,
+    Failed,
+    Listen,
+    MalformedError,
+    Message,
+    Retire,
+    Share,
+    TakeSeat,
+    close_all,
+)
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
+from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
@@ -39,7 +53,7 @@ class Crew:
     `on_malformed` is told the key of one that has sent what is no message; it isn't listened to any more.
     """
 
-    def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log) -> None:
+    def __init__(self, poller: Poller, scoreboard: Scoreboard, log: Log, oom_kills: OomKills | None = None) -> None:
         self.processes: dict[int, Process] = {}
         self.scoreboard = scoreboard
         self.on_message: Callable[[int, Message], None] = lambda _key, _message: None
@@ -48,24 +62,23 @@ class Crew:
         self._failed: dict[int, Failed] = {}
         self._poller = poller
         self._log = log
-        self._oom_kills = OomKills()
+        self._oom_kills = oom_kills or OomKills()
 
     def another(self) -> "Crew":
         """Return a crew of others, with the same poller, scoreboard, log, and count of what the kernel has killed."""
-        other = Crew(self._poller, self.scoreboard, self._log)
-        other._oom_kills = self._oom_kills
-        return other
+        return Crew(self._poller, self.scoreboard, self._log, self._oom_kills)
 
     def fork(
         self,
         key: int,
-        listeners: Iterable[socket.socket],
-        work: Callable[[Channel, Row, int], None],
+        work: Callable[[Seat], None],
         in_child: Callable[[], None],
+        *,
+        slot: int,
+        generation: int,
+        listeners: tuple[socket.socket, ...] = (),
     ) -> int:
         """Fork a worker and return its pid; `in_child` is called there first, to leave behind what is the master's.
-
-        `work` is given the descriptor for its stacks last.
 
         Raises:
             OSError: the system refused.
@@ -76,39 +89,43 @@ class Crew:
                 os.close(reader)
                 in_child()
 
-            pid, pidfd, channel = fork(lambda channel: work(channel, row, writer), leave_behind)
+            def take_seat(channel: Channel) -> None:
+                work(Seat(slot, generation, listeners, channel, row, self.scoreboard, writer))
+
+            pid, pidfd, channel = fork(take_seat, leave_behind)
         self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
         return pid
 
-    def adopt(self, key: int, pid: int, channel: Channel, slot: int, listeners: Collection[socket.socket]) -> None:
+    def adopt(self, key: int, pid: int, channel: Channel, slot: int, listeners: Sequence[socket.socket]) -> None:
         """Have among the workers a child that waits at its channel for its seat, and give it that.
 
         Raises:
-            OSError: there were no descriptors for that; the channel is closed, and the child ends by it.
+            OSError: there were no descriptors for that; the channel is the caller's still.
         """
+        first = listeners[: MOST_DESCRIPTORS - 1]
         with ExitStack() as undo:
-            undo.callback(channel.close)
             pidfd = os.pidfd_open(pid)
             undo.callback(os.close, pidfd)
             with self._equipment() as (row, reader, writer):
-                channel.send(TakeSeat(slot, row.number), [writer, *(each.fileno() for each in listeners)])
+                channel.send(TakeSeat(slot, row.number), [writer, *(each.fileno() for each in first)])
             undo.pop_all()
-        self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
+        self.attend(key, Process(pid, pidfd, channel, row, set(first), Stacks(reader)))
+        self.listen(key, listeners)
 
     @contextmanager
     def _equipment(self) -> Iterator[tuple[Row, int, int]]:
         """Yield a row and the ends of a pipe for stacks, of which the one to read from stays open, unless it fails."""
-        reader, writer = stacks_pipe()
-        row = self.scoreboard.take()
-        row[STARTED] = monotonic_ns()
-        try:
-            yield row, reader, writer
-        except OSError:
-            os.close(reader)
-            self.scoreboard.give_back(row)
-            raise
-        finally:
-            os.close(writer)
+        with ExitStack() as undo:
+            row = self.scoreboard.take()
+            undo.callback(self.scoreboard.give_back, row)
+            reader, writer = stacks_pipe()
+            undo.callback(os.close, reader)
+            row[STARTED] = monotonic_ns()
+            try:
+                yield row, reader, writer
+            finally:
+                os.close(writer)
+            undo.pop_all()
 
     @property
     def pids(self) -> set[int]:
@@ -127,16 +144,24 @@ class Crew:
         with suppress(OSError):
             self.processes[key].channel.send(message, fds)
 
+    def kill(self, key: int) -> bool:
+        """End a worker at once, if that is permitted."""
+        process = self.processes[key]
+        permitted = process.kill()
+        if not permitted:
+            self._log.error("no permission to kill", pid=process.pid, hint="with user, the master needs CAP_KILL")
+        return permitted
+
     def listen(self, key: int, listeners: Iterable[socket.socket]) -> None:
         """Have a worker serve those of these listeners that it doesn't serve yet."""
         process = self.processes[key]
         more = [each for each in listeners if each not in process.listeners]
-        if more:
-            process.listeners.update(more)
-            self.tell(key, Listen(), [each.fileno() for each in more])
+        process.listeners.update(more)
+        for first in range(0, len(more), MOST_DESCRIPTORS):
+            self.tell(key, Listen(), [each.fileno() for each in more[first : first + MOST_DESCRIPTORS]])
 
-    def retire(self, key: int, heirs: Iterable[int], message: Retire) -> None:
-        """Tell a worker to leave, and bring it together with its heirs.
+    def hand_over(self, key: int, heirs: Sequence[int], message: Retire | Share) -> None:
+        """Tell a worker to leave or to share, and bring it together with its heirs, as many as a message has room for.
 
         Raises:
             OSError: there were no descriptors for that; it has been told, and has fewer heirs, or none.
@@ -144,7 +169,7 @@ class Crew:
         with ExitStack() as ends:
             ours: list[int] = []
             try:
-                for heir in heirs:
+                for heir in heirs[:MOST_DESCRIPTORS]:
                     one, other = (ends.enter_context(end) for end in handover_pair())
                     self.tell(heir, Adopt(), [other.fileno()])
                     ours.append(one.fileno())

@@ -7,13 +7,10 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from prefork.ipc.channel import Channel
-from prefork.ipc.scoreboard import Row
-from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.crew import Crew
 from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, TakeOver
-from prefork.master.generation import Generation, Hooks
-from prefork.master.generations import Generations
+from prefork.master.generation import Generation, Generations, Hooks
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
 
@@ -77,12 +74,14 @@ class Forking:
 
     def _fork(self, action: Spawn, generation: Generation) -> None:
         listeners = self._listeners_of(action.slot)
-
-        def work(channel: Channel, row: Row, stacks: int) -> None:
-            scoreboard = self._crew.scoreboard
-            generation.work(Seat(action.slot, action.generation, listeners, channel, row, scoreboard, stacks))
-
-        self._crew.fork(action.key, listeners, work, lambda: self._leave_behind(listeners))
+        self._crew.fork(
+            action.key,
+            generation.work,
+            lambda: self._leave_behind(listeners),
+            slot=action.slot,
+            generation=action.generation,
+            listeners=listeners,
+        )
 
     def _leave_behind(self, kept: Collection[socket.socket]) -> None:
         self._poller.close()

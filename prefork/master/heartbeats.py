@@ -27,10 +27,9 @@ class Heartbeats:
     def late(self, ready: Callable[[], Mapping[int, Process]], hang_timeout: float, now: float) -> list[int]:
         """Return the keys of those that hang, if it is time to look."""
         check = self.next_check(hang_timeout)
-        return [] if check is None or now < check else self.stale(ready(), hang_timeout, now)
-
-    def stale(self, processes: Mapping[int, Process], hang_timeout: float, now: float) -> list[int]:
-        """Return the keys of those that hang."""
+        if check is None or now < check:
+            return []
+        processes = ready()
         if now - self._checked_at > hang_timeout / 2:  # we were not running ourselves
             self._excuse(processes, now)
         self._checked_at = now

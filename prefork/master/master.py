@@ -19,8 +19,7 @@ from prefork.master.balance import Balance
 from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.errors import StartError
 from prefork.master.forking import Forking
-from prefork.master.generation import Generation, Hooks
-from prefork.master.generations import Generations
+from prefork.master.generation import Generation, Generations, Hooks
 from prefork.master.heartbeats import Heartbeats
 from prefork.master.outcomes import News, UpgradeFailed, start_error
 from prefork.master.poller import Poller
@@ -32,6 +31,7 @@ from prefork.master.transitions import TRANSITIONS
 from prefork.master.upgrade import Upgrade
 
 STOPPING: Final = "the service is stopping"
+CUT_AFTER: Final = 0.05  # seconds, for a worker that may not be killed
 
 Observer: TypeAlias = Callable[[f.Fleet, Sequence[News]], None]
 
@@ -61,24 +61,24 @@ class Master:
         self._log = log
         self._reports = reports
         self._reload_again = False
-        self._crew = Crew(poller, Scoreboard(former.scoreboard if former else None), log)
-        self._crew.on_message = self._on_message
-        self._crew.on_malformed = lambda key: self.kill(f.Kill(key, MALFORMED))
-        self._crew.on_exit = self._on_exit
+        self.crew = Crew(poller, Scoreboard(former.scoreboard if former else None), log)
+        self.crew.on_message = self._on_message
+        self.crew.on_malformed = lambda key: self.kill(f.Kill(key, MALFORMED))
+        self.crew.on_exit = self._on_exit
         self.forking = Forking(
-            poller, self._crew, generations=self._generations, hooks=hooks, fleet=lambda: self._fleet, log=log
+            poller, self.crew, generations=self._generations, hooks=hooks, fleet=lambda: self._fleet, log=log
         )
         self.forking.known = lambda: self._upgrade.pids
         self.molds = self.forking.molds
         self.molds.on_failed = self._on_not_forked
         self.molds.on_unready = reports.mold_failed
         self._heartbeats = Heartbeats()
-        self._balance = Balance(log)
+        self._balance = Balance(self.crew, log)
         self._poller = poller
         self._poller.keep_time(self)
         self._upgrade = Upgrade(poller, self._on_upgrade_failed)
-        for key, process in processes_of(former, generation.listeners, self._crew.scoreboard) if former else ():
-            self._crew.attend(key, process)
+        for key, process in processes_of(former, generation.listeners, self.crew.scoreboard) if former else ():
+            self.crew.attend(key, process)
 
     def run(self) -> None:
         """Serve until told to stop.
@@ -98,9 +98,10 @@ class Master:
                 self._upgrade_if_due()
         finally:
             self.molds.keep_only(None)
+            self.molds.leave_behind()
             self._generations.close_listeners()
             self._current.files.close()
-            self._crew.scoreboard.close()
+            self.crew.scoreboard.close()
             self._poller.ignore_signals()
         if error := start_error(self._fleet):
             raise error
@@ -117,17 +118,12 @@ class Master:
         for key in self._heartbeats.late(self._ready, self.hang_timeout, now):
             self._happen(f.HeartbeatStale(key))
         if self._balance.due and now >= self._balance.due:
-            self._balance.restore(self._ready(), self._crew.tell)
+            self._balance.restore(self._ready())
 
     @property
     def fleet(self) -> f.Fleet:
         """The fleet as it is now."""
         return self._fleet
-
-    @property
-    def crew(self) -> Crew:
-        """The workers that live, and what all have told."""
-        return self._crew
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -141,7 +137,7 @@ class Master:
 
     def _ready(self) -> dict[int, Process]:
         ready = [key for key, place in self._fleet.places.items() if place.phase is f.Phase.READY]
-        return {key: self._crew.processes[key] for key in ready}
+        return {key: self.crew.processes[key] for key in ready}
 
     @property
     def _current(self) -> Generation:
@@ -219,15 +215,15 @@ class Master:
         return self._upgrade.due and quiet
 
     def _state(self) -> State:
-        return state_of(self._fleet, self._generations.newest, self._current, self._crew, self._hooks.kept())
+        return state_of(self._fleet, self._generations.newest, self._current, self.crew, self._hooks.kept())
 
     def reopen(self) -> None:
         """Open the log files afresh, here and in the workers."""
         fds = self._current.files.reopen(self._log)
         self._log.info("log files reopened", count=len(fds))
         self.molds.tell(Reopen(), fds)
-        for key in self._crew.processes:
-            self._crew.tell(key, Reopen(), fds)
+        for key in self.crew.processes:
+            self.crew.tell(key, Reopen(), fds)
 
     def resize(self, workers: int) -> str | None:
         """Have so many workers; return why that can't even begin."""
@@ -254,7 +250,7 @@ class Master:
             return f.WorkerExited(action.key, "not forked yet")
         message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
         try:
-            self._crew.retire(action.key, action.heirs, message)
+            self.crew.hand_over(action.key, action.heirs, message)
         except OSError as error:
             self._log.error("connections can't move", **self._names(action.key), reason=error.strerror)
         return None
@@ -263,11 +259,12 @@ class Master:
         """End a worker, or the mold that has not forked it in time."""
         if not self.molds.kill_for(action.key, action.reason):
             self._log.warning("killing worker", **self._names(action.key), reason=action.reason)
-            self._crew.processes[action.key].kill()
+            if not self.crew.kill(action.key):
+                self.crew.tell(action.key, Retire(CUT_AFTER, for_good=True))
 
     def dump_stacks(self, action: f.DumpStacks) -> None:
         """Have a worker that hangs say where."""
-        process = self._crew.processes[action.key]
+        process = self.crew.processes[action.key]
         self._log.error(
             "worker hangs; its stacks follow", **self._names(action.key), request=process.row.noted or "none"
         )
@@ -331,7 +328,7 @@ class Master:
         return (self._fleet.places[event.key].phase, type(event)) in TRANSITIONS
 
     def _names(self, key: int) -> dict[str, object]:
-        place, process = self._fleet.places[key], self._crew.processes.get(key)
+        place, process = self._fleet.places[key], self.crew.processes.get(key)
         return {"slot": place.slot, "pid": process and process.pid, "generation": place.generation}
 
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Message, Ready, channel_pair
-from prefork.ipc.scoreboard import Row
-from prefork.ipc.seat import Seat
 from prefork.logs import Log
 from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.generation import Generation
@@ -29,6 +27,11 @@ class Mold(Struct):
     asked: tuple[int | None, Channel] | None = None
     ready: bool = False
     ended: bool = False
+
+    @property
+    def can_fork(self) -> bool:
+        """Whether somebody waits for it, and it is not busy with another."""
+        return self.ready and bool(self.waiting) and self.asked is None
 
 
 class Molds:
@@ -83,7 +86,8 @@ class Molds:
         if number not in self._molds:
             self._start(generation, in_child)
         self._molds[number].waiting.append(key)
-        self._ask_next(number)
+        if self._molds[number].can_fork:
+            self._ask_next(number)
 
     def withdraw(self, key: int) -> bool:
         """Forget that a worker was asked for; return whether it was, and isn't there yet."""
@@ -117,21 +121,16 @@ class Molds:
             self._crew.tell(number, message, fds)
 
     def leave_behind(self) -> None:
-        """In a forked process: close what is the master's."""
+        """Close what is the master's of them, in a forked process or at the end."""
         self._crew.leave_behind()
         for mold in self._molds.values():
             if mold.asked:
                 mold.asked[1].close()
 
     def _start(self, generation: Generation, in_child: Callable[[], None]) -> None:
-        number, scoreboard = generation.number, self._crew.scoreboard
-        be_mold = generation.mold
-        assert be_mold is not None
-
-        def work(channel: Channel, row: Row, stacks: int) -> None:
-            be_mold(Seat(0, number, (), channel, row, scoreboard, stacks))
-
-        pid = self._crew.fork(number, (), work, in_child)
+        number = generation.number
+        assert generation.mold is not None
+        pid = self._crew.fork(number, generation.mold, in_child, slot=0, generation=number)
         self._molds[number] = Mold()
         self._log.info("mold started", generation=number, pid=pid)
 
@@ -143,20 +142,19 @@ class Molds:
     def _end(self, number: int) -> None:
         self._molds[number].ended = True
         if number in self._crew.processes:
-            self._crew.processes[number].kill()
+            self._crew.kill(number)
 
     def _ask_next(self, number: int) -> None:
         mold = self._molds[number]
-        if mold.ready and mold.waiting and not mold.asked:
-            key = mold.waiting.pop(0)
-            ours, theirs = channel_pair()
-            mold.asked = (key, ours)
-            self._crew.tell(number, Fork(), [theirs.fileno()])
-            theirs.close()
+        key = mold.waiting.pop(0)
+        ours, theirs = channel_pair()
+        mold.asked = (key, ours)
+        self._crew.tell(number, Fork(), [theirs.fileno()])
+        theirs.close()
 
     def _go_on(self, number: int) -> None:
         mold = self._molds[number]
-        while mold.waiting and not mold.asked:
+        while mold.can_fork:
             key = mold.waiting[0]
             try:
                 self._ask_next(number)

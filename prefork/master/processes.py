@@ -1,7 +1,7 @@
-"""Forks the workers, talks to them, and learns how they end. Decides nothing.
+"""Forks processes, ends them, and learns how they ended. Decides nothing.
 
-A worker is known by the key of its place. Its pidfd becomes readable when it exits, and names no other process after
-that, however soon the pid is used again (pidfd_open(2)).
+A pidfd becomes readable when its process exits, and names no other after that, however soon the pid is used again
+(pidfd_open(2)).
 """
 
 import os
@@ -9,7 +9,6 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -46,22 +45,29 @@ class Process(Struct, frozen=True):
     listeners: set[socket.socket]
     stacks: Stacks
 
-    def dump(self) -> None:
-        """Have it write the stacks of its threads; one that is only starting ignores it."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGUSR2)
+    def dump(self) -> bool:
+        """Have it write the stacks of its threads, if that is permitted; one that is only starting ignores it."""
+        return self._send(signal.SIGUSR2)
 
-    def kill(self) -> None:
-        """End it at once."""
-        with suppress(ProcessLookupError):  # dead, and not reaped yet
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+    def kill(self) -> bool:
+        """End it at once, if that is permitted."""
+        return self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> bool:
+        """Send a signal, and return whether that is permitted: of another user it takes CAP_KILL (capabilities(7))."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except PermissionError:
+            return False
+        except ProcessLookupError:  # dead, and not reaped yet
+            pass
+        return True
 
     def reap(self) -> tuple[str, bool]:
         """Return how it ended, in words, and whether by SIGKILL, and let it go; call it when the pidfd is readable."""
-        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        code, status = reaped(self.pidfd)
         self.forget()
-        assert result is not None
-        return ending(result.si_code, result.si_status), result.si_status == signal.SIGKILL
+        return ending(code, status), status == signal.SIGKILL
 
     def forget(self) -> None:
         """Close the descriptors; in a sibling they are copies: this one's master must be the only other end."""
@@ -70,9 +76,25 @@ class Process(Struct, frozen=True):
         self.stacks.close()
 
 
+def reaped(pidfd: int) -> tuple[int, int]:
+    """Wait for the end of a child, and return waitid(2)'s si_code and si_status."""
+    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    assert result is not None
+    return result.si_code, result.si_status
+
+
+def end_after(seconds: float) -> None:
+    """End this process by SIGALRM if it takes longer: the kernel keeps the time, whatever hangs, over execve(2) too."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 def ending(code: int, status: int) -> str:
     """Say how a process ended, by waitid(2)'s si_code and si_status."""
-    return f"exit status {status}" if code == os.CLD_EXITED else f"killed by {signal.Signals(status).name}"
+    if code == os.CLD_EXITED:
+        return f"exit status {status}"
+    names = {each.value: each.name for each in signal.Signals}  # most real-time signals have none
+    return f"killed by {names.get(status, f'signal {status}')}"
 
 
 def strangers(known: Collection[int]) -> list[int]:

@@ -27,6 +27,7 @@ class Reports:
 
     def reloading(self, generation: int) -> None:
         self._began = monotonic()
+        self._last_failed = None
         event, versions = ("upgrading", self._versions()) if self._former else ("reloading", {})
         self._log.info(event, **versions, generation=generation)
         self._notifier.reloading()
@@ -48,7 +49,7 @@ class Reports:
         self._log.error("upgrade failed", kept=kept, reason=reason)
 
     def failed(self, names: Mapping[str, object], failed: Failed) -> None:
-        """Tell why a worker can't get ready; once of all that fail alike, as those of a generation do."""
+        """Tell why a worker can't get ready; once of all that fail alike, until a reload."""
         if failed != self._last_failed:
             self._last_failed = failed
             self._unready("worker", names, failed)

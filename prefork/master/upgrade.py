@@ -16,7 +16,7 @@ from typing import Final
 from prefork.ipc.channel import Channel
 from prefork.logs import STDERR, STDOUT
 from prefork.master.poller import Poller
-from prefork.master.processes import ending, fork
+from prefork.master.processes import end_after, ending, fork, reaped
 from prefork.master.state import State, dump, execute
 
 TAIL_BYTES: Final = 4096  # of what a trial printed: enough for its last line
@@ -97,9 +97,7 @@ class Trial:
         def work(_channel: Channel) -> None:
             for stream in (STDOUT, STDERR):
                 os.dup2(self._output, stream)
-            # The kernel keeps the time: a timer outlives execve(2), and its signal ends a program that hangs.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, timeout)
+            end_after(timeout)
             execute(data, (), "--check-config")
 
         try:
@@ -116,9 +114,7 @@ class Trial:
 
     def verdict(self) -> str | None:
         """Reap it, once its pidfd is readable, and return why it would not do; None when it would."""
-        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
-        assert result is not None
-        match result.si_code, result.si_status:
+        match reaped(self.pidfd):
             case os.CLD_EXITED, os.EX_OK:
                 return None
             case os.CLD_KILLED, signal.SIGALRM:

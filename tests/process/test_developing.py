@@ -140,9 +140,10 @@ def test_what_is_mended_while_it_fails_to_start_is_not_waited_for(start_app: Sta
     hello.wait_for_log(" ready workers=1 ", hello.wait_for_log("division by zero", seen))
 
 
-def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start) -> None:
-    start_app.files = {"shop.py": "1 / 0\n"}
-    hello = start_app.launch(f'{SHOP}\naccess_log = "access"', "--reload")
+@pytest.mark.parametrize("toml", ["", 'preload = "mold"'])
+def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start, toml: str) -> None:
+    start_app.files = {"shop.py": answering("x"), "hooks.py": "def post_fork(worker): 1 / 0\n"}
+    hello = start_app.launch(f'{SHOP}\naccess_log = "access"\nhooks = "hooks"\n{toml}', "--reload")
     seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
     counts = set()
     for _ in range(4):

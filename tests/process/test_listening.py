@@ -7,9 +7,15 @@ from signal import SIGKILL
 
 import pytest
 
+from tests.process.commands import CONTROL, command
 from tests.process.starting import Start
 
 HELLO_UNIX = ("unix:hello.sock",)
+APP = """
+def answer(environ, start_response):
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+"""
 
 
 def has_ipv6() -> bool:
@@ -49,6 +55,29 @@ def test_it_listens_on_several_addresses_at_once(start: Start) -> None:
     assert len(hello.addresses) == 4
     for address in hello.addresses * 3:
         assert hello.connect(address).ask().body == b"Hello, world!"
+
+
+def test_one_worker_serves_all_sockets_of_many_that_have_left(start: Start) -> None:
+    bind = [f"127.0.0.{each}:0" for each in range(1, 71)]
+    hello = start("workers = 5", *CONTROL, bind=bind)
+    assert command(hello, "workers", "1") == (0, "1 worker ready\n")
+    hello.wait_for_workers(1)
+    for address in hello.addresses * 3:
+        client = hello.connect(address)
+        assert client.ask().status == 200
+        client.close()
+
+
+def test_a_worker_of_a_mold_is_given_all_sockets_of_many_that_have_left(start_app: Start) -> None:
+    start_app.files["shop.py"] = APP
+    app = 'app = "shop:answer"\npreload = "mold"'
+    bind = [f"127.0.0.{each}:0" for each in range(1, 71)]
+    hello = start_app(f"workers = 5\n{app}", bind=bind)
+    hello.reload(f"workers = 1\n{app}", bind)
+    for address in hello.addresses[: len(bind)] * 3:
+        client = hello.connect(address)
+        assert client.ask().status == 200
+        client.close()
 
 
 def test_a_unix_socket_has_its_mode_and_is_gone_at_the_end(start: Start) -> None:

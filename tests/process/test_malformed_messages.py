@@ -1,6 +1,7 @@
 """What an application writes to the master, into the channel of its worker or its mold, harms nobody but these."""
 
 import os
+from pathlib import Path
 from signal import SIGHUP
 from typing import Final
 
@@ -9,7 +10,7 @@ import pytest
 from tests.process import proc
 from tests.process.clients import Client
 from tests.process.hello import Hello
-from tests.process.starting import Start
+from tests.process.starting import RUN, Start, run
 from tests.process.test_molds import mold
 from tests.process.waiting import until
 
@@ -81,6 +82,14 @@ def test_a_message_that_no_worker_has_for_the_master_then_is_logged(
     hello.wait_for_log("unexpected message slot=")
     assert f" message={request.node.callspec.id}\n" in hello.log
     assert (hello.worker_pids(), proc.descriptors(hello.master_pid)) == (before, held)
+
+
+@pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED)
+def test_what_an_application_that_is_only_checked_sends_is_nothing(tmp_path: Path, message: bytes) -> None:
+    (tmp_path / "shop.py").write_text(f"{SHOP}\nsay({message!r})\n")
+    (tmp_path / "hello.toml").write_text('app = "shop:answer"\n')
+    checked = run(Hello(tmp_path, "output"), "--check-config", command=RUN)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "hello.toml: ok\n", "")
 
 
 def test_a_mold_that_sends_what_is_no_message_fails_the_reload(start_app: Start) -> None:

@@ -3,14 +3,18 @@
 import grp
 import os
 import pwd
+from signal import SIGINT, SIGQUIT, Signals
 
 import pytest
 
 from tests.process import proc
+from tests.process.clients import HALF_A_HEAD
+from tests.process.commands import CONTROL, command
 from tests.process.starting import AS_NOBODY, Start
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
 
+WITHOUT_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
 NOBODY = pwd.getpwnam("nobody")
 
 
@@ -44,6 +48,24 @@ def test_workers_without_rights_log_to_files_of_root_and_are_replaced(start: Sta
     assert hello.get().status_code == 200
     assert hello.stop() == 0
     assert ' "GET / HTTP/1.1" 200 13 ' in (hello.folder / "access.log").read_text()
+
+
+@pytest.mark.parametrize("ask", [pytest.param(SIGQUIT, id="quit"), pytest.param(SIGINT, id="interrupted twice")])
+def test_a_master_that_may_not_kill_its_workers_has_them_end(start: Start, ask: Signals) -> None:
+    hello = start('workers = 2\nuser = "nobody"', under=WITHOUT_KILL)
+    client = hello.connect()
+    client.send(HALF_A_HEAD)
+    if ask is SIGINT:
+        hello.signal(SIGINT)
+        hello.wait_for_log("stopping how=graceful")
+    assert hello.stop(ask) == 0
+    assert hello.log.count("no permission to kill pid=")
+
+
+def test_a_master_that_may_not_have_stacks_written_tells_so_and_goes_on(start: Start) -> None:
+    hello = start('workers = 1\nuser = "nobody"', *CONTROL, under=WITHOUT_KILL)
+    assert command(hello, "dump") == (0, "told workers to write their stacks into the log: 0\n")
+    assert hello.get().status_code == 200
 
 
 def test_root_without_a_user_is_warned(start: Start) -> None:

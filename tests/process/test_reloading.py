@@ -105,6 +105,15 @@ def test_a_reload_with_an_address_that_is_taken_keeps_the_old_service(start: Sta
     assert len(tcp.listening(hello.master_pid)) == 2
 
 
+def test_a_reload_that_fails_after_it_was_to_log_elsewhere_logs_where_it_did(start: Start) -> None:
+    hello = start('workers = 1\nlog = "old.log"', log_file="old.log")
+    hello.rewrite('workers = 1\nlog = "new.log"\naccess_log = "access.log"\ntls_cert = "none.pem"')
+    before = proc.descriptors(hello.master_pid)
+    hello.signal(SIGHUP)
+    hello.wait_for_log("reload failed generation=2 kept=1 reason=\"tls_cert: none.pem: can't be read")
+    assert proc.descriptors(hello.master_pid) == before
+
+
 def test_after_a_failed_reload_the_next_good_one_holds(start: Start) -> None:
     hello = start(configuration("old"))
     hello.rewrite("workers = 0")

@@ -156,7 +156,18 @@ def test_a_client_that_goes_while_it_waits_is_forgotten(running: Running) -> Non
     running.control.observe(FLEET, [Reloaded(2)])
 
 
-@pytest.mark.parametrize("line", [b"\n", b"reload\n", b"\xff\n", b'{"command":"format"}\n', b"[]\n"])
+NO_REQUESTS = {
+    "nothing": b"\n",
+    "a word": b"reload\n",
+    "no UTF-8": b"\xff\n",
+    "no UTF-8 in it": b'{"command":"\xff"}\n',
+    "no command": b'{"command":"format"}\n',
+    "a list": b"[]\n",
+    "nested too deeply": b'{"command":"status","x":' + b"[" * 4000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("line", NO_REQUESTS.values(), ids=NO_REQUESTS)
 def test_what_is_no_request_is_told_so(running: Running, line: bytes) -> None:
     answer = json.loads(running.read_all(running.connect(line)))
     assert answer["exit_status"] == os.EX_USAGE

@@ -240,6 +240,16 @@ def test_what_no_mold_says_is_logged(office: Office, capfd: pytest.CaptureFixtur
     office.turn_until(lambda: "unexpected message" in capfd.readouterr().err)
 
 
+def test_a_mold_that_says_something_else_before_it_is_ready_is_waited_for(office: Office) -> None:
+    def behave(channel: Channel) -> None:
+        channel.send(RecycleMe("old"))
+        answering(Forked(PID))(channel)
+
+    office.ask(behave, 1)
+    office.turn_until(lambda: office.forked)
+    assert office.forked == [(1, PID)]
+
+
 def test_a_mold_that_sends_what_is_no_message_is_killed_and_another_forks(
     office: Office, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def waiting() -> Process:
         (os.CLD_EXITED, 3, "exit status 3"),
         (os.CLD_KILLED, signal.SIGKILL, "killed by SIGKILL"),
         (os.CLD_DUMPED, signal.SIGSEGV, "killed by SIGSEGV"),
+        (os.CLD_KILLED, signal.SIGRTMIN + 6, "killed by signal 40"),
     ],
 )
 def test_an_end_is_said_in_words(code: int, status: int, words: str) -> None:

@@ -74,5 +74,8 @@ def test_workers_that_fail_alike_are_told_of_once_with_the_traceback(reports: Re
         r'error traceback line="  File \"wsgi.py\", line 3"',
         'error traceback line="ValueError: boom"',
     ]
+    reports.reloading(2)
+    reports.failed({"slot": 0}, failed)
+    assert len(logged(capfd)) == 4
     reports.failed({"slot": 2}, Failed("x.env:1: expected KEY=VALUE", 78))
     assert logged(capfd) == ['error worker can\'t get ready slot=2 reason="x.env:1: expected KEY=VALUE"']

@@ -1,0 +1,56 @@
+"""The master's side of its workers: what they are told."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Retire, channel_pair, close_all
+from prefork.ipc.scoreboard import ROWS, Scoreboard
+from prefork.logs import Log
+from prefork.master.crew import Crew
+from prefork.master.poller import Poller
+from prefork.master.processes import Process
+from prefork.master.stacks import Stacks
+
+
+@pytest.fixture
+def crew() -> Iterator[Crew]:
+    poller, scoreboard = Poller(), Scoreboard()
+    yield Crew(poller, scoreboard, Log("master", "info"))
+    poller.close()
+    scoreboard.close()
+
+
+def place(crew: Crew, *keys: int) -> Channel:
+    """Have one worker in these places, which is only its channel; return its end."""
+    ours, theirs = channel_pair()
+    process = Process(0, -1, ours, crew.scoreboard.take(), set(), Stacks(os.open(os.devnull, os.O_RDONLY)))
+    crew.processes.update(dict.fromkeys(keys, process))
+    return theirs
+
+
+def test_a_worker_for_whom_no_row_is_left_can_not_be_forked_and_costs_nothing(crew: Crew) -> None:
+    rows = [crew.scoreboard.take() for _ in range(ROWS)]
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError, match="scoreboard"):
+        crew.fork(0, lambda _seat: None, lambda: None, slot=0, generation=1)
+    assert os.listdir("/proc/self/fd") == before
+    crew.scoreboard.give_back(rows[7])
+    assert crew.scoreboard.take().number == 7
+
+
+def test_a_worker_is_told_to_leave_however_many_there_are_to_take_its_connections(crew: Crew) -> None:
+    leaving = place(crew, 0)
+    heirs = range(1, MOST_DESCRIPTORS + 50)
+    staying = place(crew, *heirs)
+    crew.hand_over(0, heirs, Retire(1.0, for_good=False))
+    received = leaving.receive()
+    assert received is not None
+    message, fds = received
+    assert (message, len(fds)) == (Retire(1.0, for_good=False), MOST_DESCRIPTORS)
+    close_all(fds)
+    for each in leaving, staying, crew.processes[0].channel, crew.processes[1].channel:
+        each.close()
+    for key in 0, 1:
+        crew.processes[key].stacks.close()
