@@ -93,6 +93,20 @@ class Admission:
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
             opening.give_up(TimeoutError("waited too long for what comes before HTTP"))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none of any kind."""
+        return not (self.connections or self.openings or self.refused)
+
+    def cut(self) -> int:
+        """Close all at once, and return how many were served or being opened."""
+        count = len(self.connections) + len(self.openings)
+        for connection in (*self.connections, *self.refused):
+            connection.close()
+        for opening in list(self.openings):
+            opening.give_up(ConnectionAbortedError())
+        return count
+
     def tell_full(self, log: Log) -> None:
         """Log when new connections begin to wait because it is full, and when they no longer do."""
         if self.must_wait() != self._told_full:

@@ -139,19 +139,27 @@ def packed(connection: Connection) -> bytes | None:
 
 
 class Arrivals:
-    """The staying side: takes over what comes, until it is `over`.
+    """The staying side: takes over what comes. `adopt` makes a connection of a socket and what was moved with it.
 
-    `adopt` makes a connection of a socket and what was moved with it.
+    Enters the set `arrivals` by itself, and leaves it when all have come.
     """
 
-    def __init__(self, handover: Handover, loop: Loop, adopt: Callable[[socket.socket, Moved], None], log: Log) -> None:
-        self.over = False
+    def __init__(
+        self,
+        handover: Handover,
+        loop: Loop,
+        arrivals: "set[Arrivals]",
+        adopt: Callable[[socket.socket, Moved], None],
+        log: Log,
+    ) -> None:
         self._handover = handover
         self._loop = loop
+        self._arrivals = arrivals
         self._adopt = adopt
         self._log = log
         self._count = 0
         loop.watch(handover.fileno(), READABLE, self.on_readable)
+        arrivals.add(self)
 
     def on_readable(self, _events: int) -> None:
         """Take over the connections of one message, or end with the last."""
@@ -168,6 +176,10 @@ class Arrivals:
         self._count += len(fds)
         if not parcels:
             self._log.info("connections taken over", count=self._count)
-            self._loop.forget(self._handover.fileno())
-            self._handover.close()
-            self.over = True
+            self.close()
+
+    def close(self) -> None:
+        """Take no more: what has not come is lost."""
+        self._loop.forget(self._handover.fileno())
+        self._handover.close()
+        self._arrivals.discard(self)

@@ -107,7 +107,7 @@ class Worker:
         self._acceptors: list[Acceptor] = []
         self._leaves_at: float | None = None
         self._departures: Departures | None = None
-        self._arrivals: list[Arrivals] = []
+        self._arrivals: set[Arrivals] = set()
         self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
         self._refusals = Refusals(self._service, seat.row, log)
@@ -270,7 +270,7 @@ class Worker:
             case Adopt(), fds:
                 for fd in fds:
                     handover = Handover(socket.socket(fileno=fd))
-                    self._arrivals.append(Arrivals(handover, self._loop, self._admission.adopt, self._log))
+                    Arrivals(handover, self._loop, self._arrivals, self._admission.adopt, self._log)
             case Share(count), fds:
                 for fd in fds:
                     Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
@@ -302,11 +302,9 @@ class Worker:
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
-        if for_good or self._departures is None:
-            self._departures = None
-            self._admission.drain((b"http", b"https"))
-        else:
-            self._admission.drain((b"https",))  # they can't move
+        if for_good:
+            self._hand_over_to([])
+        self._admission.drain((b"http", b"https") if self._departures is None else (b"https",))  # which can't move
         if for_good:
             Draining(self._connections, self._loop, timeout)
 
@@ -314,23 +312,22 @@ class Worker:
         assert self._leaves_at is not None
         if self._departures is not None:
             self._departures.move(self._connections)
-        openings, refused = self._admission.openings, self._admission.refused
-        if (self._connections or openings) and self._loop.now >= self._leaves_at:
-            count = len(self._connections) + len(openings)
-            self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
-            for connection in list(self._connections):
-                connection.close()
-            openings.clear()
-            refused.clear()
-            self._arrivals.clear()
-            self._leaves_at = self._loop.now + LONGEST_CLOSING
-            self._loop.call_at(self._leaves_at, self._leave_when_done)
-        # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
-        self._arrivals = [each for each in self._arrivals if not each.over]
+        if self._loop.now >= self._leaves_at:
+            self._cut()
         threads = self._terms.application.threads
         is_busy = threads is not None and threads.is_busy and self._loop.now < self._leaves_at
-        if not self._connections and not openings and not refused and not self._arrivals and not is_busy:
+        # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
+        if self._admission.is_empty and not self._arrivals and not is_busy:
             self._loop.running = False
+
+    def _cut(self) -> None:
+        """Close what has not ended in time, and leave threads a moment to close what they gave for it."""
+        for each in list(self._arrivals):
+            each.close()
+        if count := self._admission.cut():
+            self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
+            self._leaves_at = self._loop.now + LONGEST_CLOSING
+            self._loop.call_at(self._leaves_at, self._leave_when_done)
 
 
 def access_log(files: LogFiles, journal: Journal | None) -> AccessLog | Entries | None:

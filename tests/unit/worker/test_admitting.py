@@ -135,6 +135,15 @@ def test_of_many_that_are_refused_so_many_are_told_and_the_others_closed_until_t
     assert door.knock() == "refused"
 
 
+def test_whoever_is_there_is_cut_and_only_who_was_refused_is_not_counted(at_end: ExitStack) -> None:
+    served, opened = Door(Capacity(connections=1, wait=False), at_end), Door(Capacity(), at_end, never_done)
+    assert [served.knock(), served.knock(), opened.knock()] == ["let in", "refused", "let in"]
+    for door in (served, opened):
+        assert (door.admission.is_empty, door.admission.cut()) == (False, 1)
+        assert door.admission.is_empty
+        assert not any(door.loop._handlers)
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from prefork.apps.interface import Application
 from prefork.http.messages import Limits, Response
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.channel import Adopt, Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
@@ -217,6 +218,33 @@ def test_a_worker_cuts_off_who_has_not_finished_in_time(office: Office, capfd: S
     client = office.client(GET, GET[:10])
     office.run(lambda: len(client.answers) == 1, lambda: office.retire(for_good=True, timeout=0.05))
     assert "connections cut count=1" in capfd.readouterr().err
+
+
+def test_a_worker_that_waits_for_a_hand_over_without_an_end_leaves_in_time(office: Office) -> None:
+    ours, theirs = handover_pair()
+    office.channel.send(Adopt(), [theirs.fileno()])
+    office.run(lambda: office.retire(for_good=False, timeout=0.05))
+    theirs.close()
+    with pytest.raises(BrokenPipeError):
+        ours.send(b"")
+    ours.close()
+
+
+def test_a_worker_keeps_nothing_of_a_hand_over_that_has_ended(office: Office) -> None:
+    ours, theirs = handover_pair()
+    office.channel.send(Adopt(), [theirs.fileno()])
+    theirs.close()
+
+    def end() -> bool:
+        ours.close()
+        return True
+
+    office.run(
+        lambda: len(office.worker._arrivals) == 1,
+        end,
+        lambda: not office.worker._arrivals,
+        lambda: office.retire(for_good=True),
+    )
 
 
 def test_of_two_requests_to_leave_the_sooner_holds(office: Office) -> None:
