@@ -132,7 +132,7 @@ class Admission:
         if not openers:
             self._admit(peer, sock, to_read=to_read)
             return
-        steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since, to_read=to_read)
+        steps, go_on = openers[0](peer, sock), partial(self._open, peer, openers[1:], since, to_read=to_read)
         if not steps:
             go_on(sock)
         elif (reason := self._reason_against(peer, beyond=MOST_REFUSED)) is not None:

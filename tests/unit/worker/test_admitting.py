@@ -66,11 +66,11 @@ def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(a
     assert door.knock() == "let in"
 
 
-def never_done(_peer: Peer) -> list[Step]:
+def never_done(_peer: Peer, _sock: socket.SocketType) -> list[Step]:
     return [lambda _sock: READABLE]
 
 
-def told_to_be_other(peer: Peer) -> list[Step]:
+def told_to_be_other(peer: Peer, _sock: socket.SocketType) -> list[Step]:
     """Return the step of a proxy's header, which tells another address."""
 
     def step(sock: socket.SocketType) -> socket.SocketType:
