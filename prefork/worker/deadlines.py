@@ -4,6 +4,7 @@ No timer an object and no order to keep: each connection only notes since when i
 them are looked at, for 0.05 µs each.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -16,6 +17,20 @@ RATED: Final = (Waiting.BODY, Writing.ANSWER)
 # In seconds; a timeout may be passed by one tick. With 1.0 four idle workers take 0.12 % of a core.
 LONGEST_TICK: Final = 2.0
 LINGERING_TIMEOUT: Final = 2.0  # seconds; gunicorn's and half of nginx's
+
+
+def timeouts(*, keep_alive: float, header: float, body: float, write: float, application: float = math.inf) -> Timeouts:
+    """Return the timeout in seconds of each thing that a connection can wait for."""
+    return {
+        Waiting.REQUEST: keep_alive,
+        Waiting.LAST: keep_alive,
+        Waiting.HEAD: header,
+        Waiting.BODY: body,
+        Waiting.APPLICATION: application,
+        Waiting.NOTHING: write,
+        Writing.ANSWER: write,
+        Writing.LINGERING: LINGERING_TIMEOUT,
+    }
 
 
 def tick_of(timeouts: Iterable[float], hang_timeout: float) -> float:

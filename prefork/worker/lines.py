@@ -8,9 +8,7 @@ escaped before it is filled in, so that no line can be forged and no terminal re
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -18,6 +16,7 @@ from msgspec import Struct
 
 from prefork.http.forwarded import READ
 from prefork.http.messages import FIELDS, Fields
+from prefork.worker.dates import clf_time, iso_time
 
 Value: TypeAlias = bytes | int
 
@@ -188,19 +187,3 @@ def escaped(text: bytes) -> str:
 def json_escaped(text: bytes) -> str:
     """Return what a peer sent as it may stand in a string of JSON (RFC 8259 §7), bytes beyond ASCII as Latin-1."""
     return json.dumps(text.decode("latin-1"))[1:-1].replace("\x7f", "\\u007f")
-
-
-MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # in any locale
-
-
-@lru_cache(maxsize=2)  # a second is asked for many times, then never again
-def clf_time(when: int) -> bytes:
-    """Return a moment, in seconds since the epoch, as the common format has it, in UTC."""
-    year, month, day, hour, minute, second, *_ = time.gmtime(when)
-    return f"[{day:02}/{MONTHS[month - 1]}/{year}:{hour:02}:{minute:02}:{second:02} +0000]".encode()
-
-
-@lru_cache(maxsize=2)
-def iso_time(when: int) -> bytes:
-    """Return a moment as RFC 3339 has it, in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)).encode()

@@ -31,8 +31,8 @@ from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
-from prefork.worker.connection import Writing
-from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
+from prefork.worker.dates import imf_fixdate
+from prefork.worker.deadlines import Timeouts, expired, tick_of
 from prefork.worker.draining import Draining
 from prefork.worker.forked import leave
 from prefork.worker.lines import Lines
@@ -44,8 +44,6 @@ from prefork.worker.refusals import Refusals
 from prefork.worker.signals import Signals
 from prefork.worker.wearing import Wear, Wearing
 
-DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
-MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 LONGEST_CLOSING: Final = 0.5  # seconds in which threads close what was cut; the master kills two after graceful_timeout
 
 
@@ -71,20 +69,6 @@ class Terms(Struct, frozen=True):
     access_log_format: str = "combined"
     journal: Journal | None = None
     forwarding: Forwarding = Forwarding(NOBODY)
-
-
-def timeouts(*, keep_alive: float, header: float, body: float, write: float, application: float = math.inf) -> Timeouts:
-    """Return the timeout in seconds of each thing that a connection can wait for."""
-    return {
-        Waiting.REQUEST: keep_alive,
-        Waiting.LAST: keep_alive,
-        Waiting.HEAD: header,
-        Waiting.BODY: body,
-        Waiting.APPLICATION: application,
-        Waiting.NOTHING: write,
-        Writing.ANSWER: write,
-        Writing.LINGERING: LINGERING_TIMEOUT,
-    }
 
 
 class Worker:
@@ -335,9 +319,3 @@ def access_log(files: LogFiles, journal: Journal | None) -> AccessLog | Entries 
     if journal is not None:
         return Entries(journal)
     return AccessLog(files.access_fd) if files.access_fd is not None else None
-
-
-def imf_fixdate(wall: float) -> bytes:
-    """Return a moment, in seconds since the epoch, as RFC 9110 §5.6.7 wants it; strftime would follow the locale."""
-    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(wall)
-    return b"%b, %02d %b %d %02d:%02d:%02d GMT" % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
