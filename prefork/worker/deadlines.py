@@ -14,8 +14,6 @@ from prefork.worker.connection import Connection, Writing
 Timeouts: TypeAlias = Mapping[Waiting | Writing, float]
 
 RATED: Final = (Waiting.BODY, Writing.ANSWER)
-# In seconds; a timeout may be passed by one tick. With 1.0 four idle workers take 0.12 % of a core.
-LONGEST_TICK: Final = 2.0
 LINGERING_TIMEOUT: Final = 2.0  # seconds; gunicorn's and half of nginx's
 
 
@@ -35,7 +33,7 @@ def timeouts(*, keep_alive: float, header: float, body: float, write: float, app
 
 def tick_of(timeouts: Iterable[float], hang_timeout: float) -> float:
     """Return how often to look and to beat, in seconds: so that a timeout is exceeded by a quarter at most."""
-    return min(LONGEST_TICK, min(timeouts) / 4, hang_timeout / 4 or LONGEST_TICK)
+    return min(*timeouts, hang_timeout or math.inf) / 4
 
 
 def expired(
