@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from prefork.http.forwarded import READ
-from prefork.http.messages import FIELDS, Fields
+from prefork.http.messages import Fields, fields_of
 from prefork.worker.dates import clf_time, iso_time
 
 Value: TypeAlias = bytes | int
@@ -122,21 +122,21 @@ class Lines:
         found = _request_line(head)
         line = found[1] if found else b""
         parts = _parts(line)
-        fields = {name.lower(): value.rstrip(b" \t") for name, value in reversed(FIELDS(head))} if valid else {}
-        told = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in FIELDS(head)]) if valid else ()
+        fields = fields_of(head) if valid else ()
+        firsts = dict(reversed(fields))
 
         def filled(match: re.Match[str]) -> str:
             letter = match["letter"]
             if letter in AT_THE_END:
                 return AT_THE_END[letter][1]
             if letter is None:
-                text = fields.get(match["field"].lower().encode(), b"")
+                text = firsts.get(match["field"].lower().encode(), b"")
             else:
                 text = OF_THE_HEAD[letter](line, parts)
             return self._escape(text).replace("%", "%%")
 
         template = _between(self._pattern, filled).encode() + self._unused
-        return Known(template, tuple([each for each in told if each[0] in READ]))
+        return Known(template, tuple([each for each in fields if each[0] in READ]))
 
 
 def _between(pattern: str, filled: Callable[[re.Match[str]], str]) -> str:
