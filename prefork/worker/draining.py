@@ -17,14 +17,15 @@ LEAST_SHARE: Final = 100  # connections; so few are closed at once
 
 
 class Draining:
-    """Ends these connections, and those that join them, within so many seconds; half of that is left to lingering."""
+    """Closes the idle ones of these drained connections, and those that join them, in half of so many seconds.
+
+    The other half is left to lingering.
+    """
 
     def __init__(self, connections: AbstractSet[Connection], loop: Loop, within: float) -> None:
         self._connections = connections
         self._loop = loop
         self._share = share_of(len(connections), within)
-        for connection in connections:
-            connection.drain()
         self._close_some()
 
     def _close_some(self) -> None:
