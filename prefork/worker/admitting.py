@@ -166,7 +166,7 @@ class Admission:
         if len(self.refused) >= MOST_REFUSED:
             sock.close()
         else:
-            Connection(sock, peer, Protocol(self._service, peer), self._loop, self.refused).refuse(answer)
+            Connection(sock, peer, Protocol(self._service, peer), self._loop, self.refused).send_last(answer)
 
     def _reason_against(self, peer: Peer, *, beyond: int = 0) -> str | None:
         """Return why this one can't be served, though there were room for so many more than there is.

@@ -128,7 +128,7 @@ class Connection(Closing):
         is_told = not (self._unsent or self._to_drop or self._protocol.behind)
         answer = self._protocol.expire() if is_told else b""
         if answer:
-            self._send_last(answer)
+            self.send_last(answer)
         else:
             self.close()
 
