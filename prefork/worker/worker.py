@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
 
 from msgspec import Struct
 
@@ -33,18 +32,16 @@ from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
 from prefork.worker.dates import imf_fixdate
 from prefork.worker.deadlines import Timeouts, expired, tick_of
-from prefork.worker.draining import Draining
 from prefork.worker.forked import leave
+from prefork.worker.leaving import Leaving
 from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
-from prefork.worker.moving import Arrivals, Departures, Sharing
+from prefork.worker.moving import Arrivals, Sharing
 from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
 from prefork.worker.refusals import Refusals
 from prefork.worker.signals import Signals
 from prefork.worker.wearing import Wear, Wearing
-
-LONGEST_CLOSING: Final = 0.5  # seconds in which threads close what was cut; the master kills two after graceful_timeout
 
 
 class Terms(Struct, frozen=True):
@@ -89,9 +86,6 @@ class Worker:
         )
         self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []
-        self._leaves_at: float | None = None
-        self._departures: Departures | None = None
-        self._arrivals: set[Arrivals] = set()
         self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
         self._refusals = Refusals(self._service, seat.row, log)
@@ -99,6 +93,7 @@ class Worker:
             self._service, self._watch(), self._loop, self._row, terms.capacity, openers=terms.openers
         )
         self._connections = self._admission.connections
+        self._leaving = Leaving(self._admission, self._loop, log, terms.application.threads)
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
@@ -123,14 +118,12 @@ class Worker:
         self._loop.call_at(self._loop.now, self._on_tick)
         self._loop.run()
         self._row[CONNECTIONS] = len(self._connections)  # what ends now, by the user's functions, may take its time
-        if self._departures is not None:
-            self._departures.close()
         self._refusals.tell(math.inf)
         if self._access_log is not None:
             self._access_log.flush()
             self._access_log.give_up()
             self._tell_lost(self._access_log)
-        return max(0.0, (self._leaves_at or 0.0) - self._loop.now)
+        return max(0.0, (self._leaving.ends_at or 0.0) - self._loop.now)
 
     def prepare_for_forks(self) -> None:
         """Have processes that the application forks let go of all that is the worker's."""
@@ -234,7 +227,7 @@ class Worker:
     def _on_signal(self, _events: int) -> None:
         """Ask to be replaced: who wants the service to end tells the master too, which then knows better when."""
         self._signals.clear()
-        if self._leaves_at is not None:
+        if self._leaving.ends_at is not None:
             self._retire(self._terms.graceful_timeout, for_good=True)
         elif self._wearing:
             self._wearing = None
@@ -249,12 +242,12 @@ class Worker:
             return
         match received:
             case Retire(timeout, for_good), fds:
-                self._hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
+                self._leaving.hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
                 self._retire(timeout, for_good=for_good)
             case Adopt(), fds:
                 for fd in fds:
                     handover = Handover(socket.socket(fileno=fd))
-                    Arrivals(handover, self._loop, self._arrivals, self._admission.adopt, self._log)
+                    Arrivals(handover, self._loop, self._leaving.arrivals, self._admission.adopt, self._log)
             case Share(count), fds:
                 for fd in fds:
                     Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
@@ -265,53 +258,17 @@ class Worker:
             case _:
                 raise AssertionError("not for a worker that has its seat")
 
-    def _hand_over_to(self, heirs: list[Handover]) -> None:
-        if self._departures is not None:  # those heirs have died, or nobody stays
-            self._departures.close()
-        self._departures = Departures(heirs, self._loop, self._log) if heirs else None
-
     def _retire(self, timeout: float, *, for_good: bool) -> None:
-        """Listen no more. Connections move to the heirs; without any, each ends with its next answer, or at once.
-
-        At once, or over a moment where they are many, are ended the idle ones, and `for_good`.
-        """
-        deadline = self._loop.now + timeout
-        if self._leaves_at is None:
-            self._loop.after_turn.append(self._leave_when_done)
+        """Listen no more, and leave."""
+        if self._leaving.ends_at is None:
             self._terms.application.pre_stop()
-        self._leaves_at = min(deadline, self._leaves_at or deadline)
         for acceptor in self._acceptors:
             if for_good:
                 acceptor.accept_all()
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
-        if for_good:
-            self._hand_over_to([])
-        self._admission.drain((b"http", b"https") if self._departures is None else (b"https",))  # which can't move
-        if for_good:
-            Draining(self._connections, self._loop, timeout)
-
-    def _leave_when_done(self) -> None:
-        assert self._leaves_at is not None
-        if self._departures is not None:
-            self._departures.move(self._connections)
-        if self._loop.now >= self._leaves_at:
-            self._cut()
-        threads = self._terms.application.threads
-        is_busy = threads is not None and threads.is_busy and self._loop.now < self._leaves_at
-        # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
-        if self._admission.is_empty and not self._arrivals and not is_busy:
-            self._loop.running = False
-
-    def _cut(self) -> None:
-        """Close what has not ended in time, and leave threads a moment to close what they gave for it."""
-        for each in list(self._arrivals):
-            each.close()
-        if count := self._admission.cut():
-            self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
-            self._leaves_at = self._loop.now + LONGEST_CLOSING
-            self._loop.call_at(self._leaves_at, self._leave_when_done)
+        self._leaving.begin(timeout, for_good=for_good)
 
 
 def access_log(files: LogFiles, journal: Journal | None) -> AccessLog | Entries | None:

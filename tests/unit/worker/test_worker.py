@@ -223,9 +223,9 @@ def test_a_worker_keeps_nothing_of_a_hand_over_that_has_ended(office: Office) ->
         return True
 
     office.run(
-        lambda: len(office.worker._arrivals) == 1,
+        lambda: len(office.worker._leaving.arrivals) == 1,
         end,
-        lambda: not office.worker._arrivals,
+        lambda: not office.worker._leaving.arrivals,
         lambda: office.retire(for_good=True),
     )
 

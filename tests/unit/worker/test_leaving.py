@@ -9,7 +9,7 @@ from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol
 from prefork.http.service import Service
 from prefork.worker.connection import Connection
-from prefork.worker.draining import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
+from prefork.worker.leaving import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
 from prefork.worker.loop import Loop
 
 PEER = Peer(b"127.0.0.1")
