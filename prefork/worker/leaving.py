@@ -5,6 +5,7 @@ closed. Where they are many, they are closed over a moment: thousands of clients
 what the rest of a service can't stand.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from math import ceil
 from typing import Final
@@ -43,6 +44,11 @@ class Leaving:
         if self._departures is not None:
             self._departures.close()
         self._departures = Departures(heirs, self._loop, self._log) if heirs else None
+
+    @property
+    def heirs(self) -> Sequence[Handover]:
+        """Those to whom connections are handed over now."""
+        return self._departures.heirs if self._departures is not None else ()
 
     def begin(self, timeout: float, *, for_good: bool) -> None:
         """End within so many seconds; told more than once, at the soonest."""

@@ -134,9 +134,11 @@ class Worker:
 
     def _leave_to_parent(self) -> None:
         self._signals.give_back()
-        # The loop doesn't watch an acceptor that pauses, nor a connection whose first bytes are being answered.
+        # Not always watched: acceptors that pause, connections whose first bytes are being answered, and heirs.
         acceptors = {each.fileno() for each in self._acceptors}
-        leave(acceptors.union((each.fileno() for each in self._connections), self._loop.descriptors()))
+        connections = (each.fileno() for each in self._connections)
+        heirs = (each.fileno() for each in self._leaving.heirs)
+        leave(acceptors.union(connections, heirs, self._loop.descriptors()))
         self._signals.release()
 
     def _watch(self) -> Watch | None:
