@@ -1,7 +1,7 @@
 """Finds the connections that have waited too long.
 
 No timer an object and no order to keep: each connection only notes since when it has waited, and once a tick all of
-them are looked at, for 0.05 µs each.
+them are looked at, for 0.3 µs each.
 """
 
 import math
@@ -44,7 +44,6 @@ def expired(
     A body, or an answer that is taken, may last for its timeout, and longer by a second for each `min_data_rate` bytes
     of it that have been, as with MinRate of httpd's mod_reqtimeout; 0 means for ever.
     """
-    latest = now - min(timeouts.values())
 
     def is_due(each: Connection) -> bool:
         waiting_for = each.waiting_for
@@ -54,4 +53,4 @@ def expired(
         is_rated = min_data_rate and waiting_for in RATED
         return bool(is_rated and now - each.begun > timeout + each.progress / min_data_rate)
 
-    return [each for each in connections if (each.since < latest or each.begun < latest) and is_due(each)]
+    return [each for each in connections if is_due(each)]
