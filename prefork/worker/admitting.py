@@ -16,7 +16,6 @@ from prefork.ipc.scoreboard import CONNECTIONS, Row
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.crowd import Crowd
-from prefork.worker.deadlines import LINGERING_TIMEOUT
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
@@ -87,9 +86,7 @@ class Admission:
                 connection.drain()
 
     def expire(self, timeout: float) -> None:
-        """Close those that have been in opening for longer than this, and those that have had the time to read."""
-        for connection in [each for each in self.refused if self._loop.now - each.since > LINGERING_TIMEOUT]:
-            connection.close()
+        """Close those that have been in opening for longer than this."""
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
             opening.give_up(TimeoutError("waited too long for what comes before HTTP"))
 

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 
 from msgspec import Struct
 
@@ -187,7 +188,8 @@ class Worker:
     def _expire(self) -> None:
         """End what has waited too long; not for want of reading, where the application kept the loop from it."""
         hanging = []
-        for connection in expired(self._connections, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
+        waiting = chain(self._connections, self._admission.refused)
+        for connection in expired(waiting, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
             if connection.waiting_for is Waiting.APPLICATION and (request := connection.occupying):
                 hanging.append(request)
             connection.expire()
