@@ -10,10 +10,11 @@ from prefork.http.trust import trusting
 from prefork.journal import Journal
 from prefork.logs import JOURNALD
 from prefork.worker.admitting import Capacity
+from prefork.worker.deadlines import timeouts
 from prefork.worker.opening import Opener
 from prefork.worker.proxied import proxy_opener
 from prefork.worker.wearing import Wear
-from prefork.worker.worker import Terms, timeouts
+from prefork.worker.worker import Terms
 
 
 def terms(config: Config, application: Application, tls: Opener | None = None, journal: Journal | None = None) -> Terms:

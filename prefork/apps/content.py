@@ -35,6 +35,7 @@ class KeptContent:
             if self.size > self._in_memory and isinstance(self.file, BytesIO):
                 self._move_to_disk(self.file)
             self.file.write(data)
+            self.file.flush()  # else the application would meet it, by the last bytes
         except OSError:  # that the disk is full may be said as "no usable temporary directory"
             raise Rejection(507, "no room for the content of the request") from None
 

@@ -90,9 +90,9 @@ class Pool:
         return len(self._idle) < self._count
 
     def respond(self, request: Request, peer: Peer, content: Content | None) -> Pending | Response:
-        """Have the application called as soon as a thread is free."""
+        """Have the application called as soon as a thread is free; without any, who waits would wait for ever."""
         runner = self._free()
-        if runner is None and len(self._waiting) >= self._most_waiting:
+        if runner is None and len(self._waiting) >= (self._most_waiting if self._count else 0):
             if content is not None:
                 content.close()
             self.on_refused(FULL.status, FULL.reason, peer)

@@ -13,13 +13,18 @@ from prefork.http.grammar import TOKEN, VALUE
 
 Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
-FIELDS: Final = re.compile(rb"\n([^:\r]+):[ \t]*([^\r]*)").findall  # of a head that is valid
+_FIELD_LINES: Final = re.compile(rb"\n([^:\r]+):[ \t]*([^\r]*)").findall
 AUTHORITY: Final = re.compile(rb"[^/]*//([^/?]*)").match
 IS_TOKEN: Final = re.compile(TOKEN).fullmatch
 IS_VALUE: Final = re.compile(VALUE).fullmatch
 WITHOUT_CONTENT: Final = frozenset({204, 205, 304})  # RFC 9110 §15.3.5, §15.3.6, §15.4.5
 # RFC 9112 §6: what frames an answer is said once, by who frames it.
 RESERVED: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
+
+
+def fields_of(head: bytes) -> Fields:
+    """Return the fields of a valid head in their order: names in lower case, values without white space around them."""
+    return tuple([(name.lower(), value.rstrip(b" \t")) for name, value in _FIELD_LINES(head)])
 
 
 class Limits(Struct, frozen=True):
@@ -110,9 +115,9 @@ class Request(Struct, frozen=True, eq=False, gc=False):
 
     @property
     def fields(self) -> Fields:
-        """The field lines in the order received, names in lower case, values without the white space around them."""
+        """What `fields_of` returns of the head."""
         if self._fields is None:  # most are never asked for, and reading them is half of what parsing would cost
-            fields = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in FIELDS(self.head)])
+            fields = fields_of(self.head)
             force_setattr(self, "_fields", fields)
             return fields
         return self._fields

@@ -113,7 +113,7 @@ class Protocol(Answering):
 
         Returns the answer to a request of which some has been received there and is refused here, else nothing.
         """
-        self._unread = parcel.unread
+        self._unread = self._head = parcel.unread
         self.peer_is_done = parcel.peer_is_done
         self._left = max(1, self._left - parcel.answered)
         if self._left == 1:

@@ -15,13 +15,9 @@ MOST_HEADS: Final = 512  # kept for a second, of answers that are followed by al
 LONGEST_JOINED: Final = 64 * 1024  # bytes of a body; to copy more (32 µs a MiB) costs more than a send of its own
 MOST_RENDERED: Final = 64  # responses kept for a second; one that is made for each request only passes through
 
-WITHOUT_LENGTH: Final = frozenset(
-    {204, 304}
-)  # RFC 9110 §8.6: never with 204; with 304 that of the 200, which is unknown
-
+WITHOUT_LENGTH: Final = frozenset({204, 304})  # RFC 9110 §8.6: with 304 it is that of the 200, which is unknown
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
-
 
 # RFC 9110 §15.5.6, §10.2.1: what any resource may have; an application that allows less answers with its own 405.
 ALLOW: Final = (b"Allow", b", ".join(METHODS))
@@ -81,22 +77,18 @@ class Renderer:
 
         The second part is a long body, which is not copied for this client.
         """
-        head, body = answer.head, answer.body
+        head, body, tail = answer.head, answer.body, self.tail(answer.head, framing)
         if framing.head_only:
-            return head.block + self.tail(head, framing), b""
-        if head.length is None:
-            length = b"" if head.status in WITHOUT_LENGTH else b"Content-Length: %d\r\n" % len(body)
-            return parted(b"%b%b%b" % (head.block, length, self.tail(head, framing)), body)
-        rendered = head.block + self.tail(head, framing)
+            return head.block + tail, b""
+        if head.length is None and head.status not in WITHOUT_LENGTH:
+            rendered = b"%bContent-Length: %d\r\n%b" % (head.block, len(body), tail)
+        else:
+            rendered = head.block + tail
         if len(body) > LONGEST_JOINED:
             return rendered, body
-        table = self.heads[framing]
-        if len(table) >= MOST_HEADS:
-            table.clear()
-        table[head] = rendered
+        if head.length is not None:
+            table = self.heads[framing]
+            if len(table) >= MOST_HEADS:
+                table.clear()
+            table[head] = rendered
         return rendered + body, b""
-
-
-def parted(head: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Return a head with its body, and a long body apart from it."""
-    return (head + body, b"") if len(body) <= LONGEST_JOINED else (head, body)

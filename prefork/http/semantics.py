@@ -56,7 +56,7 @@ def content_length(draft: Draft, values: Sequence[bytes]) -> None:
 
 
 def transfer_encoding(draft: Draft, values: Sequence[bytes]) -> None:
-    """Accept `chunked` alone (RFC 9112 §6.1, §6.3). Comes after Content-Length in RULES.
+    """Accept `chunked` alone (RFC 9112 §6.1, §6.3).
 
     An empty element beside it is refused, though RFC 9110 §5.6.1.2 has it overlooked: not everybody in front of us
     does that, and who reads another framing than we do smuggles requests.

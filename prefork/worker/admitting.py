@@ -16,7 +16,6 @@ from prefork.ipc.scoreboard import CONNECTIONS, Row
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.crowd import Crowd
-from prefork.worker.deadlines import LINGERING_TIMEOUT
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch
 from prefork.worker.opening import Opener, Opening
@@ -87,11 +86,23 @@ class Admission:
                 connection.drain()
 
     def expire(self, timeout: float) -> None:
-        """Close those that have been in opening for longer than this, and those that have had the time to read."""
-        for connection in [each for each in self.refused if self._loop.now - each.since > LINGERING_TIMEOUT]:
-            connection.close()
+        """Close those that have been in opening for longer than this."""
         for opening in [each for each in self.openings if self._loop.now - each.since > timeout]:
             opening.give_up(TimeoutError("waited too long for what comes before HTTP"))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is none of any kind."""
+        return not (self.connections or self.openings or self.refused)
+
+    def cut(self) -> int:
+        """Close all at once, and return how many were served or being opened."""
+        count = len(self.connections) + len(self.openings)
+        for connection in (*self.connections, *self.refused):
+            connection.close()
+        for opening in list(self.openings):
+            opening.give_up(ConnectionAbortedError())
+        return count
 
     def tell_full(self, log: Log) -> None:
         """Log when new connections begin to wait because it is full, and when they no longer do."""
@@ -118,7 +129,7 @@ class Admission:
         if not openers:
             self._admit(peer, sock, to_read=to_read)
             return
-        steps, go_on = openers[0](peer), partial(self._open, peer, openers[1:], since, to_read=to_read)
+        steps, go_on = openers[0](peer, sock), partial(self._open, peer, openers[1:], since, to_read=to_read)
         if not steps:
             go_on(sock)
         elif (reason := self._reason_against(peer, beyond=MOST_REFUSED)) is not None:
@@ -152,7 +163,7 @@ class Admission:
         if len(self.refused) >= MOST_REFUSED:
             sock.close()
         else:
-            Connection(sock, peer, Protocol(self._service, peer), self._loop, self.refused).refuse(answer)
+            Connection(sock, peer, Protocol(self._service, peer), self._loop, self.refused).send_last(answer)
 
     def _reason_against(self, peer: Peer, *, beyond: int = 0) -> str | None:
         """Return why this one can't be served, though there were room for so many more than there is.

@@ -12,14 +12,13 @@ from typing import Final
 
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.worker.connection import Connection
-from prefork.worker.deadlines import LONGEST_TICK
 from prefork.worker.loop import Loop
 
 MARGIN: Final = 1.0  # connections
 SLACK: Final = 1 / 32  # of the mean: with many connections some come and go all the time
 PAUSE: Final = 0.001  # seconds for each connection ahead
 LONGEST_PAUSE: Final = 0.1  # seconds; so long may a connection wait when the workers that are behind are stuck
-FRESH_NS: Final = int(2 * LONGEST_TICK * 1e9)  # whoever has not beaten for two ticks doesn't count
+FRESH_NS: Final = 4 * 10**9  # whoever has not beaten for so long doesn't count: it is stuck, or as good as
 
 
 class Balance:

@@ -57,9 +57,16 @@ class Closing:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def refuse(self, answer: bytes) -> None:
-        """Answer what is not even read, and close."""
-        self._send_last(answer)
+    def send_last(self, answer: bytes) -> None:
+        """Send an answer that is no application's, and linger."""
+        try:
+            sent = self._socket.send(answer)
+        except OSError:
+            self.close()
+            return
+        if self._observer is not None:
+            self._observer.sent(sent)
+        self._linger()
 
     def on_lingering(self, _events: int) -> None:
         """Read and drop, until the peer closes."""
@@ -104,16 +111,6 @@ class Closing:
             self._loop.hand_to(fd, handler)
         else:
             self._loop.change(fd, events, handler)
-
-    def _send_last(self, answer: bytes) -> None:
-        try:
-            sent = self._socket.send(answer)
-        except OSError:
-            self.close()
-            return
-        if self._observer is not None:
-            self._observer.sent(sent)
-        self._linger()
 
     def _finish(self) -> None:
         """Close after the last answer.

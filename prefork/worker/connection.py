@@ -114,7 +114,8 @@ class Connection(Closing):
 
     def on_hangup(self, _events: int) -> None:
         """Close: the peer is gone, while the application is at work for it."""
-        self.close()
+        if self.since < self._loop.now:  # else the news of this turn may be of another descriptor that had this number
+            self.close()
 
     def go_on(self) -> None:
         """Go on when the application has done what was pending."""
@@ -127,7 +128,7 @@ class Connection(Closing):
         is_told = not (self._unsent or self._to_drop or self._protocol.behind)
         answer = self._protocol.expire() if is_told else b""
         if answer:
-            self._send_last(answer)
+            self.send_last(answer)
         else:
             self.close()
 

@@ -1,9 +1,10 @@
 """Finds the connections that have waited too long.
 
 No timer an object and no order to keep: each connection only notes since when it has waited, and once a tick all of
-them are looked at, for 0.05 µs each.
+them are looked at, for 0.3 µs each.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -13,14 +14,26 @@ from prefork.worker.connection import Connection, Writing
 Timeouts: TypeAlias = Mapping[Waiting | Writing, float]
 
 RATED: Final = (Waiting.BODY, Writing.ANSWER)
-# In seconds; a timeout may be passed by one tick. With 1.0 four idle workers take 0.12 % of a core.
-LONGEST_TICK: Final = 2.0
 LINGERING_TIMEOUT: Final = 2.0  # seconds; gunicorn's and half of nginx's
+
+
+def timeouts(*, keep_alive: float, header: float, body: float, write: float, application: float = math.inf) -> Timeouts:
+    """Return the timeout in seconds of each thing that a connection can wait for."""
+    return {
+        Waiting.REQUEST: keep_alive,
+        Waiting.LAST: keep_alive,
+        Waiting.HEAD: header,
+        Waiting.BODY: body,
+        Waiting.APPLICATION: application,
+        Waiting.NOTHING: write,
+        Writing.ANSWER: write,
+        Writing.LINGERING: LINGERING_TIMEOUT,
+    }
 
 
 def tick_of(timeouts: Iterable[float], hang_timeout: float) -> float:
     """Return how often to look and to beat, in seconds: so that a timeout is exceeded by a quarter at most."""
-    return min(LONGEST_TICK, min(timeouts) / 4, hang_timeout / 4 or LONGEST_TICK)
+    return min(*timeouts, hang_timeout or math.inf) / 4
 
 
 def expired(
@@ -31,7 +44,6 @@ def expired(
     A body, or an answer that is taken, may last for its timeout, and longer by a second for each `min_data_rate` bytes
     of it that have been, as with MinRate of httpd's mod_reqtimeout; 0 means for ever.
     """
-    latest = now - min(timeouts.values())
 
     def is_due(each: Connection) -> bool:
         waiting_for = each.waiting_for
@@ -41,4 +53,4 @@ def expired(
         is_rated = min_data_rate and waiting_for in RATED
         return bool(is_rated and now - each.begun > timeout + each.progress / min_data_rate)
 
-    return [each for each in connections if (each.since < latest or each.begun < latest) and is_due(each)]
+    return [each for each in connections if is_due(each)]

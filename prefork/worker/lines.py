@@ -8,16 +8,15 @@ escaped before it is filled in, so that no line can be forged and no terminal re
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from operator import itemgetter
 from typing import Final, TypeAlias
 
 from msgspec import Struct
 
 from prefork.http.forwarded import READ
-from prefork.http.messages import FIELDS, Fields
+from prefork.http.messages import Fields, fields_of
+from prefork.worker.dates import clf_time, iso_time
 
 Value: TypeAlias = bytes | int
 
@@ -123,21 +122,21 @@ class Lines:
         found = _request_line(head)
         line = found[1] if found else b""
         parts = _parts(line)
-        fields = {name.lower(): value.rstrip(b" \t") for name, value in reversed(FIELDS(head))} if valid else {}
-        told = tuple([(name.lower(), value.rstrip(b" \t")) for name, value in FIELDS(head)]) if valid else ()
+        fields = fields_of(head) if valid else ()
+        firsts = dict(reversed(fields))
 
         def filled(match: re.Match[str]) -> str:
             letter = match["letter"]
             if letter in AT_THE_END:
                 return AT_THE_END[letter][1]
             if letter is None:
-                text = fields.get(match["field"].lower().encode(), b"")
+                text = firsts.get(match["field"].lower().encode(), b"")
             else:
                 text = OF_THE_HEAD[letter](line, parts)
             return self._escape(text).replace("%", "%%")
 
         template = _between(self._pattern, filled).encode() + self._unused
-        return Known(template, tuple([each for each in told if each[0] in READ]))
+        return Known(template, tuple([each for each in fields if each[0] in READ]))
 
 
 def _between(pattern: str, filled: Callable[[re.Match[str]], str]) -> str:
@@ -188,19 +187,3 @@ def escaped(text: bytes) -> str:
 def json_escaped(text: bytes) -> str:
     """Return what a peer sent as it may stand in a string of JSON (RFC 8259 §7), bytes beyond ASCII as Latin-1."""
     return json.dumps(text.decode("latin-1"))[1:-1].replace("\x7f", "\\u007f")
-
-
-MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")  # in any locale
-
-
-@lru_cache(maxsize=2)  # a second is asked for many times, then never again
-def clf_time(when: int) -> bytes:
-    """Return a moment, in seconds since the epoch, as the common format has it, in UTC."""
-    year, month, day, hour, minute, second, *_ = time.gmtime(when)
-    return f"[{day:02}/{MONTHS[month - 1]}/{year}:{hour:02}:{minute:02}:{second:02} +0000]".encode()
-
-
-@lru_cache(maxsize=2)
-def iso_time(when: int) -> bytes:
-    """Return a moment as RFC 3339 has it, in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)).encode()

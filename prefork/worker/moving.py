@@ -26,7 +26,7 @@ class Departures:
     """The leaving side: deals the connections out to its heirs, as fast as they take them."""
 
     def __init__(self, heirs: Iterable[Handover], loop: Loop, log: Log) -> None:
-        self._heirs = list(heirs)
+        self.heirs = list(heirs)
         self._behind: set[Handover] = set()
         self._count = 0
         self._loop = loop
@@ -37,20 +37,20 @@ class Departures:
 
         While the next heir is behind, nothing is looked at: packing what can't be sent would cost every turn.
         """
-        if self._heirs and self._heirs[0] in self._behind:
+        if self.heirs and self.heirs[0] in self._behind:
             return
         movable = iter([each for each in connections if each.can_move])
-        while self._heirs and (some := list(islice(movable, MOST_AT_ONCE))):
+        while self.heirs and (some := list(islice(movable, MOST_AT_ONCE))):
             if not self._move_some(some):
                 return
-        if not self._heirs:
+        if not self.heirs:
             for connection in connections:
                 connection.drain()
 
     def close(self) -> None:
         """Tell the heirs that all have come, and the log how many: what an heir that is killed hasn't taken is lost."""
         self._log.info("connections handed over", count=self._count)
-        for heir in self._heirs:
+        for heir in self.heirs:
             self._stop_waiting_for(heir)
             heir.close()
 
@@ -68,7 +68,7 @@ class Departures:
     def _move_some(self, connections: list[Connection]) -> bool:
         """Move these to the next heir; return False when it is behind: it will wake the loop when it has caught up."""
         leaving = [(connection, parcel) for connection in connections if (parcel := packed(connection))]
-        heir = self._heirs[0]
+        heir = self.heirs[0]
         while leaving:
             try:
                 sent = heir.send([(parcel, connection.fileno()) for connection, parcel in leaving])
@@ -78,14 +78,14 @@ class Departures:
             except OSError as error:
                 self._log.error("heir gone", reason=error.strerror, left=len(leaving))
                 self._stop_waiting_for(heir)
-                self._heirs.remove(heir)
+                self.heirs.remove(heir)
                 heir.close()
                 return True
             for connection, _parcel in leaving[:sent]:
                 connection.forget()
             del leaving[:sent]
             self._count += sent
-        self._heirs.append(self._heirs.pop(0))
+        self.heirs.append(self.heirs.pop(0))
         return True
 
 
@@ -139,19 +139,27 @@ def packed(connection: Connection) -> bytes | None:
 
 
 class Arrivals:
-    """The staying side: takes over what comes, until it is `over`.
+    """The staying side: takes over what comes. `adopt` makes a connection of a socket and what was moved with it.
 
-    `adopt` makes a connection of a socket and what was moved with it.
+    Enters the set `arrivals` by itself, and leaves it when all have come.
     """
 
-    def __init__(self, handover: Handover, loop: Loop, adopt: Callable[[socket.socket, Moved], None], log: Log) -> None:
-        self.over = False
+    def __init__(
+        self,
+        handover: Handover,
+        loop: Loop,
+        arrivals: "set[Arrivals]",
+        adopt: Callable[[socket.socket, Moved], None],
+        log: Log,
+    ) -> None:
         self._handover = handover
         self._loop = loop
+        self._arrivals = arrivals
         self._adopt = adopt
         self._log = log
         self._count = 0
         loop.watch(handover.fileno(), READABLE, self.on_readable)
+        arrivals.add(self)
 
     def on_readable(self, _events: int) -> None:
         """Take over the connections of one message, or end with the last."""
@@ -168,6 +176,10 @@ class Arrivals:
         self._count += len(fds)
         if not parcels:
             self._log.info("connections taken over", count=self._count)
-            self._loop.forget(self._handover.fileno())
-            self._handover.close()
-            self.over = True
+            self.close()
+
+    def close(self) -> None:
+        """Take no more: what has not come is lost."""
+        self._loop.forget(self._handover.fileno())
+        self._handover.close()
+        self._arrivals.discard(self)

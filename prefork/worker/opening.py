@@ -14,8 +14,8 @@ from prefork.http.messages import Peer, Rejection
 from prefork.worker.loop import READABLE, Loop
 
 Step: TypeAlias = Callable[[socket.SocketType], socket.SocketType | int]
-# The steps that this peer has to take, maybe none. They may complete what is known of it.
-Opener: TypeAlias = Callable[[Peer], list[Step]]
+# The steps that this peer has to take by this socket, maybe none. They may complete what is known of it.
+Opener: TypeAlias = Callable[[Peer, socket.SocketType], list[Step]]
 
 
 class Opening:

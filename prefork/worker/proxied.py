@@ -38,7 +38,7 @@ class HeaderStep:
 def proxy_opener(is_trusted: Callable[[bytes], bool]) -> Opener:
     """Return the opener that expects a header of trusted addresses, and of no others: they are clients themselves."""
 
-    def opener(peer: Peer) -> list[Step]:
+    def opener(peer: Peer, _sock: socket.SocketType) -> list[Step]:
         return [HeaderStep(peer)] if is_trusted(peer.address) else []
 
     return opener

@@ -10,6 +10,7 @@ from prefork.http.answers import File
 MOST_AT_ONCE: Final = 2 * 1024 * 1024  # bytes; bounds for how long one client makes the others wait
 MUCH: Final = 128 * 1024  # bytes
 UNBOUNDED: Final = 2**31 - 1
+OF_TCP: Final = frozenset({0, socket.IPPROTO_TCP})  # MPTCP knows TCP_NOTSENT_LOWAT only since Linux 6.9
 MOST_ENCRYPTED: Final = 64 * 1024  # bytes
 
 
@@ -23,7 +24,7 @@ def send_file(sock: socket.SocketType, file: File, *, encrypted: bool) -> int:
     if encrypted:
         piece = os.pread(file.fd, min(file.left, MOST_ENCRYPTED), file.offset)
         sent = sock.send(piece) if piece else 0
-    elif file.left > MUCH and sock.family != socket.AF_UNIX:
+    elif file.left > MUCH and sock.family != socket.AF_UNIX and sock.proto in OF_TCP:
         sent = _send_much(sock, file)
     else:
         sent = os.sendfile(sock.fileno(), file.fd, file.offset, min(file.left, MOST_AT_ONCE))

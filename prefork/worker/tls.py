@@ -56,8 +56,8 @@ def opener(context: ssl.SSLContext) -> Opener:
     """Return the opener that has all speak TLS who come over a network."""
     context.sslsocket_class = TlsSocket
 
-    def open_with(peer: Peer) -> list[Step]:
-        return [partial(wrap, context), partial(shake_hands, peer)] if peer.address != b"unix:" else []
+    def open_with(peer: Peer, sock: socket.SocketType) -> list[Step]:
+        return [partial(wrap, context), partial(shake_hands, peer)] if sock.family != socket.AF_UNIX else []
 
     return open_with
 

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
+from itertools import chain
 
 from msgspec import Struct
 
@@ -31,22 +31,18 @@ from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
-from prefork.worker.connection import Writing
-from prefork.worker.deadlines import LINGERING_TIMEOUT, Timeouts, expired, tick_of
-from prefork.worker.draining import Draining
+from prefork.worker.dates import imf_fixdate
+from prefork.worker.deadlines import Timeouts, expired, tick_of
 from prefork.worker.forked import leave
+from prefork.worker.leaving import Leaving
 from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
-from prefork.worker.moving import Arrivals, Departures, Sharing
+from prefork.worker.moving import Arrivals, Sharing
 from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
 from prefork.worker.refusals import Refusals
 from prefork.worker.signals import Signals
 from prefork.worker.wearing import Wear, Wearing
-
-DAYS: Final = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
-MONTHS: Final = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-LONGEST_CLOSING: Final = 0.5  # seconds in which threads close what was cut; the master kills two after graceful_timeout
 
 
 class Terms(Struct, frozen=True):
@@ -73,20 +69,6 @@ class Terms(Struct, frozen=True):
     forwarding: Forwarding = Forwarding(NOBODY)
 
 
-def timeouts(*, keep_alive: float, header: float, body: float, write: float, application: float = math.inf) -> Timeouts:
-    """Return the timeout in seconds of each thing that a connection can wait for."""
-    return {
-        Waiting.REQUEST: keep_alive,
-        Waiting.LAST: keep_alive,
-        Waiting.HEAD: header,
-        Waiting.BODY: body,
-        Waiting.APPLICATION: application,
-        Waiting.NOTHING: write,
-        Writing.ANSWER: write,
-        Writing.LINGERING: LINGERING_TIMEOUT,
-    }
-
-
 class Worker:
     """The worker: its loop, its listeners and its connections."""
 
@@ -105,9 +87,6 @@ class Worker:
         )
         self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []
-        self._leaves_at: float | None = None
-        self._departures: Departures | None = None
-        self._arrivals: list[Arrivals] = []
         self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
         self._row = seat.row
         self._refusals = Refusals(self._service, seat.row, log)
@@ -115,6 +94,7 @@ class Worker:
             self._service, self._watch(), self._loop, self._row, terms.capacity, openers=terms.openers
         )
         self._connections = self._admission.connections
+        self._leaving = Leaving(self._admission, self._loop, log, terms.application.threads)
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._balance = Balance(seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
@@ -139,14 +119,12 @@ class Worker:
         self._loop.call_at(self._loop.now, self._on_tick)
         self._loop.run()
         self._row[CONNECTIONS] = len(self._connections)  # what ends now, by the user's functions, may take its time
-        if self._departures is not None:
-            self._departures.close()
         self._refusals.tell(math.inf)
         if self._access_log is not None:
             self._access_log.flush()
             self._access_log.give_up()
             self._tell_lost(self._access_log)
-        return max(0.0, (self._leaves_at or 0.0) - self._loop.now)
+        return max(0.0, (self._leaving.ends_at or 0.0) - self._loop.now)
 
     def prepare_for_forks(self) -> None:
         """Have processes that the application forks let go of all that is the worker's."""
@@ -157,9 +135,11 @@ class Worker:
 
     def _leave_to_parent(self) -> None:
         self._signals.give_back()
-        # The loop doesn't watch an acceptor that pauses, nor a connection whose first bytes are being answered.
+        # Not always watched: acceptors that pause, connections whose first bytes are being answered, and heirs.
         acceptors = {each.fileno() for each in self._acceptors}
-        leave(acceptors.union((each.fileno() for each in self._connections), self._loop.descriptors()))
+        connections = (each.fileno() for each in self._connections)
+        heirs = (each.fileno() for each in self._leaving.heirs)
+        leave(acceptors.union(connections, heirs, self._loop.descriptors()))
         self._signals.release()
 
     def _watch(self) -> Watch | None:
@@ -208,7 +188,8 @@ class Worker:
     def _expire(self) -> None:
         """End what has waited too long; not for want of reading, where the application kept the loop from it."""
         hanging = []
-        for connection in expired(self._connections, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
+        waiting = chain(self._connections, self._admission.refused)
+        for connection in expired(waiting, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
             if connection.waiting_for is Waiting.APPLICATION and (request := connection.occupying):
                 hanging.append(request)
             connection.expire()
@@ -250,7 +231,7 @@ class Worker:
     def _on_signal(self, _events: int) -> None:
         """Ask to be replaced: who wants the service to end tells the master too, which then knows better when."""
         self._signals.clear()
-        if self._leaves_at is not None:
+        if self._leaving.ends_at is not None:
             self._retire(self._terms.graceful_timeout, for_good=True)
         elif self._wearing:
             self._wearing = None
@@ -265,12 +246,12 @@ class Worker:
             return
         match received:
             case Retire(timeout, for_good), fds:
-                self._hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
+                self._leaving.hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
                 self._retire(timeout, for_good=for_good)
             case Adopt(), fds:
                 for fd in fds:
                     handover = Handover(socket.socket(fileno=fd))
-                    self._arrivals.append(Arrivals(handover, self._loop, self._admission.adopt, self._log))
+                    Arrivals(handover, self._loop, self._leaving.arrivals, self._admission.adopt, self._log)
             case Share(count), fds:
                 for fd in fds:
                     Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
@@ -281,56 +262,17 @@ class Worker:
             case _:
                 raise AssertionError("not for a worker that has its seat")
 
-    def _hand_over_to(self, heirs: list[Handover]) -> None:
-        if self._departures is not None:  # those heirs have died, or nobody stays
-            self._departures.close()
-        self._departures = Departures(heirs, self._loop, self._log) if heirs else None
-
     def _retire(self, timeout: float, *, for_good: bool) -> None:
-        """Listen no more. Connections move to the heirs; without any, each ends with its next answer, or at once.
-
-        At once, or over a moment where they are many, are ended the idle ones, and `for_good`.
-        """
-        deadline = self._loop.now + timeout
-        if self._leaves_at is None:
-            self._loop.after_turn.append(self._leave_when_done)
+        """Listen no more, and leave."""
+        if self._leaving.ends_at is None:
             self._terms.application.pre_stop()
-        self._leaves_at = min(deadline, self._leaves_at or deadline)
         for acceptor in self._acceptors:
             if for_good:
                 acceptor.accept_all()
             acceptor.leave()
         self._acceptors.clear()
         self._row[ACCEPTING] = 0
-        if for_good or self._departures is None:
-            self._departures = None
-            self._admission.drain((b"http", b"https"))
-        else:
-            self._admission.drain((b"https",))  # they can't move
-        if for_good:
-            Draining(self._connections, self._loop, timeout)
-
-    def _leave_when_done(self) -> None:
-        assert self._leaves_at is not None
-        if self._departures is not None:
-            self._departures.move(self._connections)
-        openings, refused = self._admission.openings, self._admission.refused
-        if (self._connections or openings) and self._loop.now >= self._leaves_at:
-            count = len(self._connections) + len(openings)
-            self._log.warning("connections cut", count=count, reason="graceful_timeout passed")
-            for connection in list(self._connections):
-                connection.close()
-            openings.clear()
-            refused.clear()
-            self._arrivals.clear()
-            self._leaves_at = self._loop.now + LONGEST_CLOSING
-            self._loop.call_at(self._leaves_at, self._leave_when_done)
-        # A predecessor may still be handing over to one that leaves itself: what has not come yet would be lost.
-        self._arrivals = [each for each in self._arrivals if not each.over]
-        threads = self._terms.application.threads
-        is_busy = threads is not None and threads.is_busy and self._loop.now < self._leaves_at
-        if not self._connections and not openings and not refused and not self._arrivals and not is_busy:
-            self._loop.running = False
+        self._leaving.begin(timeout, for_good=for_good)
 
 
 def access_log(files: LogFiles, journal: Journal | None) -> AccessLog | Entries | None:
@@ -338,9 +280,3 @@ def access_log(files: LogFiles, journal: Journal | None) -> AccessLog | Entries 
     if journal is not None:
         return Entries(journal)
     return AccessLog(files.access_fd) if files.access_fd is not None else None
-
-
-def imf_fixdate(wall: float) -> bytes:
-    """Return a moment, in seconds since the epoch, as RFC 9110 §5.6.7 wants it; strftime would follow the locale."""
-    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(wall)
-    return b"%b, %02d %b %d %02d:%02d:%02d GMT" % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.process.clients import GET, Client
 from tests.process.starting import Start
+from tests.process.waiting import until
 
 
 def is_answered(client: Client) -> bool:
@@ -42,6 +43,21 @@ def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start:
     hello.wait_for_log('requests refused status=503 reason="too many connections" count=1')
     assert all(map(is_answered, served))
     for client in (*served, refused):
+        client.close()
+
+
+def test_who_is_refused_and_does_not_close_is_closed_before_long(start: Start) -> None:
+    hello = start('workers = 1\nmax_connections = 1\nwhen_full = "refuse"')
+    (worker,) = hello.worker_pids()
+    served = hello.connect()
+    assert is_answered(served)
+    before = hello.descriptor_count(worker)
+    refused = hello.connect()
+    assert refused.answer().status == 503
+    assert hello.descriptor_count(worker) == before + 1
+    until(lambda: hello.descriptor_count(worker) == before, "the refused one is closed")
+    assert is_answered(served)
+    for client in (served, refused):
         client.close()
 
 

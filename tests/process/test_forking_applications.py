@@ -41,6 +41,12 @@ def start():
     return processes[-1].pid
 
 
+def start_late():
+    Path("begun").touch()
+    wait_for("leave")
+    return start()
+
+
 def terminate():
     start()
     processes[-1].terminate()
@@ -146,6 +152,22 @@ def test_a_process_of_the_applications_own_holds_no_connection_and_disturbs_nobo
     assert proc.cpu_share(serving.worker_pids()) < 0.5
     release(serving)
     assert said(serving, "/join") == "0"
+
+
+def test_a_process_that_is_started_while_connections_are_handed_over_holds_nothing_of_that(start_app: Start) -> None:
+    start_app.files = {"forking.py": APPLICATION}
+    options = 'app = "forking:answer"\nworkers = 1\nthreads = 4'
+    hello = start_app(options)
+    busy, idle = hello.connect(), hello.connect()
+    old = idle.ask(get("/")).body
+    busy.send(get("/start_late"))
+    until((hello.folder / "begun").exists, "the application to be at work")
+    hello.reload(options, bind=hello.addresses)
+    until(lambda: idle.ask(get("/")).body != old, "the idle connection to be handed over")
+    (hello.folder / "leave").touch()
+    child = int(busy.answer().body)
+    until(lambda: not [each for each in proc.descriptors(child).values() if "socket:" in each], "it to let go of all")
+    release(hello)
 
 
 def test_a_process_of_the_applications_own_is_ended_by_sigterm_which_its_worker_does_not_get(serving: Hello) -> None:

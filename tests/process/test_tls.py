@@ -118,9 +118,13 @@ def test_a_key_may_be_in_the_file_of_its_certificate(start: Start, trust: Trust)
         assert client.ask().status == 200
 
 
-def test_a_unix_socket_stays_plain(start: Start, trust: Trust) -> None:
-    hello = start(ONE, bind=["127.0.0.1:0", "unix:socket"])
-    assert hello.connect("unix:socket").ask().status == 200
+@pytest.mark.parametrize("header", [b"", b"PROXY UNKNOWN\r\n", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n"])
+def test_a_unix_socket_stays_plain_whatever_the_proxy_behind_it_says(start: Start, trust: Trust, header: bytes) -> None:
+    proxied = 'proxy_protocol = true\nproxy_allow_ips = ["unix:"]\n' if header else ""
+    hello = start(ONE + proxied, bind=["127.0.0.1:0", "unix:socket"])
+    client = hello.connect("unix:socket")
+    client.send(header)
+    assert client.ask().status == 200
 
 
 def test_plain_http_is_told_to_use_tls(start: Start, trust: Trust) -> None:

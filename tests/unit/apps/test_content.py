@@ -55,13 +55,14 @@ def test_what_is_too_much_for_a_parcel_does_not_move() -> None:
     assert content.kept() is None
 
 
-def test_where_there_is_no_room_the_client_is_told(content: KeptContent) -> None:
+@pytest.mark.parametrize("more", [1, 1_000_000])
+def test_where_there_is_no_room_the_client_is_told(content: KeptContent, more: int) -> None:
     content.write(b"x" * 11)
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, content.file.fileno())
     os.close(full)
     with pytest.raises(Rejection, match="507"):
-        content.write(b"x" * 1_000_000)
+        content.write(b"x" * more)
     content.close()
     assert content.file.closed
 

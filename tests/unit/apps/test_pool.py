@@ -213,20 +213,35 @@ def test_whoever_has_waited_is_let_go_of_without_the_garbage_collector(
         gc.enable()
 
 
-def test_where_the_system_has_no_thread_requests_wait_for_one(
-    stage: Build, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads = stage(gate, 2)
-    first = threads.ask()
+@pytest.fixture
+def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what has the system refuse threads from then on."""
 
     def refuse(*_args: object) -> Runner:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(pool_module, "Runner", refuse)
+    return lambda: monkeypatch.setattr(pool_module, "Runner", refuse)
+
+
+def test_where_the_system_has_no_thread_requests_wait_for_one(
+    stage: Build, gate: Gate, refuse_threads: Callable[[], None]
+) -> None:
+    threads = stage(gate, 2)
+    first = threads.ask()
+    refuse_threads()
     second = threads.ask()
     assert not second.has_begun
     gate.open(2)
     threads.turn_until(lambda: first.is_done and second.is_done)
+
+
+def test_where_the_system_has_none_at_all_requests_are_refused_as_nobody_would_take_them(
+    stage: Build, gate: Gate, refuse_threads: Callable[[], None]
+) -> None:
+    threads, content = stage(gate, 2), Kept()
+    refuse_threads()
+    assert threads.pool.respond(REQUEST, PEER, content) is BUSY
+    assert content.closed == 1
 
 
 def test_a_wake_without_a_reason_does_nothing(stage: Build, gate: Gate) -> None:

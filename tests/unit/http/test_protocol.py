@@ -68,10 +68,10 @@ class Conversation:
     def ended(self) -> None: ...
 
 
-def moved(protocol: Protocol, to: Conversation) -> None:
+def moved(protocol: Protocol, to: Conversation, *, observed: bool = False) -> None:
     """Have the conversation go on where the protocol leaves, in another process."""
     parcel = msgpack.encode(protocol.leave())
-    to.renew()
+    to.renew(observed=observed)
     to.protocol.resume(msgpack.decode(parcel, type=Parcel))
 
 
@@ -500,6 +500,15 @@ def test_a_body_goes_on_elsewhere_though_the_limits_of_heads_are_lower_there(tal
     there = Conversation(Limits(request_line=1, head=1, fields=0, field=1, body=1))
     moved(talk.protocol, there)
     assert there.say(b"llo") == answer_to((b"POST", b"/five"))
+
+
+@pytest.mark.parametrize("begun", [b"HEAD / HTTP/1.1\r\nHos", GET + b"HEAD /", POST + b"He"])
+def test_who_does_not_go_on_elsewhere_is_told_the_same_and_so_is_the_observer(begun: bytes) -> None:
+    here, there = Conversation(observed=True), Conversation(observed=True)
+    here.say(begun)
+    moved(here.protocol, there, observed=True)
+    assert there.protocol.expire() == here.protocol.expire()
+    assert there.observed == here.observed[-1:]
 
 
 # Observing

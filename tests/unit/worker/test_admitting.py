@@ -12,7 +12,6 @@ from prefork.http.service import Service
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import Log
 from prefork.worker.admitting import MOST_REFUSED, Admission, Capacity, peer_name
-from prefork.worker.deadlines import LINGERING_TIMEOUT
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.opening import Opener, Step
 
@@ -66,11 +65,11 @@ def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(a
     assert door.knock() == "let in"
 
 
-def never_done(_peer: Peer) -> list[Step]:
+def never_done(_peer: Peer, _sock: socket.SocketType) -> list[Step]:
     return [lambda _sock: READABLE]
 
 
-def told_to_be_other(peer: Peer) -> list[Step]:
+def told_to_be_other(peer: Peer, _sock: socket.SocketType) -> list[Step]:
     """Return the step of a proxy's header, which tells another address."""
 
     def step(sock: socket.SocketType) -> socket.SocketType:
@@ -126,13 +125,17 @@ def test_of_many_that_are_refused_so_many_are_told_and_the_others_closed_until_t
 ) -> None:
     door = Door(Capacity(connections=1, wait=False), at_end)
     assert [door.knock() for _ in range(MOST_REFUSED + 2)] == ["let in", *["refused"] * MOST_REFUSED, "closed"]
-    door.loop.now += LINGERING_TIMEOUT
-    door.admission.expire(0)
-    assert door.knock() == "closed"
-    door.loop.now += 0.1
-    door.admission.expire(0)
-    assert len(door.admission.refused) == 0
+    next(iter(door.admission.refused)).close()
     assert door.knock() == "refused"
+
+
+def test_whoever_is_there_is_cut_and_only_who_was_refused_is_not_counted(at_end: ExitStack) -> None:
+    served, opened = Door(Capacity(connections=1, wait=False), at_end), Door(Capacity(), at_end, never_done)
+    assert [served.knock(), served.knock(), opened.knock()] == ["let in", "refused", "let in"]
+    for door in (served, opened):
+        assert (door.admission.is_empty, door.admission.cut()) == (False, 1)
+        assert door.admission.is_empty
+        assert not any(door.loop._handlers)
 
 
 @pytest.mark.parametrize(

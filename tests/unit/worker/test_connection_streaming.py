@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from prefork.http.answers import Answer, File, Head, Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Request
-from prefork.http.protocol import HIGH_WATER
+from prefork.http.protocol import HIGH_WATER, Protocol
 from prefork.http.waiting import Waiting
 from prefork.worker import connection
-from prefork.worker.connection import Writing
+from prefork.worker.connection import Connection, Writing
+from prefork.worker.loop import READABLE
 from prefork.worker.sending import MOST_AT_ONCE
-from tests.unit.worker.test_connection import CLOSING, GET, Server, reset
+from tests.unit.worker.test_connection import CLOSING, GET, PEER, Server, reset, tcp_pair
 
 BLOCK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: %d\r\n"
@@ -356,6 +357,40 @@ def test_a_client_that_resets_meanwhile_is_let_go_at_once_and_its_answer_closed(
     assert server.is_gone
     application.pending[0].finish(application.stream())
     assert application.closed == 1
+
+
+def test_news_of_a_client_that_has_gone_does_not_end_the_request_of_the_next_one_with_its_descriptor(
+    later: tuple[Application, Server],
+) -> None:
+    application, server = later
+    server.ask(2)
+    number = server.socket.fileno()
+    ours, client = tcp_pair()
+    notice, waker = socket.socketpair()
+
+    def on_notice(_events: int) -> None:
+        """Do in one turn what a thread's end and a new client lead to, before the news of the old client's reset."""
+        server.loop.forget(notice.fileno())
+        application.pending[0].finish(Whole(Head(200, BLOCK), b"Hello"))
+        assert server.is_gone
+        os.dup2(ours.fileno(), number, inheritable=False)
+        server.socket, server.client = socket.socket(fileno=number), client
+        server.socket.settimeout(0)
+        server.connection = Connection(
+            server.socket, PEER, Protocol(server.service, PEER), server.loop, server.connections
+        )
+        server.connection.begin(to_read=True)
+
+    server.loop.watch(notice.fileno(), READABLE, on_notice)
+    client.send(GET)
+    waker.send(b"x")
+    reset(server.client)
+    server.turn()
+    assert (server.waits_for(), len(application.pending)) == (Waiting.APPLICATION, 2)
+    application.pending[1].finish(Whole(Head(200, BLOCK), b"Hello"))
+    assert client.recv(4096).endswith(b"Hello")
+    for each in ours, notice, waker:
+        each.close()
 
 
 def test_a_client_that_half_closes_meanwhile_gets_its_answer(later: tuple[Application, Server]) -> None:

@@ -28,6 +28,7 @@ class Side:
         self.loop = Loop()
         self.service = Service(lambda _request, _peer, _content: Response(200, (), body), Limits())
         self.connections: set[Connection] = set()
+        self.arrivals: set[Arrivals] = set()
 
     def connect(self, sock: socket.socket) -> Connection:
         sock.settimeout(0)
@@ -82,7 +83,7 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: list[tuple[socket.
         departures.move(leaving.connections)
         leaving.turn()
     assert 0 < len(leaving.connections) < COUNT
-    arrivals = Arrivals(Handover(theirs), staying.loop, staying.adopt, Log("worker-1", "info"))
+    Arrivals(Handover(theirs), staying.loop, staying.arrivals, staying.adopt, Log("worker-1", "info"))
     for _ in range(COUNT):
         departures.move(leaving.connections)
         leaving.turn()
@@ -90,7 +91,7 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: list[tuple[socket.
         if not leaving.connections:
             break
     departures.close()
-    while not arrivals.over:
+    while staying.arrivals:
         staying.turn()
     assert len(staying.connections) == COUNT
     for client, _ in clients:
@@ -111,7 +112,7 @@ def test_an_answer_that_is_too_large_to_move_stays_until_its_client_has_taken_en
     leaving.turn()
     departing, arriving = handover_pair()
     departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
-    arrivals = Arrivals(Handover(arriving), staying.loop, staying.adopt, Log("worker-1", "info"))
+    Arrivals(Handover(arriving), staying.loop, staying.arrivals, staying.adopt, Log("worker-1", "info"))
     received = b""
     while leaving.connections:
         departures.move(leaving.connections)
@@ -119,7 +120,7 @@ def test_an_answer_that_is_too_large_to_move_stays_until_its_client_has_taken_en
         leaving.turn()
     assert connection.fileno() == -1
     departures.close()
-    while not arrivals.over:
+    while staying.arrivals:
         staying.turn()
     client.sendall(GET[10:])
     client.settimeout(0)

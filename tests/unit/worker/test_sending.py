@@ -7,11 +7,12 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from prefork.http.answers import File
-from prefork.worker.sending import MOST_AT_ONCE, MOST_ENCRYPTED, reset, send_file
+from prefork.worker.sending import MOST_AT_ONCE, MOST_ENCRYPTED, MUCH, reset, send_file
 from tests.unit.worker.test_connection import tcp_pair
 
 CONTENT = os.urandom(100_000)
@@ -105,6 +106,21 @@ def test_more_of_a_file_is_taken_than_of_other_answers(tmp_path: Path) -> None:
         return os.sendfile(sock.fileno(), file.fd, file.offset, file.left)
 
     assert taken(partial(send_file, encrypted=False)) > taken(send_plainly)
+
+
+class EarlyMultipath(socket.socket):
+    """A socket of MPTCP as it is before Linux 6.9, which knows few options of TCP."""
+
+    def getsockopt(self, *_option: int) -> NoReturn:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+
+def test_a_large_file_is_sent_over_a_socket_without_the_options_of_tcp(fd: int) -> None:
+    plain, theirs = tcp_pair()
+    ours = EarlyMultipath(plain.family, plain.type, socket.IPPROTO_MPTCP, plain.detach())
+    ours.settimeout(0)
+    with ours, theirs:
+        assert send_file(ours, File(fd, 0, MUCH + 1), encrypted=False) > 0
 
 
 def test_a_reset_tells_the_peer_that_it_has_not_got_all() -> None:

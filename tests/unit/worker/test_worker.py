@@ -5,44 +5,28 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prefork.apps.interface import Application
 from prefork.http.messages import Limits, Response
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.channel import Adopt, Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
-from prefork.worker.connection import Connection, Writing
+from prefork.worker.connection import Connection
+from prefork.worker.deadlines import timeouts
 from prefork.worker.signals import IGNORED, OBEYED, ignore
-from prefork.worker.worker import Terms, Worker, imf_fixdate, timeouts
+from prefork.worker.worker import Terms, Worker
 
 Stderr = pytest.CaptureFixture[str]
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 TIMEOUTS = timeouts(keep_alive=0.2, header=0.2, body=0.2, write=0.2)
 HELLO = Response(200, (), b"Hello")
-
-
-@given(st.integers(0, 4 * 10**9))
-def test_the_date_is_an_imf_fixdate_in_any_locale_rfc9110_5_6_7(wall: int) -> None:
-    assert imf_fixdate(wall) == formatdate(wall, usegmt=True).encode()
-
-
-def test_the_example_of_the_standard_rfc9110_5_6_7() -> None:
-    assert imf_fixdate(784111777.9) == b"Sun, 06 Nov 1994 08:49:37 GMT"
-
-
-def test_each_thing_that_a_connection_can_wait_for_has_its_timeout() -> None:
-    found = timeouts(keep_alive=1, header=2, body=3, write=4)
-    assert set(found) == {*Waiting, *Writing}
-    assert [found[what] for what in (Waiting.REQUEST, Waiting.HEAD, Waiting.BODY, Writing.ANSWER)] == [1, 2, 3, 4]
 
 
 class Office:
@@ -52,7 +36,7 @@ class Office:
         self.channel, self._theirs = channel_pair()
         self.listener = listen()
         self.clients: list[Client] = []
-        self._seen: set[Connection] = set()
+        self._seen = set[Connection]()
         terms = Terms(Application(lambda _request, _peer, _content: HELLO), Limits(), TIMEOUTS, graceful_timeout)
         scoreboard = Scoreboard()
         seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
@@ -217,6 +201,33 @@ def test_a_worker_cuts_off_who_has_not_finished_in_time(office: Office, capfd: S
     client = office.client(GET, GET[:10])
     office.run(lambda: len(client.answers) == 1, lambda: office.retire(for_good=True, timeout=0.05))
     assert "connections cut count=1" in capfd.readouterr().err
+
+
+def test_a_worker_that_waits_for_a_hand_over_without_an_end_leaves_in_time(office: Office) -> None:
+    ours, theirs = handover_pair()
+    office.channel.send(Adopt(), [theirs.fileno()])
+    office.run(lambda: office.retire(for_good=False, timeout=0.05))
+    theirs.close()
+    with pytest.raises(BrokenPipeError):
+        ours.send(b"")
+    ours.close()
+
+
+def test_a_worker_keeps_nothing_of_a_hand_over_that_has_ended(office: Office) -> None:
+    ours, theirs = handover_pair()
+    office.channel.send(Adopt(), [theirs.fileno()])
+    theirs.close()
+
+    def end() -> bool:
+        ours.close()
+        return True
+
+    office.run(
+        lambda: len(office.worker._leaving.arrivals) == 1,
+        end,
+        lambda: not office.worker._leaving.arrivals,
+        lambda: office.retire(for_good=True),
+    )
 
 
 def test_of_two_requests_to_leave_the_sooner_holds(office: Office) -> None:

@@ -9,7 +9,7 @@ from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol
 from prefork.http.service import Service
 from prefork.worker.connection import Connection
-from prefork.worker.draining import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
+from prefork.worker.leaving import INTERVAL, LEAST_SHARE, SPREAD, Draining, share_of
 from prefork.worker.loop import Loop
 
 PEER = Peer(b"127.0.0.1")
@@ -31,7 +31,9 @@ class Office:
         client.settimeout(0)
         ours.settimeout(0)
         protocol = Protocol(self._service, Peer(b"127.0.0.1"))
-        Connection(ours, PEER, protocol, self.loop, self.connections).begin(to_read=False)
+        connection = Connection(ours, PEER, protocol, self.loop, self.connections)
+        connection.begin(to_read=False)
+        connection.drain()
         self.clients.append(client)
         return client
 
@@ -102,8 +104,6 @@ def test_a_request_that_comes_meanwhile_is_answered_and_its_connection_ends(offi
 def test_a_connection_that_becomes_idle_later_is_closed_then(office: Office) -> None:
     Draining(office.connections, office.loop, 30.0)
     client = office.connect()
-    (connection,) = office.connections
-    connection.drain()
     office.turn()
     assert at_end(client)
 
