@@ -39,15 +39,21 @@ class RecycleMe(Struct, frozen=True, tag=True):
     reason: str
 
 
+class Left(Struct, frozen=True, tag=True):
+    """From the worker that is to leave: it accepts no more, and the connections that can move have been sent off."""
+
+
 class Retire(Struct, frozen=True, tag=True):
     """From the master: stop accepting, finish, exit within `timeout` seconds.
 
     The ends of handovers to other workers come along, to whom connections move. Without any, each connection is closed
-    with its next answer; `for_good`, because nobody comes after it, the idle ones at once.
+    with its next answer; `for_good`, because nobody comes after it, the idle ones at once. Only a master that asks for
+    it is told Left: one of an older version, to which a service was brought back, doesn't know it.
     """
 
     timeout: float
     for_good: bool
+    tell_left: bool = False
 
 
 class Adopt(Struct, frozen=True, tag=True):
@@ -94,7 +100,7 @@ class TakeSeat(Struct, frozen=True, tag=True):
     row: int
 
 
-FromBelow: TypeAlias = Ready | Failed | RecycleMe | Forked | ForkFailed
+FromBelow: TypeAlias = Ready | Failed | RecycleMe | Left | Forked | ForkFailed
 FromMaster: TypeAlias = Retire | Adopt | Share | Listen | Reopen | Fork | TakeSeat
 Message: TypeAlias = FromBelow | FromMaster
 

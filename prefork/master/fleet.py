@@ -29,8 +29,8 @@ class Place(Struct, frozen=True):
     """One worker's place.
 
     `failures` in a row decide how long the next fork is put off. One that is `worn` is to be replaced by its like. One
-    that is RETIRING has been told to hand its connections over to its `heirs`, by their keys; `outlived` cut its time
-    short.
+    that is RETIRING has been told to hand its connections over to its `heirs`, by their keys; until it has said that it
+    has, or the moment `leaves_by`, it may answer as of old. `outlived` cut its time short.
     """
 
     key: int
@@ -41,6 +41,7 @@ class Place(Struct, frozen=True):
     deadline: float | None = None
     worn: bool = False
     heirs: tuple[int, ...] = ()
+    leaves_by: float | None = None
     outlived: bool = False
 
 
@@ -128,7 +129,7 @@ class WorkerExited(Struct, frozen=True):
 
 
 class DeadlinePassed(Struct, frozen=True):
-    """The present phase has lasted until its deadline."""
+    """The present phase has lasted until its deadline, or a worker that leaves until the moment `leaves_by`."""
 
     key: int
 
@@ -141,6 +142,12 @@ class HeartbeatStale(Struct, frozen=True):
 
 class RecycleAsked(Struct, frozen=True):
     """The worker has served for long enough, or grown too large."""
+
+    key: int
+
+
+class WorkerLeft(Struct, frozen=True):
+    """The worker, which was told to leave, accepts no more, and has no connection that could be another's."""
 
     key: int
 
@@ -174,7 +181,15 @@ class DelayPassed(Struct, frozen=True):
 
 
 PlaceEvent: TypeAlias = (
-    Spawned | SpawnFailed | WorkerReady | WorkerExited | DeadlinePassed | HeartbeatStale | RecycleAsked | RetireAsked
+    Spawned
+    | SpawnFailed
+    | WorkerReady
+    | WorkerExited
+    | DeadlinePassed
+    | HeartbeatStale
+    | RecycleAsked
+    | RetireAsked
+    | WorkerLeft
 )
 FleetEvent: TypeAlias = ReloadAsked | ResizeAsked | StopAsked | DelayPassed
 Event: TypeAlias = PlaceEvent | FleetEvent
@@ -232,7 +247,7 @@ class ServiceReady(Struct, frozen=True):
 
 
 class Reloaded(Struct, frozen=True):
-    """Report that every worker is of this generation."""
+    """Report that every worker is of this generation, and none of another answers any more, unless it is stuck."""
 
     generation: int
 
@@ -260,4 +275,5 @@ HEALTHY_AFTER: Final = 10.0  # seconds READY after which earlier failures are fo
 SHORTEST_BACKOFF: Final = 0.1  # seconds
 LONGEST_BACKOFF: Final = 30.0  # seconds
 DUMP_TIME: Final = 1.0  # seconds that a hung worker has for its stacks
+LEAVING_TIME: Final = 5.0  # seconds that a reload waits for an old worker to stop answering: its loop may be busy
 KILL_MARGIN: Final = 2.0  # seconds beyond graceful_timeout, at which a worker ends by itself

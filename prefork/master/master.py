@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from prefork.config.addresses import Address
 from prefork.config.errors import ConfigError
-from prefork.ipc.channel import Message, Ready, RecycleMe, Reopen, Retire
+from prefork.ipc.channel import Left, Message, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs import Log
 from prefork.master import fleet as f
@@ -248,7 +248,7 @@ class Master:
         """Tell a worker to leave, and to whom its connections go."""
         if self.molds.withdraw(action.key):
             return f.WorkerExited(action.key, "not forked yet")
-        message = Retire(self._fleet.wanted.graceful_timeout, action.for_good)
+        message = Retire(self._fleet.wanted.graceful_timeout, action.for_good, tell_left=True)
         try:
             self.crew.hand_over(action.key, action.heirs, message)
         except OSError as error:
@@ -320,6 +320,8 @@ class Master:
             case RecycleMe(reason) if self._may_happen(f.RecycleAsked(key)):
                 self._log.info("recycling worker", **self._names(key), reason=reason)
                 self._happen(f.RecycleAsked(key))
+            case Left() if self._may_happen(f.WorkerLeft(key)):
+                self._happen(f.WorkerLeft(key))
             case _:
                 self._log.error("unexpected message", **self._names(key), message=type(message).__name__)
 

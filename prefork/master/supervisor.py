@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from prefork.master.fleet import (
     GIVEN_UP,
+    LEAVING_TIME,
     Action,
     DeadlinePassed,
     DelayPassed,
@@ -84,8 +85,9 @@ def deadlines(fleet: Fleet) -> Iterator[tuple[Event, float]]:
     if fleet.ends_at is not None and fleet.ending is None:
         yield DelayPassed(), fleet.ends_at
     for each in fleet.places.values():
-        if each.deadline is not None:
-            yield DeadlinePassed(each.key), each.deadline
+        for deadline in (each.leaves_by, each.deadline):
+            if deadline is not None:
+                yield DeadlinePassed(each.key), deadline
 
 
 def step(fleet: Fleet, event: PlaceEvent, now: float) -> tuple[Fleet, Actions]:
@@ -151,7 +153,9 @@ def reconcile(fleet: Fleet, now: float) -> tuple[Fleet, Actions]:
         actions += more
     for place in heirless(fleet):
         heirs = heirs_of(fleet, place)
-        fleet = replace(fleet, places={**fleet.places, place.key: replace(place, heirs=heirs)})
+        leaves_by = now + LEAVING_TIME if heirs else place.leaves_by
+        told = replace(place, heirs=heirs, leaves_by=leaves_by)
+        fleet = replace(fleet, places={**fleet.places, place.key: told})
         actions += [Retire(place.key, heirs, for_good=False)] if heirs else []
     for place in outlived(fleet, now):
         hurried = replace(place, deadline=now + HANDOVER_TIME, outlived=True)
@@ -250,9 +254,16 @@ def report(fleet: Fleet) -> tuple[Fleet, Actions]:
     actions: list[Action] = []
     if not fleet.announced:
         actions.append(ServiceReady())
-    if fleet.fallback is not None:
+    if fleet.fallback is not None and not old_ones_answer(fleet):
         actions.append(Reloaded(fleet.wanted.generation))
-    return replace(fleet, announced=True, fallback=None), tuple(actions)
+        fleet = replace(fleet, fallback=None)
+    return replace(fleet, announced=True), tuple(actions)
+
+
+def old_ones_answer(fleet: Fleet) -> bool:
+    """Tell whether a worker of another generation has not left yet, and is still waited for."""
+    generation = fleet.wanted.generation
+    return any(each.leaves_by is not None and each.generation != generation for each in fleet.places.values())
 
 
 def true_respawns(fleet: Fleet, actions: Actions) -> Actions:

@@ -14,6 +14,7 @@ from prefork.master.fleet import (
     GIVEN_UP,
     HEALTHY_AFTER,
     KILL_MARGIN,
+    LEAVING_TIME,
     LONGEST_BACKOFF,
     SHORTEST_BACKOFF,
     Action,
@@ -34,6 +35,7 @@ from prefork.master.fleet import (
     Spawned,
     SpawnFailed,
     WorkerExited,
+    WorkerLeft,
     WorkerReady,
 )
 
@@ -102,7 +104,17 @@ def ask_to_leave(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> t
     deadline = now + fleet.wanted.graceful_timeout + KILL_MARGIN
     ending = fleet.ending is not None
     heirs = () if ending else heirs_of(fleet, place)
-    return replace(place, deadline=deadline, heirs=heirs), (Retire(place.key, heirs, for_good=ending),)
+    after = replace(place, deadline=deadline, heirs=heirs, leaves_by=now + LEAVING_TIME)
+    return after, (Retire(place.key, heirs, for_good=ending),)
+
+
+def stop_waiting(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    return replace(place, leaves_by=None), ()
+
+
+def lose_patience(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
+    step = kill if place.leaves_by is None else stop_waiting
+    return step(fleet, place, event, now)
 
 
 def heirs_of(fleet: Fleet, place: Place) -> tuple[int, ...]:
@@ -157,7 +169,8 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] 
     (Phase.HUNG,     RecycleAsked):    (Phase.HUNG,      ignore),        # it will be killed in a moment
     (Phase.RETIRING, WorkerReady):     (Phase.RETIRING,  ignore),        # it crossed the request to leave
     (Phase.RETIRING, RecycleAsked):    (Phase.RETIRING,  ignore),        # the same
-    (Phase.RETIRING, DeadlinePassed):  (Phase.RETIRING,  kill),
+    (Phase.RETIRING, WorkerLeft):      (Phase.RETIRING,  stop_waiting),
+    (Phase.RETIRING, DeadlinePassed):  (Phase.RETIRING,  lose_patience),
     (Phase.RETIRING, WorkerExited):    (Phase.GONE,      ignore),
     (Phase.BACKOFF,  DeadlinePassed):  (Phase.EMPTY,     spawn),
     (Phase.BACKOFF,  RetireAsked):     (Phase.GONE,      ignore),
@@ -169,6 +182,7 @@ IMPOSSIBLE: Final[Mapping[type[PlaceEvent], tuple[Phase, ...]]] = {
     WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.HUNG, Phase.BACKOFF),         # a worker says it once; no process
     HeartbeatStale: tuple({Phase.EMPTY, *FORKED} - {Phase.READY}),                 # only READY is watched
     RecycleAsked:   (Phase.EMPTY, Phase.STARTING, Phase.BACKOFF),                  # said once, after being ready
+    WorkerLeft:     (Phase.EMPTY, *(set(FORKED) - {Phase.RETIRING})),              # only who was told to leaves
     WorkerExited:   (Phase.EMPTY, Phase.BACKOFF),                                  # no process
     DeadlinePassed: (Phase.EMPTY, Phase.LATE),                                     # no deadline
     RetireAsked:    (Phase.EMPTY, Phase.HUNG, Phase.RETIRING),                     # EMPTY ends before; they are leaving

@@ -154,7 +154,8 @@ class Admission:
 
     def _admit(self, peer: Peer, sock: socket.SocketType, *, to_read: bool) -> None:
         if (reason := self._reason_against(peer)) is None:
-            self._connect(peer, sock).begin(to_read=to_read)
+            # What is asked of a worker that leaves is for its heirs.
+            self._connect(peer, sock).begin(to_read=to_read and not self._draining)
         else:
             self._refuse(peer, sock, Rejection(503, reason))
 

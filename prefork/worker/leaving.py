@@ -5,7 +5,7 @@ closed. Where they are many, they are closed over a moment: thousands of clients
 what the rest of a service can't stand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from math import ceil
 from typing import Final
@@ -27,11 +27,13 @@ LONGEST_CLOSING: Final = 0.5  # seconds in which threads close what was cut; the
 class Leaving:
     """Ends the loop of a worker that was told to leave. `ends_at` is when it does at the latest, None until it is told.
 
-    In `arrivals` is what others hand over to this worker, which may leave itself meanwhile.
+    In `arrivals` is what others hand over to this worker, which may leave itself meanwhile. `on_left` is called once,
+    when the connections that can move have been sent off.
     """
 
     def __init__(self, admission: Admission, loop: Loop, log: Log, threads: Pool | None) -> None:
         self.ends_at: float | None = None
+        self.on_left: Callable[[], object] = bool
         self.arrivals: set[Arrivals] = set()
         self._admission = admission
         self._loop = loop
@@ -64,8 +66,9 @@ class Leaving:
 
     def _end_when_done(self) -> None:
         assert self.ends_at is not None
-        if self._departures is not None:
-            self._departures.move(self._admission.connections)
+        if self._departures is None or self._departures.move(self._admission.connections):
+            on_left, self.on_left = self.on_left, bool
+            on_left()
         if self._loop.now >= self.ends_at:
             self._cut()
         is_busy = self._threads is not None and self._threads.is_busy and self._loop.now < self.ends_at

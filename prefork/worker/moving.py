@@ -32,20 +32,22 @@ class Departures:
         self._loop = loop
         self._log = log
 
-    def move(self, connections: set[Connection]) -> None:
-        """Move those that can move now; call it again after every turn of the loop. Without an heir, drain them.
+    def move(self, connections: set[Connection]) -> bool:
+        """Move those that can move now, and tell whether none of them has to wait. Without an heir, drain them.
 
-        While the next heir is behind, nothing is looked at: packing what can't be sent would cost every turn.
+        Call it again after every turn of the loop. While the next heir is behind, nothing is looked at: packing what
+        can't be sent would cost every turn.
         """
         if self.heirs and self.heirs[0] in self._behind:
-            return
+            return False
         movable = iter([each for each in connections if each.can_move])
         while self.heirs and (some := list(islice(movable, MOST_AT_ONCE))):
             if not self._move_some(some):
-                return
+                return False
         if not self.heirs:
             for connection in connections:
                 connection.drain()
+        return True
 
     def close(self) -> None:
         """Tell the heirs that all have come, and the log how many: what an heir that is killed hasn't taken is lost."""

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 
 from msgspec import Struct
@@ -22,7 +23,7 @@ from prefork.http.messages import Limits
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
+from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, OPENING, REQUESTS
 from prefork.ipc.seat import Seat
@@ -116,6 +117,9 @@ class Worker:
         if self._access_log is not None:
             self._loop.after_turn.append(self._access_log.flush)
         self._say(Ready())
+        with suppress(BlockingIOError):  # who was told to leave while it started takes no connection
+            while self._leaving.ends_at is None:
+                self._on_message(READABLE)
         self._loop.call_at(self._loop.now, self._on_tick)
         self._loop.run()
         self._row[CONNECTIONS] = len(self._connections)  # what ends now, by the user's functions, may take its time
@@ -245,7 +249,8 @@ class Worker:
             self._retire(self._terms.graceful_timeout, for_good=True)
             return
         match received:
-            case Retire(timeout, for_good), fds:
+            case Retire(timeout, for_good, tell_left), fds:
+                self._leaving.on_left = partial(self._say, Left()) if tell_left else bool
                 self._leaving.hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
                 self._retire(timeout, for_good=for_good)
             case Adopt(), fds:

@@ -9,8 +9,10 @@ import pytest
 
 from tests.process import proc, tcp
 from tests.process.clients import Load
+from tests.process.commands import CONTROL, status
 from tests.process.hello import ANY_PORT, Hello
 from tests.process.starting import Start
+from tests.process.test_stopped_processes import stopped
 from tests.process.waiting import until
 
 OLD, NEW = (200, b"old"), (200, b"new")
@@ -68,7 +70,39 @@ def test_a_connection_that_was_idle_during_a_reload_is_still_answered(start: Sta
     client = hello.connect()
     assert client.ask().body == b"old"
     hello.reload(configuration("new"))
-    assert client.ask().status == 200
+    assert client.ask().body == b"new"
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_once_a_reload_is_told_nothing_is_answered_as_before_it(start: Start, accept: str) -> None:
+    more = f'workers = 2\naccept = "{accept}"'
+    hello = start(configuration("0", more))
+    idle = [hello.connect() for _ in range(20)]
+    for number in range(1, 11):
+        hello.reload(configuration(str(number), more))
+        answers = [client.ask().body for client in idle] + [hello.connect().ask().body for _ in range(20)]
+        assert set(answers) == {str(number).encode()}
+
+
+def test_a_reload_is_told_when_each_old_worker_has_read_that_it_is_to_leave(start: Start) -> None:
+    hello = start(configuration("old", "workers = 1"), *CONTROL)
+    idle = hello.connect()
+    assert idle.ask().body == b"old"
+    (old,) = hello.worker_pids()
+    with stopped(old):
+        hello.rewrite(configuration("new", "workers = 1"))
+        hello.signal(SIGHUP)
+        hello.wait_for_log("worker ready slot=0", hello.wait_for_log("reloading generation=2"))
+        status(hello)  # by then the master has done what follows from it
+        assert " reloaded " not in hello.log
+    hello.wait_for_log(" reloaded generation=2 ")
+    assert idle.ask().body == hello.get().content == b"new"
+
+
+def test_an_old_worker_that_never_reads_that_it_is_to_leave_does_not_keep_a_reload_from_its_end(start: Start) -> None:
+    hello = start(configuration("old", "workers = 1"))
+    with stopped(*hello.worker_pids()):
+        hello.reload(configuration("new", "workers = 1"))
 
 
 BROKEN = [

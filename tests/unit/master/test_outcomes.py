@@ -13,11 +13,13 @@ from prefork.master.fleet import (
     ReloadFailed,
     ResizeAsked,
     Respawn,
+    Retire,
     Spawn,
     Spawned,
     StopAsked,
     Wanted,
     WorkerExited,
+    WorkerLeft,
     WorkerReady,
 )
 from prefork.master.outcomes import UpgradeFailed, Waiting, outcome, resumed, start_error, waiting
@@ -50,6 +52,8 @@ class Told:
                 if isinstance(action, Spawn):
                     self._spawned.append(action.key)
                     self.happen(Spawned(action.key))
+                if isinstance(action, Retire):
+                    self.happen(WorkerLeft(action.key))
         return self
 
     def all_get_ready(self) -> "Told":

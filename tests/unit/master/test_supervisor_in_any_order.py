@@ -73,6 +73,16 @@ class AnyOrder(RuleBasedStateMachine):
     def forks_fail_from_now_on_or_not(self, *, fail: bool) -> None:
         self.world.forks_fail = fail
 
+    @rule(busy=st.booleans())
+    def workers_are_busy_from_now_on_or_not(self, *, busy: bool) -> None:
+        self.world.busy = busy
+
+    @precondition(lambda self: self.world.staying)
+    @rule(pick=st.integers(0, 100))
+    def a_worker_leaves(self, pick: int) -> None:
+        staying = sorted(self.world.staying)
+        self.world.leave(staying[pick % len(staying)])
+
     @precondition(lambda self: self.world.fleet.ending is None)
     @rule(workers=st.integers(0, 4), surge=st.integers(1, 2), delay=st.sampled_from([0.0, DELAY]))
     def a_reload_is_asked(self, workers: int, surge: int, delay: float) -> None:

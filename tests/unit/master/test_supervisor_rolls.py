@@ -2,6 +2,7 @@
 
 from prefork.master.fleet import (
     KILL_MARGIN,
+    LEAVING_TIME,
     Kill,
     Phase,
     ReloadAsked,
@@ -43,6 +44,51 @@ def test_a_reload_does_not_wait_for_predecessors_that_take_their_time() -> None:
     world.get_ready()
     assert Reloaded(2) in world.drain()
     assert world.places(Phase.RETIRING)
+
+
+def test_a_reload_waits_for_predecessors_that_still_answer() -> None:
+    world = serving(2)
+    world.busy = True
+    reloading(world)
+    world.get_ready()
+    world.get_ready()
+    world.leave(1)
+    assert not world.count(Reloaded)
+    world.leave(0)
+    assert world.drain()[-1] == Reloaded(2)
+
+
+def test_a_reload_waits_no_longer_for_a_predecessor_that_has_died() -> None:
+    world = serving(1)
+    world.busy = True
+    reloading(world)
+    world.get_ready()
+    world.exit(0)
+    assert world.drain()[-1] == Reloaded(2)
+
+
+def test_a_reload_does_not_wait_for_long_for_a_predecessor_that_is_stuck() -> None:
+    world = serving(1)
+    world.busy = True
+    reloading(world)
+    world.get_ready()
+    world.pass_time(LEAVING_TIME - 0.1)
+    assert not world.count(Reloaded)
+    world.pass_time(0.1)
+    assert world.drain()[-1] == Reloaded(2)
+    world.pass_time(world.fleet.wanted.graceful_timeout + KILL_MARGIN - LEAVING_TIME)
+    assert world.drain() == [Kill(0, "graceful_timeout passed")]
+
+
+def test_a_reload_does_not_wait_for_a_worker_of_its_own_that_is_replaced() -> None:
+    world = serving(1)
+    reloading(world)
+    world.busy = True
+    world.get_ready()
+    world.wear(1)
+    world.get_ready()
+    world.leave(0)
+    assert world.drain()[-1] == Reloaded(2)
 
 
 def test_a_predecessor_that_does_not_leave_in_time_is_killed() -> None:

@@ -17,6 +17,7 @@ from prefork.master.fleet import (
     SpawnFailed,
     Wanted,
     WorkerExited,
+    WorkerLeft,
     WorkerReady,
 )
 from prefork.master.supervisor import ImpossibleEventError, decide
@@ -39,7 +40,7 @@ def test_each_row_leads_on_and_each_phase_is_reached() -> None:
     "event",
     [
         Spawned(0), SpawnFailed(0, ""), WorkerReady(0), WorkerExited(0, ""), DeadlinePassed(0), HeartbeatStale(0),
-        RecycleAsked(0), RetireAsked(0),
+        RecycleAsked(0), RetireAsked(0), WorkerLeft(0),
     ],
 )  # fmt: skip
 def test_an_impossible_event_is_a_mistake_of_ours(event: PlaceEvent) -> None:

@@ -3,7 +3,8 @@
 What holds in any order of events, at any time:
 a place has a process exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker
 that was forked and is not reaped · a ready worker that is still wanted is retired only for a ready successor · every
-heir is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once.
+heir is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once ·
+who is told to leave by a reload has left before it is told that it is done, or has had the time to.
 """
 
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from prefork.master.fleet import (
+    LEAVING_TIME,
     Action,
     DumpStacks,
     Event,
@@ -21,6 +23,7 @@ from prefork.master.fleet import (
     Place,
     RecycleAsked,
     ReloadAsked,
+    Reloaded,
     ResizeAsked,
     Retire,
     Spawn,
@@ -29,6 +32,7 @@ from prefork.master.fleet import (
     TakeOver,
     Wanted,
     WorkerExited,
+    WorkerLeft,
     WorkerReady,
 )
 from prefork.master.supervisor import decide, overdue
@@ -39,18 +43,21 @@ WITH_PROCESS: Final = (Phase.STARTING, Phase.LATE, Phase.READY, Phase.HUNG, Phas
 class World:
     """A kernel for the supervisor: forks when it may, and lets time pass as far as is said.
 
-    Workers do nothing by themselves: a test says when they get ready and when they exit.
+    Workers do nothing by themselves, but leave when they are told to, unless they are `busy`: a test says when they get
+    ready and when they exit.
     """
 
     def __init__(self, wanted: Wanted) -> None:
         self.fleet = Fleet(wanted)
         self.now = 1000.0
         self.forks_fail = False
+        self.busy = False
         self.alive: set[int] = set()
         self.booting: set[int] = set()
         self.fresh: set[int] = set()
         self.killed: set[int] = set()
         self.told_to_leave: set[int] = set()
+        self.staying: dict[int, float] = {}
         self.done: list[Action] = []
         self.happen(ResizeAsked(wanted.workers))
 
@@ -78,6 +85,11 @@ class World:
             self.fresh.remove(key)
             self.happen(RecycleAsked(key))
 
+    def leave(self, *keys: int) -> None:
+        """Have workers that were told to leave say that they have."""
+        for key in keys:
+            self.happen(self._left(key))
+
     def exit(self, *keys: int, reason: str = "exit status 1", status: int = 0) -> None:
         for key in keys:
             self.alive.remove(key)
@@ -85,6 +97,7 @@ class World:
             self.fresh.discard(key)
             self.killed.discard(key)
             self.told_to_leave.discard(key)
+            self.staying.pop(key, None)
             self.happen(WorkerExited(key, reason, status))
 
     def obey(self) -> None:
@@ -139,6 +152,11 @@ class World:
                 assert key not in heirs
                 assert {self.fleet.places[heir].phase for heir in heirs} <= {Phase.READY}
                 self.told_to_leave.add(key)
+                self.staying.setdefault(key, self.now)
+                return None if self.busy else self._left(key)
+            case Reloaded(generation):
+                late = [key for key, since in self.staying.items() if self.now - since < LEAVING_TIME]
+                assert {self.fleet.places[key].generation for key in late} <= {generation}
             case Kill(key):
                 assert key in self.alive
                 self.killed.add(key)
@@ -150,6 +168,10 @@ class World:
             case _:
                 pass
         return None
+
+    def _left(self, key: int) -> WorkerLeft:
+        self.staying.pop(key)
+        return WorkerLeft(key)
 
     def _check(self, before: Fleet, actions: tuple[Action, ...]) -> None:
         after = self.fleet

@@ -65,6 +65,22 @@ def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(a
     assert door.knock() == "let in"
 
 
+def test_what_is_opened_by_a_worker_that_leaves_is_left_unread_for_its_heirs(at_end: ExitStack) -> None:
+    client, ours = (at_end.enter_context(end) for end in socket.socketpair())
+    client.send(b"HGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    door = Door(Capacity(), at_end, after_a_byte)
+    door.admission.drain((b"https",))
+    door.admission.accept(ours, ADDRESS, to_read=True)
+    (opening,) = door.admission.openings
+    opening.on_ready(READABLE)
+    assert len(door.admission.connections) == 1
+    assert ours.recv(4, socket.MSG_DONTWAIT) == b"GET "
+
+
+def after_a_byte(_peer: Peer, _sock: socket.SocketType) -> list[Step]:
+    return [lambda sock: sock if sock.recv(1) else READABLE]
+
+
 def never_done(_peer: Peer, _sock: socket.SocketType) -> list[Step]:
     return [lambda _sock: READABLE]
 

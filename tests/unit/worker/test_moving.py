@@ -80,15 +80,16 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: list[tuple[socket.
     ours, theirs = narrow_pair()
     departures = Departures([Handover(ours)], leaving.loop, Log("worker-0", "info"))
     for _ in range(3):  # turns in which the heir takes nothing
-        departures.move(leaving.connections)
+        assert not departures.move(leaving.connections)
         leaving.turn()
     assert 0 < len(leaving.connections) < COUNT
     Arrivals(Handover(theirs), staying.loop, staying.arrivals, staying.adopt, Log("worker-1", "info"))
     for _ in range(COUNT):
-        departures.move(leaving.connections)
+        all_moved = departures.move(leaving.connections)
+        assert all_moved is not bool(leaving.connections)
         leaving.turn()
         staying.turn()
-        if not leaving.connections:
+        if all_moved:
             break
     departures.close()
     while staying.arrivals:

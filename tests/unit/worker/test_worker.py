@@ -12,14 +12,14 @@ import pytest
 from prefork.apps.interface import Application
 from prefork.http.messages import Limits, Response
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.channel import Adopt, Left, Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import AccessLog, Log, LogFiles
 from prefork.worker.connection import Connection
 from prefork.worker.deadlines import timeouts
-from prefork.worker.signals import IGNORED, OBEYED, ignore
+from prefork.worker.signals import IGNORED, OBEYED, OF_TERMINAL, ignore
 from prefork.worker.worker import Terms, Worker
 
 Stderr = pytest.CaptureFixture[str]
@@ -63,8 +63,8 @@ class Office:
         for client in self.clients:
             client.go_on()
 
-    def retire(self, *, for_good: bool, timeout: float = 5.0) -> bool:
-        self.channel.send(Retire(timeout, for_good=for_good))
+    def retire(self, *, for_good: bool, timeout: float = 5.0, tell_left: bool = False) -> bool:
+        self.channel.send(Retire(timeout, for_good=for_good, tell_left=tell_left))
         return True
 
     def abandon(self) -> bool:
@@ -127,7 +127,7 @@ def listen() -> socket.socket:
 def saved_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Give this process back its signals, and what else a worker changes in its own."""
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    saved = {number: signal.getsignal(number) for number in (OBEYED, *IGNORED)}
+    saved = {number: signal.getsignal(number) for number in (OBEYED, *IGNORED, *OF_TERMINAL)}
     yield
     for number, action in saved.items():
         signal.signal(number, action)
@@ -195,6 +195,36 @@ def test_a_worker_that_is_replaced_leaves_with_the_next_answer_to_each(office: O
         lambda: client.socket.send(GET) > 0,
     )
     assert [b"\r\nConnection: close\r\n" in answer for answer in client.answers] == [False, True]
+
+
+def test_a_worker_says_once_that_it_has_left_when_it_is_asked_to(office: Office) -> None:
+    client = office.client(GET, GET[:10])
+    office.run(
+        lambda: len(client.answers) == 1,
+        lambda: office.retire(for_good=False, tell_left=True),
+        lambda: office.listener.fileno() == -1,
+        lambda: client.socket.send(GET[10:]) > 0,
+    )
+    assert [office.channel.receive() for _ in range(2)] == [(Ready(), []), (Left(), [])]
+    with pytest.raises(BlockingIOError):
+        office.channel.receive()
+
+
+def test_a_worker_does_not_tell_a_master_that_it_has_left_which_does_not_ask(office: Office) -> None:
+    office.retire(for_good=False)
+    office.run()
+    assert office.channel.receive() == (Ready(), [])
+    with pytest.raises(BlockingIOError):
+        office.channel.receive()
+
+
+def test_a_worker_that_is_told_to_leave_while_it_starts_takes_no_connection(office: Office) -> None:
+    with office.listener.dup() as masters:
+        office.client(GET)
+        office.retire(for_good=False)
+        office.run()
+        waiting, _ = masters.accept()
+        waiting.close()
 
 
 def test_a_worker_cuts_off_who_has_not_finished_in_time(office: Office, capfd: Stderr) -> None:
