@@ -20,10 +20,10 @@ def ignore(_number: int, _frame: FrameType | None) -> None:
 
 
 class Signals:
-    """Catches the signals of this process. Its descriptor is readable when there was one to be obeyed.
+    """Catches the signals of this process. Its descriptor is readable after each that is caught, to be obeyed or not.
 
-    A signal interrupts the poll, whose retry finds that (PEP 475). One that comes just before the poll waits for the
-    next tick: signal.set_wakeup_fd would tell of it at once, but of those that the application catches, too.
+    Where the application has taken signal.set_wakeup_fd for itself, one that comes just before the poll waits for the
+    next tick.
     """
 
     def __init__(self, stacks: int) -> None:
@@ -31,6 +31,8 @@ class Signals:
         self._wakeup, self._waker = socket.socketpair()
         for each in self._wakeup, self._waker:
             each.settimeout(0)
+        self._came = False
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         faulthandler.register(DUMPING, file=stacks, all_threads=True)
         for number in IGNORED:
             signal.signal(number, ignore)
@@ -41,9 +43,15 @@ class Signals:
     def fileno(self) -> int:
         return self._wakeup.fileno()
 
-    def clear(self) -> None:
-        """Have been told."""
-        self._wakeup.recv(64)
+    def clear(self) -> bool:
+        """Tell whether there was one to be obeyed since this was asked last."""
+        with suppress(BlockingIOError):
+            while self._wakeup.recv(4096):
+                pass
+        if not self._came:
+            return False
+        self._came = False
+        return True
 
     def hold_back(self) -> None:
         """Let them wait in this thread, which is about to fork: one for the child would still be obeyed in it."""
@@ -56,15 +64,21 @@ class Signals:
     def give_back(self) -> None:
         """Have them do what they do to any process, but for those that the application has taken meanwhile."""
         faulthandler.unregister(DUMPING)
-        self._waker.close()
+        self._close_waker()
         for number in CAUGHT:
             if signal.getsignal(number) in (ignore, self._on_obeyed, signal.SIG_IGN):
                 signal.signal(number, signal.SIG_DFL)
 
     def close(self) -> None:
         self._wakeup.close()
+        self._close_waker()
+
+    def _close_waker(self) -> None:
+        if (fd := signal.set_wakeup_fd(-1)) != self._waker.fileno():
+            signal.set_wakeup_fd(fd)  # the application's
         self._waker.close()
 
     def _on_obeyed(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
         with suppress(OSError):  # full of them
             self._waker.send(b"x")

@@ -234,7 +234,8 @@ class Worker:
 
     def _on_signal(self, _events: int) -> None:
         """Ask to be replaced: who wants the service to end tells the master too, which then knows better when."""
-        self._signals.clear()
+        if not self._signals.clear():
+            return
         if self._leaving.ends_at is not None:
             self._retire(self._terms.graceful_timeout, for_good=True)
         elif self._wearing:

@@ -2,10 +2,11 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from select import select
-from threading import get_ident
+from threading import Thread, get_ident
+from types import FrameType
 
 import pytest
 
@@ -25,14 +26,67 @@ def is_readable(signals: Signals) -> bool:
     return bool(select([signals], [], [], 0)[0])
 
 
-def test_the_one_that_is_obeyed_can_be_waited_for_and_others_cannot(signals: Signals) -> None:
+def test_the_one_that_is_obeyed_can_be_waited_for_and_others_say_nothing(signals: Signals) -> None:
     for number in IGNORED:
         os.kill(os.getpid(), number)
-    assert not is_readable(signals)
+    assert not signals.clear()
     os.kill(os.getpid(), OBEYED)
     assert is_readable(signals)
-    signals.clear()
+    assert signals.clear()
     assert not is_readable(signals)
+
+
+def test_the_loop_is_woken_though_another_thread_is_given_it(signals: Signals) -> None:
+    seen = []
+
+    def be_given_it() -> None:
+        signal.pthread_kill(get_ident(), OBEYED)
+        seen.append(is_readable(signals))  # before this thread, where handlers run, does anything
+
+    thread = Thread(target=be_given_it)
+    thread.start()
+    thread.join()
+    assert seen == [True]
+    assert signals.clear()
+
+
+def test_one_that_the_application_catches_wakes_the_loop_for_nothing(signals: Signals) -> None:
+    came = []
+    with caught(lambda number, _frame: came.append(number)):
+        for _ in range(1000):  # more than the descriptor holds
+            os.kill(os.getpid(), signal.SIGALRM)
+        assert not signals.clear()
+        for _ in range(1000):
+            os.kill(os.getpid(), signal.SIGALRM)
+        os.kill(os.getpid(), OBEYED)
+        assert signals.clear()
+        assert not signals.clear()
+    assert came == [signal.SIGALRM] * 2000
+
+
+def test_a_process_that_the_application_forks_wakes_only_itself(signals: Signals) -> None:
+    with caught(lambda *_: None):
+        signals.give_back()
+        os.kill(os.getpid(), signal.SIGALRM)
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_process_that_the_application_forks_keeps_what_the_application_is_woken_by(signals: Signals) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    signals.give_back()
+    assert signal.set_wakeup_fd(-1) == writer
+    os.close(reader)
+    os.close(writer)
+
+
+@contextmanager
+def caught(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Have the application catch a signal."""
+    before = signal.signal(signal.SIGALRM, handler)
+    yield
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_what_is_held_back_comes_when_it_is_released(signals: Signals) -> None:
