@@ -283,7 +283,8 @@ class Program:
     def _merge(self, kept: Generation, given_up: Generation) -> Generation:
         listeners = kept.listeners.with_sockets_of(given_up.listeners)
         self._store.settle(listeners)
-        given_up.listeners.close_dropped(listeners)
+        for each in (kept, given_up):
+            each.listeners.close_dropped(listeners)
         if given_up.files is not kept.files:
             given_up.files.close()
             kept.files.reopen(self._log)

@@ -102,10 +102,14 @@ class Listeners(Struct, frozen=True):
         )
 
     def with_sockets_of(self, other: "Listeners") -> "Listeners":
-        """Return these, with the further sockets that `other` has for the same addresses."""
-        longer = {each.address: each for each in other.members}
-        members = (max(each, longer.get(each.address, each), key=lambda one: len(one.sockets)) for each in self.members)
-        return Listeners(self.accept, tuple(members), self.passed)
+        """Return these, with the further sockets that `other` has for the same addresses, or those that lead there."""
+        others = {each.address: each for each in other.members}
+
+        def better(member: Listener) -> Listener:
+            both = member, others.get(member.address, member)
+            return max(both, key=lambda each: (each.is_reachable, len(each.sockets)))
+
+        return Listeners(self.accept, tuple(map(better, self.members)), self.passed)
 
     def close_dropped(self, successor: "Listeners") -> None:
         """Close what `successor` didn't take over."""

@@ -287,6 +287,8 @@ class Master:
     def keep_old(self, action: f.ReloadFailed) -> None:
         """Give the new generations up."""
         self._give_up_others()
+        for key in self._ready():  # a unix socket that was bound anew is theirs now; nobody reaches the one before
+            self.forking.take_over(f.TakeOver(key, self._fleet.places[key].slot))
         self._reports.reload_failed(action)
 
     def _give_up_others(self) -> None:

@@ -3,12 +3,14 @@
 import socket
 import stat
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGHUP, SIGKILL
 
 import pytest
 
+from tests.process import proc
 from tests.process.commands import CONTROL, command
 from tests.process.starting import Start
+from tests.process.waiting import until
 
 HELLO_UNIX = ("unix:hello.sock",)
 APP = """
@@ -133,6 +135,25 @@ def test_a_unix_socket_whose_file_was_removed_is_there_again_after_a_reload(star
     hello.reload("workers = 2", bind=HELLO_UNIX)
     assert hello.connect().ask().status == 200
     assert idle.ask().status == 200
+
+
+def test_a_unix_socket_whose_file_was_removed_is_there_again_though_the_workers_of_a_reload_fail(
+    start_app: Start,
+) -> None:
+    application = 'def answer(_environ, start):\n    start("200 OK", [])\n    return [b"ok"]\n'
+    start_app.files = {"shop.py": application}
+    hello = start_app('app = "shop:answer"\nworkers = 2', bind=HELLO_UNIX)
+    masters = len(proc.descriptors(hello.master_pid))
+    (hello.folder / "hello.sock").unlink()
+    (hello.folder / "shop.py").write_text("1 / 0\n")
+    hello.signal(SIGHUP)
+    hello.wait_for_log("reload failed generation=2 kept=1")
+    assert [hello.connect().ask().body for _ in range(5)] == [b"ok"] * 5
+    until(lambda: len(proc.descriptors(hello.master_pid)) == masters, "the master's descriptors")
+    (hello.folder / "shop.py").write_text(application)
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" reloaded ")
+    assert hello.connect().ask().body == b"ok"
 
 
 def mode(path: Path) -> int:
