@@ -1,6 +1,7 @@
 """Translates a configuration into where is logged."""
 
 import os
+from contextlib import suppress
 from errno import ENOENT, ENXIO
 from typing import Final
 
@@ -21,6 +22,13 @@ class Onlooker:
     def ready(self) -> None:
         """Let go of it."""
         os.close(self._stderr)
+
+    def waits(self, problem: Exception) -> None:
+        """Say why it isn't ready yet, as the command would if it ended by that."""
+        with suppress(OSError):
+            os.write(
+                self._stderr, f"prefork: error: {problem}; waiting for a change\n".encode(errors="backslashreplace")
+            )
 
     def failed(self, error: StartError) -> None:
         """Say in the log, if it is open, why it doesn't start; have standard error back, where the command says it."""

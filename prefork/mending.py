@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from prefork.config.errors import ConfigError
 from prefork.config.load import Loaded
+from prefork.log_files import Onlooker
 from prefork.logs import Log
 from prefork.master.errors import StartError, UnservableError
 from prefork.master.poller import Poller
@@ -20,8 +21,16 @@ from prefork.watching import Watching
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
-def persist(start: Callable[[Loaded], int], loaded: Loaded, reread: Callable[[], Loaded], watching: Watching) -> int:
+def persist(
+    start: Callable[[Loaded], int],
+    loaded: Loaded,
+    reread: Callable[[], Loaded],
+    watching: Watching,
+    onlooker: Onlooker | None = None,
+) -> int:
     """Start until the application can be served, and return the exit status, which is 0 when told to stop before.
+
+    An `onlooker` is told what the log is.
 
     Raises:
         StartError: for what no change of these files mends.
@@ -32,18 +41,24 @@ def persist(start: Callable[[Loaded], int], loaded: Loaded, reread: Callable[[],
         try:
             return start(current)
         except UnservableError as error:
-            current = mended(error, reread, watching, log)
+            current = mended(error, reread, watching, log, onlooker)
         gc.unfreeze()  # the master froze what there was of it, so that no collection would take what it has left
     log.info("stopped")
     return os.EX_OK
 
 
 def mended(
-    problem: StartError | ConfigError, reread: Callable[[], Loaded], watching: Watching, log: Log
+    problem: StartError | ConfigError,
+    reread: Callable[[], Loaded],
+    watching: Watching,
+    log: Log,
+    onlooker: Onlooker | None,
 ) -> Loaded | None:
     """Return the configuration that is there after a change and can be read, None when told to stop."""
     while True:
         log.error("can't start; waiting for a change", reason=problem)
+        if onlooker is not None:
+            onlooker.waits(problem)
         if not changed(watching, log):
             return None
         try:

@@ -64,7 +64,6 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
     pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
     inherited = Inherited()
     verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else onlooker(loaded.config)
-    waited_for = loaded.config.daemon or has_manager(os.environ) or inherited.kept(loaded.config.bind)
     try:
         check_watching(loaded.config)
         with watching(loaded.config, loaded.path) as watcher:
@@ -72,7 +71,9 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
             def start(current: Loaded) -> int:
                 return Program(name, find, current, reread, Held(pid_file, inherited, verdict, watcher)).run()
 
-            return start(loaded) if watcher is None or waited_for else persist(start, loaded, reread, watcher)
+            if isinstance(verdict, Verdict) or has_manager(os.environ) or inherited.kept(loaded.config.bind):
+                return start(loaded)  # somebody waits for it
+            return start(loaded) if watcher is None else persist(start, loaded, reread, watcher, verdict)
     except StartError as error:
         if verdict is not None:
             verdict.failed(error)

@@ -101,6 +101,20 @@ def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: 
     assert hello.get().text == "newer"
 
 
+def test_who_starts_it_with_a_log_elsewhere_is_told_what_it_waits_for_until_it_is_ready(start_app: Start) -> None:
+    start_app.files = {"shop.py": "1 / 0\n"}
+    hello = start_app.launch(SHOP, "--reload", "--log", "log", log_file="log")
+    seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    edit(hello, "import missing\n")
+    seen = hello.wait_for_log(WAITING, seen)
+    edit(hello, answering("mended"))
+    hello.wait_for_log(" ready workers=1 ", seen)
+    assert (hello.folder / "output").read_text().splitlines() == [
+        "prefork: error: shop:answer: ZeroDivisionError: division by zero (shop.py:1); waiting for a change",
+        "prefork: error: shop:answer: ModuleNotFoundError: No module named 'missing' (shop.py:1); waiting for a change",
+    ]
+
+
 def test_a_configuration_that_is_broken_meanwhile_is_waited_for_too(start_app: Start) -> None:
     start_app.files = {"shop.py": answering("served")}
     hello = start_app.launch('app = "shop:anser"', "--reload")
