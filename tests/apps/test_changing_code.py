@@ -7,7 +7,6 @@ import pytest
 
 from tests.apps.serving import Serve, copied, edit, reload
 from tests.process.clients import Load
-from tests.process.waiting import until
 
 OLD, NEW, MENDED = (200, b"old"), (200, b"newer"), (200, b"mended")
 
@@ -21,7 +20,7 @@ def change_under_load(serve: Serve, fill: Callable[[Path], object], file: str, l
         load.wait_for_more()
         edit(site.folder / file, line, line.replace("old", "newer"))
         reload(site, " reloaded generation=2")
-        until(lambda: site.worker_pids().isdisjoint(site.descriptors), "the end of the old workers")
+        assert {site.connect().ask().body for _ in range(20)} == {b"newer"}
         load.wait_for_more()
         edit(site.folder / file, line.replace("old", "newer"), line.replace('"old"', "("))
         log = reload(site, " reload failed generation=3 kept=2 ")
