@@ -98,3 +98,10 @@ def test_an_option_that_resembles_none_of_ours_but_for_its_dashes_is_answered_wi
 )
 def test_an_option_whose_name_leads_elsewhere_or_has_a_typo_is_answered_with_ours(option: str, ours: str) -> None:
     assert hint_at(option).startswith(f", did you mean {ours}")
+
+
+def test_what_the_recipe_for_a_container_copies_is_in_a_clone() -> None:
+    clone = README.parent
+    copied = re.findall(r"^COPY (\S+) ", (clone / "systemd/README.md").read_text(), re.MULTILINE)
+    assert copied
+    assert [path for path in copied if not (clone / path).exists()] == []
