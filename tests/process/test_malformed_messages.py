@@ -124,5 +124,4 @@ def test_an_application_that_truncates_what_it_can_ends_nothing_but_its_request(
     before = hello.worker_pids()
     assert hello.get().text == "PermissionError"
     hello.signal(SIGHUP)
-    hello.wait_for_log("reloaded generation=2")
-    assert before.isdisjoint(hello.worker_pids())
+    hello.wait_for_workers(2, without=before)
