@@ -63,11 +63,6 @@ def test_a_client_that_offers_h2_alone_is_connected_without_alpn(start: Start, t
     assert "No ALPN negotiated" in s_client(hello, "-CAfile", str(trust.file), "-alpn", "h2", "-verify_return_error")
 
 
-def test_by_a_unix_socket_a_proxy_tells_of_its_client_and_speaks_no_tls(start: Start, trust: Trust) -> None:
-    hello = start(ONE + 'proxy_protocol = true\nproxy_allow_ips = ["unix:"]', bind=["unix:socket"])
-    assert hello.connect().ask(b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n" + GET).status == 200
-
-
 def test_who_asks_for_new_keys_and_takes_none_is_closed_before_the_worker_spins(start: Start, trust: Trust) -> None:
     hello = start(ONE + "keep_alive_timeout = 60")
     with ask_for_new_keys(hello.ports[0], 20_000):
