@@ -6,6 +6,7 @@ Blocks for as long as that takes; what it waits for is bounded by the service's 
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from glob import escape, glob
 
 from prefork.ipc.control import Answer, Request, Stop, decode_answer, encode
@@ -35,15 +36,20 @@ def ask(request: Request, paths: Sequence[str], timeout: float | None = None) ->
     """
     try:
         with connect(paths, timeout) as sock:
-            sock.sendall(encode(request))
-            line = read(sock, to_end=isinstance(request, Stop))
-        return decode_answer(line)
+            return exchange(sock, request)
     except KeyboardInterrupt:
         raise CommandError(INTERRUPTED, "interrupted; the service goes on with what it was asked for") from None
     except TimeoutError:
         raise CommandError(FAILED, f"the service had no answer within {timeout:g} s") from None
     except (OSError, ValueError, RecursionError):
         raise CommandError(FAILED, "the service ended before it had an answer") from None
+
+
+def exchange(sock: socket.socket, request: Request) -> Answer:
+    """Send the request and return its answer, or what the service has answered before it came: that too many wait."""
+    with suppress(BrokenPipeError):
+        sock.sendall(encode(request))
+    return decode_answer(read(sock, to_end=isinstance(request, Stop)))
 
 
 def the_only_path(environ: Mapping[str, str], uid: int) -> str:

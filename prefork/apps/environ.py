@@ -28,13 +28,12 @@ _DROPPED: Final = frozenset({"proxy"})
 class Known(Struct, gc=False):
     """What a request's head says: most of its environ, and the fields in which a proxy tells of the client.
 
-    `told` is that environ with the client of `address` and `scheme`, who asked first.
+    `told` is that environ with the client of the `peer` that asked first.
     """
 
     environ: Environ
     fields: Fields
-    address: bytes = b""
-    scheme: bytes = b""
+    peer: Peer | None = None
     told: Environ = {}
 
 
@@ -53,10 +52,7 @@ class Environs:
     def make(self, request: Request, peer: Peer, content: Content | None) -> Environ:
         """Return the environ of a request, which the caller may change."""
         known: Known | None = request.memo
-        if known is not None and known.address == peer.address and known.scheme == peer.scheme:
-            environ = known.told.copy()
-        else:
-            environ = self._new(request, known, peer)
+        environ = known.told.copy() if known is not None and known.peer == peer else self._new(request, known, peer)
         if content is not None:
             assert isinstance(content, KeptContent)
             content.tell(environ)
@@ -70,7 +66,7 @@ class Environs:
             return self._tell_client(known.environ, known.fields, peer)
         if known is SEEN:
             known = self._know(request)
-            known.address, known.scheme = peer.address, peer.scheme
+            known.peer = peer
             known.told = self._tell_client(known.environ.copy(), known.fields, peer)
             request.remember(known)
         return self._tell_client(known.environ.copy(), known.fields, peer)
@@ -119,7 +115,7 @@ class Environs:
         """Tell in the environ whose the request is, by its peer and by what that says if it is trusted; return it."""
         environ["REMOTE_ADDR"] = peer.address.decode() if peer.address != b"unix:" else ""
         if fields or peer.scheme != b"http":
-            client = self._forwarding.client(peer.address, peer.scheme, fields)
+            client = self._forwarding.client(peer, fields)
             environ["REMOTE_ADDR"] = client.address.decode() if client.address != b"unix:" else ""
             if client.scheme == b"https":
                 environ["wsgi.url_scheme"] = "https"

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from prefork.http.grammar import HOST, TOKEN
-from prefork.http.messages import Fields
+from prefork.http.messages import Fields, Peer
 
 MOST_HOPS: Final = 32  # proxies one behind the other; bounds what a long list costs
 LARGEST_REMEMBERED: Final = 512  # bytes of fields
@@ -60,19 +60,19 @@ class Forwarding:
         self.is_trusted = is_trusted
         self._remembered = lru_cache(maxsize=1024)(self._client)
 
-    def client(self, address: bytes, scheme: bytes, fields: Fields) -> Client:
-        """Return whose a request with these fields is that came from this address."""
-        peer = Client(address, scheme)
-        if not self.is_trusted(address):
-            return peer
+    def client(self, peer: Peer, fields: Fields) -> Client:
+        """Return whose a request with these fields is that came from this peer."""
+        nearest = Client(peer.address, peer.scheme)
+        if not peer.is_known or not self.is_trusted(peer.address):
+            return nearest
         told = tuple([field for field in fields if field[0] in READ])
         if not told:
-            return peer
+            return nearest
         short = sum(len(value) for _, value in told) <= LARGEST_REMEMBERED
-        return (self._remembered if short else self._client)(peer, told)
+        return (self._remembered if short else self._client)(nearest, told)
 
-    def _client(self, peer: Client, told: Fields) -> Client:
-        client = peer
+    def _client(self, nearest: Client, told: Fields) -> Client:
+        client = nearest
         for _, hop in zip(range(MOST_HOPS), hops(told), strict=False):
             if not self.is_trusted(client.address):
                 break

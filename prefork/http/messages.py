@@ -44,10 +44,14 @@ class Limits(Struct, frozen=True):
 
 
 class Peer(Struct, array_like=True):
-    """Who is at the other end: its IP address, or `unix:`; and by which scheme it came."""
+    """Who is at the other end: its IP address, or `unix:`; and by which scheme it came.
+
+    Where it isn't `is_known`, the address is that of a proxy, which didn't tell whom it speaks for.
+    """
 
     address: bytes
     scheme: bytes = b"http"
+    is_known: bool = True
 
 
 class Framing(Struct, frozen=True, eq=False):

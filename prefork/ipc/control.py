@@ -4,9 +4,9 @@ A connection carries one request and one answer, which comes when what was asked
 the other side doesn't know are ignored, so that commands and services of different versions understand each other.
 """
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import Struct, json
+from msgspec import Meta, Struct, json
 
 LONGEST_REQUEST: Final = 4096  # bytes
 
@@ -32,7 +32,7 @@ class Stop(Command, frozen=True):
 class Workers(Command, frozen=True):
     """Have `count` workers, or so many more or fewer. Answered when they are ready."""
 
-    count: int
+    count: Annotated[int, Meta(ge=-(2**31), lt=2**31)]  # Python refuses to print some that are longer
     relative: bool = False
 
 

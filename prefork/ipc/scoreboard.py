@@ -7,6 +7,7 @@ the upgrade of the master, whose children keep it mapped. What a worker writes m
 able to stand that.
 """
 
+import fcntl
 import mmap
 import os
 import struct
@@ -71,7 +72,7 @@ class Scoreboard:
 
     def __init__(self, fd: int | None = None) -> None:
         """Make a scoreboard, or map that of a descriptor, which is the scoreboard's then."""
-        self.fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC) if fd is None else fd
+        self.fd = new_memory() if fd is None else fd
         if os.fstat(self.fd).st_size < SIZE:  # never less: workers of another version may have it mapped (SIGBUS)
             os.ftruncate(self.fd, SIZE)
         memory = memoryview(mmap.mmap(self.fd, SIZE))
@@ -131,3 +132,10 @@ class Scoreboard:
     def _counts_of(self, row: int) -> memoryview:
         """Return the counts of a row; those of the dead are behind the last."""
         return self._counts[row * REASONS : (row + 1) * REASONS]
+
+
+def new_memory() -> int:
+    """Return a memfd that only grows: by the descriptor of a worker an application could end the master (SIGBUS)."""
+    fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return fd

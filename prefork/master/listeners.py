@@ -290,9 +290,13 @@ def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listen
     fresh = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     fresh.settimeout(0)
     _unlink(temporary)
-    fresh.bind(temporary)
+    # chmod(2) follows a symbolic link, which who may write to the folder can put in the place of the socket meanwhile.
+    umask = os.umask(0o777 & ~options.unix_mode)
     try:
-        os.chmod(temporary, options.unix_mode)
+        fresh.bind(temporary)
+    finally:
+        os.umask(umask)
+    try:
         fresh.listen(options.backlog)
         listener = Listener(address, (fresh,), file_identity(temporary))
         os.rename(temporary, address.path)

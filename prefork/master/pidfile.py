@@ -66,9 +66,11 @@ class PidFile:
                 f"pid_file {self.path}: can't be created: {error.strerror}; make its folder or choose another path"
             )
             raise StartError(os.EX_CANTCREAT, problem) from error
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # which another's file may have been given
             os.close(fd)
-            raise StartError(os.EX_CANTCREAT, f"pid_file {self.path}: not a regular file; choose another path")
+            problem = f"pid_file {self.path}: not a regular file of one name; choose another path"
+            raise StartError(os.EX_CANTCREAT, problem)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from prefork.logs import Log
 from prefork.worker.loop import READABLE, Loop
+from prefork.worker.streams import STDERR, beyond_streams
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
 EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
@@ -118,6 +119,8 @@ class Acceptor:
             # Written out: `socket.accept` asks for the members of two enums each time, 1.8 µs of some 25 a connection,
             # and to be made and closed a `socket.socket` takes 0.5 µs more than what it is derived from.
             fd, address = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+            if fd <= STDERR:
+                fd = beyond_streams(fd)
         except OSError as error:
             if error.errno in EXHAUSTED:
                 self._turn_away()

@@ -65,7 +65,7 @@ class Watch:
         """Write the line of an answer, of which all has been sent, or no more will be."""
         assert self.access_log is not None
         known = self.lines.known(owed.head, valid=owed.valid)
-        client = self.forwarding.client(peer.address, peer.scheme, known.told).address
+        client = self.forwarding.client(peer, known.told).address
         left, complete = owed.left, not owed.left and not owed.more and owed.status != CLIENT_CLOSED
         sent = Sent(owed.status, max(0, owed.body - left), owed.size - left, monotonic() - owed.began, complete)
         self.access_log.add(self.lines.line(known.template, client, sent, time.time()))

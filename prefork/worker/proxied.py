@@ -31,6 +31,8 @@ class HeaderStep:
             self._received += sock.recv(len(more))
             return READABLE
         sock.recv(header.length - len(self._received))
+        # Of a client that came by a unix socket HAProxy says LOCAL, as in its own health checks; so that is no proof.
+        self._peer.is_known = header.address is not None
         self._peer.address = header.address or self._peer.address
         return sock
 

@@ -28,8 +28,10 @@ class TlsSocket(ssl.SSLSocket):
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         try:
             return super().recv(buflen, flags)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except ssl.SSLWantReadError:
             raise BlockingIOError from None
+        except ssl.SSLWantWriteError:  # it asks for new keys, and takes none: it would be readable again and again
+            raise ConnectionResetError from None
 
     def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]  # nothing else is sent here
         try:

@@ -158,3 +158,26 @@ def test_a_pipe_can_be_the_access_log_when_somebody_reads_it(start: Start) -> No
 def test_closed_standard_streams(start: Start, closed: str) -> None:
     hello = silent(start, 'workers = 2\naccess_log = "-"', "sh", "-c", f'exec "$@" {closed}', "sh")
     assert replaces_and_resizes(hello)
+
+
+CLOSING = """
+import os
+
+def answer(environ, start_response):
+    if environ["PATH_INFO"] == "/closes":
+        os.close(2)
+    if environ["PATH_INFO"] == "/fails":
+        raise ValueError("for the log alone")
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+def test_where_an_application_closes_standard_error_no_client_reads_the_log_in_its_place(start_app: Start) -> None:
+    start_app.files["shop.py"] = CLOSING
+    app = start_app('app = "shop:answer"\nworkers = 1')
+    assert app.get("/closes").text == "ok"
+    client = app.connect()
+    assert client.ask().status == 200
+    assert app.get("/fails").status_code == 500
+    assert client.ask().body == b"ok"

@@ -34,6 +34,20 @@ def answer(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"It works."]
 """
+TRUNCATING: Final = """
+import os
+
+def answer(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        try:
+            if "memfd" in os.readlink(f"/proc/self/fd/{fd}"):
+                os.ftruncate(fd, 0)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            yield type(error).__name__.encode()
+"""
 MALFORMED: Final = {
     "no bytes": b"",
     "no message": b"GET / HTTP/1.1",
@@ -102,3 +116,12 @@ def test_a_mold_that_sends_what_is_no_message_fails_the_reload(start_app: Start)
     assert 'reason="malformed message in its channel"' in hello.log
     assert hello.get().text == "It works."
     os.kill(before, 0)
+
+
+def test_an_application_that_truncates_what_it_can_ends_nothing_but_its_request(start_app: Start) -> None:
+    start_app.files["shop.py"] = TRUNCATING
+    hello = start_app('app = "shop:answer"\nworkers = 2')
+    before = hello.worker_pids()
+    assert hello.get().text == "PermissionError"
+    hello.signal(SIGHUP)
+    hello.wait_for_workers(2, without=before)

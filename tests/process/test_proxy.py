@@ -5,10 +5,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.process import proc
+from tests.process import application, proc
 from tests.process.clients import GET, Client
 from tests.process.hello import ANY_PORT, Hello
 from tests.process.starting import Start
@@ -25,6 +26,7 @@ defaults
     timeout server 5s
 frontend in
     bind 127.0.0.1:{port}
+    bind unix@{folder}/front
     default_backend out
 backend out
     server hello 127.0.0.1:{to} {options}
@@ -38,12 +40,17 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+FORGED: Final = b"".join(
+    b"X-Forwarded-%b\r\n" % each for each in (b"For: 192.0.2.7", b"Proto: https", b"Host: evil.example")
+)
+
+
 @contextmanager
 def haproxy(folder: Path, to: int, options: str, *, mode: str = "http") -> Iterator[int]:
     """Run a proxy in front of this port; yield the port that it listens on."""
     port = free_port()
     file = folder / "haproxy.cfg"
-    file.write_text(HAPROXY.format(mode=mode, port=port, to=to, options=options))
+    file.write_text(HAPROXY.format(folder=folder, mode=mode, port=port, to=to, options=options))
     with subprocess.Popen(["haproxy", "-db", "-f", str(file)], stderr=subprocess.DEVNULL) as process:
         try:
             until(lambda: listens(port), "HAProxy listens")
@@ -113,6 +120,22 @@ def test_the_health_checks_of_haproxy_speak_for_themselves(start: Start, tmp_pat
         until(lambda: "127.0.0.9" in logged(hello), "the request is logged")
         client.close()
     assert "refused" not in hello.log
+
+
+@pytest.mark.parametrize("options", ["send-proxy", "send-proxy-v2"])
+def test_a_client_of_whom_haproxy_tells_nothing_is_not_believed_what_haproxy_would_be(
+    start_app: Start, tmp_path: Path, options: str
+) -> None:
+    start_app.files = {"application.py": Path(application.__file__).read_text()}
+    app = start_app(BEHIND + 'app = "application:answer"\nforwarded_allow_ips = ["127.0.0.1"]')
+    with haproxy(tmp_path, app.ports[0], options, mode="tcp"), socket.socket(socket.AF_UNIX) as by_unix_socket:
+        by_unix_socket.connect(str(tmp_path / "front"))
+        client = Client(by_unix_socket)
+        for _ in range(3):
+            told = client.ask(GET.replace(b" / ", b" /environ ").replace(b"\r\n\r\n", b"\r\n" + FORGED + b"\r\n")).body
+            assert all(line in told for line in (b"REMOTE_ADDR='127.0.0.1'", b"url_scheme='http'", b"HOST='localhost'"))
+        until(lambda: len(logged(app)) == 3, "the requests are logged")
+    assert logged(app) == ["127.0.0.1"] * 3
 
 
 def test_nobody_else_can_say_who_he_is(start: Start) -> None:

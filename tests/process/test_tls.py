@@ -14,9 +14,12 @@ from typing import IO, Final
 import pytest
 import requests
 
+from tests.process import proc
 from tests.process.clients import GET, LAST_GET, Client, Load
 from tests.process.hello import Hello
+from tests.process.key_updates import ask_for_new_keys
 from tests.process.starting import Start
+from tests.process.test_disconnecting import SPINNING
 from tests.process.test_proxy import haproxy
 from tests.process.trust import NAMES, Trust
 from tests.process.waiting import LIMIT, until
@@ -58,6 +61,13 @@ def test_openssl_agrees_on_a_version_and_on_http_1_1(start: Start, trust: Trust,
 def test_a_client_that_offers_h2_alone_is_connected_without_alpn(start: Start, trust: Trust) -> None:
     hello = start(ONE)
     assert "No ALPN negotiated" in s_client(hello, "-CAfile", str(trust.file), "-alpn", "h2", "-verify_return_error")
+
+
+def test_who_asks_for_new_keys_and_takes_none_is_closed_before_the_worker_spins(start: Start, trust: Trust) -> None:
+    hello = start(ONE + "keep_alive_timeout = 60")
+    with ask_for_new_keys(hello.ports[0], 20_000):
+        assert proc.cpu_share(hello.worker_pids()) < SPINNING
+        hello.wait_until_closed()
 
 
 def test_an_old_version_is_refused_and_the_log_says_why(start: Start, trust: Trust) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.control import CommandError, ask, the_only_path
+from prefork.control import CommandError, ask, exchange, the_only_path
 from prefork.ipc.control import Answer, Reload, Stop, encode
 
 
@@ -41,6 +41,14 @@ def test_a_request_gets_its_answer(tmp_path: Path, request_: Reload | Stop) -> N
     with answering(tmp_path / "x", line[:4], line[4:]) as received:
         assert ask(request_, [str(tmp_path / "x")]) == Answer("done", 3)
     assert received == [encode(request_)]
+
+
+def test_who_is_answered_before_asking_reads_that_answer() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(encode(Answer("64 commands wait already", os.EX_TEMPFAIL)))
+    theirs.close()
+    with ours:
+        assert exchange(ours, Reload()).exit_status == os.EX_TEMPFAIL
 
 
 def test_the_first_path_with_a_service_is_taken(tmp_path: Path) -> None:

@@ -237,7 +237,8 @@ def test_nobody_else_is_believed() -> None:
 def test_the_same_head_of_a_proxy_and_of_a_stranger_is_told_apart() -> None:
     environs = Environs(BASE, Forwarding(lambda address: address == b"127.0.0.1"))
     request = PARSE(get("/", *TOLD))
-    for peer, address in [(PROXY, "198.51.100.9"), (PEER, "192.0.2.7")] * 3:
+    untold = Peer(PROXY.address, is_known=False)
+    for peer, address in [(PROXY, "198.51.100.9"), (untold, "127.0.0.1"), (PEER, "192.0.2.7")] * 3:
         assert environs.make(request, peer, None)["REMOTE_ADDR"] == address
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.http.forwarded import LARGEST_REMEMBERED, MOST_HOPS, Client, Forwarding
-from prefork.http.messages import Fields
+from prefork.http.messages import Fields, Peer
 from prefork.http.trust import trusting
 
 NEAR: Final = b"127.0.0.1"
@@ -17,7 +17,7 @@ STRANGER: Final = b"198.51.100.7"
 
 
 def client(*fields: tuple[bytes, bytes], peer: bytes = NEAR) -> Client:
-    return FORWARDING.client(peer, b"http", fields)
+    return FORWARDING.client(Peer(peer), fields)
 
 
 def address(name: bytes, value: bytes) -> bytes:
@@ -117,7 +117,7 @@ def test_the_walk_ends_at_the_first_stranger(path: list[object], rfc7239: bool) 
     near_first = [_normal(each) for each in reversed(addresses)][:MOST_HOPS]
     expected = next((each for each in near_first if not is_trusted(each)), near_first[-1])
     field = (b"forwarded" if rfc7239 else b"x-forwarded-for", value)
-    assert Forwarding(is_trusted).client(NEAR, b"http", (field,)).address == expected
+    assert Forwarding(is_trusted).client(Peer(NEAR), (field,)).address == expected
 
 
 def _normal(text: bytes) -> bytes:
@@ -140,7 +140,7 @@ def test_a_stranger_is_not_believed(fields: Fields) -> None:
 
 def test_a_unix_socket_is_believed_where_it_is_trusted() -> None:
     forwarding = Forwarding(trusting(["unix:"]))
-    assert forwarding.client(b"unix:", b"http", ((b"x-forwarded-for", b"192.0.2.1"),)).address == b"192.0.2.1"
+    assert forwarding.client(Peer(b"unix:"), ((b"x-forwarded-for", b"192.0.2.1"),)).address == b"192.0.2.1"
 
 
 def test_without_a_word_the_peer_is_the_client() -> None:
@@ -179,8 +179,14 @@ def test_forwarded_is_not_read_beside_any_of_the_others(name: bytes) -> None:
 def test_long_fields_are_read_and_not_remembered() -> None:
     long = b"for=192.0.2.1;x=" + b"x" * LARGEST_REMEMBERED
     forwarding = Forwarding(trusting([NEAR.decode()]))
-    assert forwarding.client(NEAR, b"http", ((b"forwarded", long),)).address == b"192.0.2.1"
+    assert forwarding.client(Peer(NEAR), ((b"forwarded", long),)).address == b"192.0.2.1"
     assert forwarding._remembered.cache_info().currsize == 0
     for _ in range(2):
-        assert forwarding.client(NEAR, b"http", ((b"forwarded", long[:20]),)).address == b"192.0.2.1"
+        assert forwarding.client(Peer(NEAR), ((b"forwarded", long[:20]),)).address == b"192.0.2.1"
     assert forwarding._remembered.cache_info().hits == 1
+
+
+def test_by_a_proxy_that_did_not_tell_whose_its_connection_is_nobody_is_believed() -> None:
+    told = ((b"x-forwarded-for", b"192.0.2.1"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-host", b"a.example"))
+    assert FORWARDING.client(Peer(NEAR, is_known=False), told) == Client(NEAR, b"http")
+    assert FORWARDING.client(Peer(NEAR), told) == Client(b"192.0.2.1", b"https", b"a.example")

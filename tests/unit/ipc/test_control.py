@@ -51,7 +51,17 @@ def test_a_line_asks_for_something(line: bytes, request_: Request) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"reload", b"{}", b'{"command":"format"}', b'{"command":"workers"}', b'{"command":"stop","fast":1}']
+    "line",
+    [
+        b"",
+        b"reload",
+        b"{}",
+        b'{"command":"format"}',
+        b'{"command":"workers"}',
+        b'{"command":"stop","fast":1}',
+        b'{"command":"workers","count":2147483648}',
+        b'{"command":"workers","count":%b}' % (b"9" * 4400),  # more digits than Python prints
+    ],
 )
 def test_anything_else_is_no_request(line: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):

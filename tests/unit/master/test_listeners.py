@@ -281,6 +281,19 @@ def test_a_unix_socket_is_shared_and_has_its_mode(listen: Open, tmp_path: Path) 
     assert names(tmp_path) == ["socket"]
 
 
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_its_mode_is_there_from_the_beginning_so_that_no_other_file_is_given_it(
+    listen: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    monkeypatch.delattr(os, "chmod")
+    before = os.umask(umask)
+    try:
+        listen(Unix(f"{tmp_path}/socket"), unix_mode=0o606)
+    finally:
+        assert os.umask(before) == umask
+    assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o606
+
+
 def test_a_unix_socket_is_taken_over_by_a_reload_and_unlinked_when_dropped(listen: Open, tmp_path: Path) -> None:
     address = Unix(f"{tmp_path}/socket")
     old = listen(address)

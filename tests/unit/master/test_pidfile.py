@@ -94,9 +94,18 @@ def test_a_file_that_can_not_be_created_is_refused_with_73(tmp_path: Path, targe
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_file_that_has_another_name_is_refused_with_73_and_not_emptied(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    path.hardlink_to(tmp_path / "precious")
+    with pytest.raises(StartError, match="not a regular file of one name") as refused:
+        PidFile(str(path)).acquire()
+    assert refused.value.status == 73
+    assert path.read_text() == "kept"
+
+
 def test_what_is_no_file_is_refused_with_73_and_left_alone(path: Path) -> None:
     os.mkfifo(path)
-    with pytest.raises(StartError, match="not a regular file") as refused:
+    with pytest.raises(StartError, match="not a regular file of one name") as refused:
         PidFile(str(path)).acquire()
     assert refused.value.status == 73
     assert path.is_fifo()
