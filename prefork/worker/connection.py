@@ -120,7 +120,6 @@ class Connection(Closing):
     def go_on(self) -> None:
         """Go on when the application has done what was pending."""
         if self in self._connections:
-            self._waited_for = REQUEST
             self._answered()
 
     def expire(self) -> None:
@@ -279,6 +278,7 @@ class Connection(Closing):
             self._wait_for_application()
         else:
             self._watch(READABLE, self.on_readable)
+            self._waited_for = protocol.waiting_for
             if protocol.waiting_for is BODY:
                 self.begun, self.progress = self._loop.now, 0
             if self._observer is not None and protocol.waiting_for in (HEAD, BODY):

@@ -363,8 +363,9 @@ def test_who_does_not_take_its_answer_is_cut_off(large: Server) -> None:
     assert large.is_gone
 
 
-def test_the_time_of_a_head_runs_from_its_first_byte(server: Server) -> None:
-    server.client.send(GET[:5])
+@pytest.mark.parametrize("before", [b"", GET, GET * 2])
+def test_the_time_of_a_head_runs_from_its_first_byte(server: Server, before: bytes) -> None:
+    server.client.send(before + GET[:5])
     server.turn()
     first = server.connection.since = server.connection.since - 1
     server.client.send(GET[5:10])
