@@ -83,6 +83,6 @@ def changed(watching: Watching, log: Log) -> bool:
     while not came and not watching.noticed:
         poller.turn()
     watching.noticed = False
-    signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)  # what comes from now on waits for the next poller
+    poller.block_signals()
     poller.close()
     return not came or came[0] == signal.SIGHUP

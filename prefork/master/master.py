@@ -102,7 +102,7 @@ class Master:
             self._generations.close_listeners()
             self._current.files.close()
             self.crew.scoreboard.close()
-            self._poller.ignore_signals()
+            self._poller.block_signals()
         if error := start_error(self._fleet):
             raise error
 

@@ -51,10 +51,12 @@ class Poller:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)  # an upgrade has held them back
         self.watch(self._signals.fileno(), self._tell_signals)
 
-    def ignore_signals(self) -> None:
-        """Let none change how the process ends: Python gives up its handlers before it is gone."""
-        for number in self._caught:
-            signal.signal(number, signal.SIG_IGN)
+    def block_signals(self) -> None:
+        """Let those that come from now on wait for the next poller; where there is none, they change nothing any more.
+
+        Python gives up its handlers before the process is gone.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._caught)
 
     @contextmanager
     def hold_signals(self) -> Iterator[None]:

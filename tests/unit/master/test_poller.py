@@ -1,5 +1,6 @@
 """What a turn of the poller calls, and what it doesn't."""
 
+import signal
 import socket
 from collections.abc import Iterator
 from time import monotonic
@@ -21,6 +22,20 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     one, other = socket.socketpair()
     with one, other:
         yield one, other
+
+
+def test_a_signal_that_comes_when_one_poller_is_done_waits_for_the_next(poller: Poller) -> None:
+    told: list[int] = []
+    poller.catch([signal.SIGUSR1])
+    poller.block_signals()
+    signal.raise_signal(signal.SIGUSR1)
+    following = Poller()
+    following.on_signal = lambda number, _count: told.append(number)
+    following.catch([signal.SIGUSR1])
+    following.turn()
+    following.close()
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert told == [signal.SIGUSR1]
 
 
 class Alarm:
