@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
@@ -23,6 +23,8 @@ from prefork.config.literals import bare
 from prefork.control import CommandError
 from prefork.master.errors import StartError
 from prefork.systemd import Notifier
+
+COMMANDS: Final = {"start": "run", "serve": "run", "restart": "reload"}  # by other names, which resemble the wrong ones
 
 
 def prefork_hello() -> NoReturn:
@@ -67,6 +69,9 @@ def _problem(error: click.ClickException) -> str:
         return f"{error.option_name}: {what}{_expected(error.option_name)}"
     if ":" in message and message.startswith("No such command"):
         return f"{bare(message[:1].lower() + message[1:])}; an application is served by `prefork run`"
+    name, _, _ = message.removeprefix("No such command '").partition("'")
+    if name in COMMANDS:
+        return f"no such command '{name}', did you mean '{COMMANDS[name]}'?"
     return bare(message[:1].lower() + message[1:])
 
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Literal, Self
 
-from prefork.journal import Journal, field
+from prefork.journal import Entries, Journal, field
 
 Level = Literal["error", "warning", "info", "debug"]
 
@@ -172,11 +172,16 @@ class LogFiles:
 
 
 class AccessLog:
-    """Collects lines and writes them together. `lost` counts those that found no room while writing failed."""
+    """Collects lines and writes them together. `lost` counts those that found no room while writing failed.
+
+    `problem` is why the latest write failed, empty where it didn't, or where a reader was slow; `told` what is known.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.lost = 0
+        self.problem = ""
+        self.told = ""
         self._waiting = bytearray()
         self._at_once = LINE_BYTES if _is_pipe(fd) else ACCESS_BYTES
 
@@ -195,14 +200,31 @@ class AccessLog:
             whole_lines = self._waiting.rfind(b"\n", 0, self._at_once) + 1
             try:
                 written = os.write(self.fd, self._waiting[: whole_lines or self._at_once])
-            except OSError:
+            except BlockingIOError:
                 return
+            except OSError as error:
+                self.problem = os.strerror(error.errno or 0)
+                return
+            self.problem = ""
             del self._waiting[:written]
 
     def give_up(self) -> None:
         """Count what still waits among what is lost: nobody will write it."""
         self.lost += self._waiting.count(b"\n")
         self._waiting.clear()
+
+
+def tell_losses(access_log: AccessLog | Entries, log: Log) -> None:
+    """Log when lines can't be written and when they can again, and how many are lost."""
+    if isinstance(access_log, AccessLog) and access_log.problem != access_log.told:
+        access_log.told = access_log.problem
+        if access_log.problem:
+            log.error("access log can't be written, lines wait", reason=access_log.problem)
+        else:
+            log.info("access log is written again")
+    if access_log.lost:
+        log.warning("access log lines lost", count=access_log.lost)
+        access_log.lost = 0
 
 
 def _timestamp(now_ns: int) -> str:

@@ -1,51 +1,17 @@
-"""What the options of gunicorn, uWSGI and uvicorn are called here, where the name alone doesn't lead there.
-
-Those of which there is none here are listed too, where their name resembles that of something else.
-"""
+"""Answers an option that there is not with the one that was meant: by a typo, or of another server."""
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import click
 
-# fmt: off
-OURS: Final[Mapping[str, str]] = {
-    "--address": "--bind", "--host": "--bind", "--http": "--bind", "--http-socket": "--bind",
-    "--port": "--bind", "--socket": "--bind", "--uds": "--bind", "--umask": "--unix-mode", "--chmod-socket": "--unix-mode",
-    "--callable": "--app", "--module": "--app", "--wsgi-file": "--app", "--app-dir": "--pythonpath",
-    "--ini": "--config", "--xml": "--config", "--yaml": "--config", "--json": "--config", "--config-file": "--config",
-    "--processes": "--workers", "--worker-class": "--threads", "-k": "--threads", "--enable-threads": "--threads",
-    "--gevent": "--threads", "--listen": "--backlog", "--reuse-port": "--accept", "--procname-prefix": "--name", "-n": "--name",
-    "--env": "--env-file", "-e": "--env-file", "--root-path": "--url-prefix", "--mount": "--url-prefix",
-    "--manage-script-name": "--url-prefix", "--show-config": "--print-config",
-    "--harakiri": "--hang-timeout", "--timeout": "--hang-timeout", "-t": "--hang-timeout",
-    "--http-keepalive": "--keep-alive-timeout", "--http-timeout": "--header-timeout", "--socket-timeout": "--write-timeout",
-    "--worker-reload-mercy": "--graceful-timeout", "--reload-mercy": "--graceful-timeout",
-    "--timeout-graceful-shutdown": "--graceful-timeout", "--timeout-keep-alive": "--keep-alive-timeout",
-    "--max-requests-delta": "--recycle-jitter", "--max-requests-jitter": "--recycle-jitter",
-    "--max-worker-lifetime": "--max-lifetime", "--reload-on-rss": "--max-memory", "--evil-reload-on-rss": "--max-memory",
-    "--limit-concurrency": "--max-connections", "--worker-connections": "--max-connections",
-    "--limit-request-fields": "--limit-fields", "--limit-request-field_size": "--limit-field",
-    "--limit-post": "--limit-body", "--post-buffering": "--body-buffer",
-    "--py-autoreload": "--reload", "--lazy-apps": "--preload", "--proxy-allow-from": "--proxy-allow-ips",
-    "--http-enable-proxy-protocol": "--proxy-protocol", "--buffer-size": "--limit-head",
-    "--certfile": "--tls-cert", "--ssl-certfile": "--tls-cert", "--https": "--tls-cert",
-    "--keyfile": "--tls-key", "--ssl-keyfile": "--tls-key", "--ssl-version": "--tls-min",
-    "--uid": "--user", "-u": "--user", "--gid": "--group", "-g": "--group",
-    "--daemonize": "--daemon", "-D": "--daemon", "--pid": "--pid-file", "--pidfile": "--pid-file",
-    "--error-logfile": "--log", "--log-file": "--log", "--logto": "--log",
-    "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
-}
-NONE: Final = frozenset({
-    "--attach-daemon", "--ca-certs", "--cheap", "--cheaper", "--ciphers", "--cron", "--forwarder-headers", "--header-map", "--idle", "--log-config",
-    "--log-syslog", "--master", "--mule", "--need-app", "--no-sendfile", "--offload-threads", "--spooler", "--stats", "--touch-reload",
-})
-# fmt: on
+from prefork.config.foreign import NEEDLESS, NONE, OURS
 
 
 def meant_option(error: click.NoSuchOption) -> str:
     """Return a hint at the option of this command that was meant, as far as that can be guessed."""
+    if error.option_name in NEEDLESS:
+        return "; leave it out, none is needed"
     ours = OURS.get(error.option_name, "")
     params = error.ctx.command.params if error.ctx else ()
     option = next((each for each in params if ours in each.opts), None)

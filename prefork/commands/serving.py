@@ -1,7 +1,8 @@
 """The commands that serve. Their flags are the keys of the schema that each of them has."""
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -22,6 +23,7 @@ from prefork.config.literals import bare
 from prefork.config.load import Loaded, load
 from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config
+from prefork.expiry import Certificate
 from prefork.ipc.control_path import service_name
 from prefork.master.state import State, read_state
 from prefork.paths import check_paths
@@ -108,14 +110,23 @@ def _reread(server: Server, path: str | None, flags: Mapping[str, object]) -> Lo
 
 def _check(server: Server, loaded: Loaded, former: State | None) -> None:
     """Raise StartError for what a start, or going on from a former program, would fail by."""
-    for each in (loaded.config, former.config if former else None):
-        if each is not None:
-            run.secured(each)
-    if former is None:  # else they are open
+    _, certificates = run.secured(loaded.config)
+    if former is None:
         check_paths(loaded.config)
+        _warn(certificates)
+    else:  # its files are open
+        run.secured(former.config)
     check_watching(loaded.config)
     if loaded.config.app is not None:
         check(loaded.config, server.find)
+
+
+def _warn(certificates: Sequence[Certificate]) -> None:
+    """Tell of certificates what the log would."""
+    program = click.get_current_context().find_root().info_name
+    for certificate in certificates:
+        for warning in certificate.warnings(time.time()):
+            click.echo(f"{program}: warning: {bare(certificate.path)}: {warning}", err=True)
 
 
 def _check_application(loaded: Loaded) -> None:

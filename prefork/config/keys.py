@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from prefork.config.foreign import NEEDLESS, NONE, OURS
 from prefork.config.option import OWNERS, Option, Reload
 from prefork.config.schema import Config
 
@@ -75,6 +76,11 @@ def held_until_restart(before: Config, after: Config) -> dict[str, Any]:  # Any:
 
 
 def closest(word: str) -> Key | None:
-    """Return the key that `word` was probably meant to be, in whichever table, or None."""
+    """Return the key that `word` was probably meant to be, in whichever table, or None; other servers' lead to ours."""
+    theirs = f"--{word.lower().replace('_', '-')}"
+    if theirs in NONE or theirs in NEEDLESS:
+        return None
+    if theirs in OURS:
+        return _LEAVES.get(OURS[theirs].removeprefix("--").replace("-", "_"))
     found = difflib.get_close_matches(word.lower().replace("-", "_"), _LEAVES, n=1)
     return _LEAVES[found[0]] if found else None

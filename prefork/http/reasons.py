@@ -68,6 +68,21 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (400, "malformed chunk extension"),
 )
 # fmt: on
+# By which keys of the configuration a reason is bounded, where it is.
+KEYS_OF: Final[Mapping[str, str]] = {
+    "waited too long for what comes before HTTP": "handshake_timeout",
+    "waited too long for the rest of a head": "header_timeout",
+    "waited too long for the rest of a body": "body_timeout, min_data_rate",
+    "request body too large": "limit_body",
+    "request line too long": "limit_request_line",
+    "request head too large": "limit_head",
+    "too many field lines": "limit_fields",
+    "field line too long": "limit_field",
+    "too many connections": "max_connections",
+    "too many connections of one client": "max_connections_per_client",
+    "waited too long for the application": "request_timeout",
+    "too many requests wait for the application": "max_queued_requests",
+}
 _NUMBERS: Final[Mapping[tuple[int, str], int]] = {reason: number for number, reason in enumerate(REASONS)}
 
 

@@ -6,7 +6,7 @@ the numbers of their generations.
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic_ns
 from typing import Final
@@ -40,11 +40,15 @@ MALFORMED: Final = "malformed message in its channel"
 
 
 class End(Struct, frozen=True):
-    """How a worker ended; `failed` is what it said about why it can't be ready."""
+    """How a worker ended; `failed` is what it said about why it can't be ready.
+
+    `asked` has the `last_request` that it gave to the application, nothing where it held no connection.
+    """
 
     pid: int
     reason: str
     failed: Failed | None
+    asked: Mapping[str, str]
 
 
 class Crew:
@@ -214,15 +218,15 @@ class Crew:
         process = self.processes.pop(key)
         self._read_stacks(process)
         self._read_last_words(key, process.channel)
-        held = process.row[CONNECTIONS]
+        held, noted = process.row[CONNECTIONS], process.row.noted
         self.scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno(), process.stacks.fd):
             self._poller.forget(fd)
         reason, killed = process.reap()
-        if killed:
-            reason += ", out of memory" if self._oom_kills.new() else ""
-            reason += f", with {held} {plural('connection', held)}" if held else ""
-        self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None)))
+        reason += ", out of memory" if killed and self._oom_kills.new() else ""
+        reason += f", with {held} {plural('connection', held)}" if held else ""
+        asked = {"last_request": noted} if held and noted else {}
+        self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None), asked))
 
     def leave_behind(self) -> None:
         """In a forked process: close what is the master's."""

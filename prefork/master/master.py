@@ -307,7 +307,7 @@ class Master:
 
     def _on_exit(self, key: int, end: End) -> None:
         names = {**self._names(key), "pid": end.pid}
-        self._log.info("worker exited", **names, reason=end.reason)
+        self._log.info("worker exited", **names, reason=end.reason, **end.asked)
         if end.failed is not None:
             self._reports.failed(names, end.failed)
         reason, status = (end.failed.reason, end.failed.status) if end.failed else (end.reason, 0)

@@ -10,7 +10,7 @@ from prefork.config.option import RUN as RUN_COMMAND
 from prefork.control import CommandError
 from prefork.ipc.control_path import service_name
 from prefork.service import host, plan
-from prefork.service.texts import HELLO, paths, unit_files
+from prefork.service.texts import HELLO, paths, shut_out, unit_files
 
 
 def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> Iterator[str]:
@@ -38,9 +38,13 @@ def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> It
         raise CommandError(os.EX_CONFIG, f"{chosen}: bind: {error}") from None
     except plan.ChangedError as error:
         raise CommandError(os.EX_CANTCREAT, str(error)) from None
-    yield from _carried_out(actions, name, dry_run=dry_run)
+    try:
+        yield from _carried_out(actions, name, dry_run=dry_run)
+    except CommandError as error:
+        raise CommandError(error.status, f"{error}{shut_out(name, loaded, socket=socket)}") from None
     if not dry_run:
-        yield f"{service_name(name)} serves at {', '.join(host.addresses(name) or map(str, loaded.bind))}"
+        places = ", ".join(host.addresses(name) or map(str, loaded.bind))
+        yield f"{service_name(name)} serves at {places}{shut_out(name, loaded, socket=socket)}"
 
 
 def remove(name: str, *, dry_run: bool) -> Iterator[str]:

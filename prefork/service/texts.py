@@ -20,6 +20,7 @@ CONFIGURATIONS: Final = "/etc/prefork"
 HELLO: Final = "hello"
 
 _BIN: Final = "/opt/prefork/bin"  # in the folder systemd
+_OTHERS: Final = 0o002  # who is neither owner nor group may write to it, and so connect (unix(7))
 _FIRST_COMMENT: Final = re.compile(r"(#.*\n)*\n*")
 
 
@@ -64,6 +65,20 @@ def unit_files(
         texts[place.socket] = _listening(shipped[socket_source], config, name)
         texts[place.drop_in] = shipped["socket.conf"]
     return {path: sealed(_own(text, name, bin_folder)) for path, text in texts.items()}
+
+
+def shut_out(name: str, config: Config, *, socket: bool) -> str:
+    """Return whom the unix sockets of a service don't let in, and what does; nothing where there are none."""
+    if not any(isinstance(address, Unix) for address in config.bind):
+        return ""
+    if not socket:
+        return "; without --socket a proxy reaches no unix socket of a service whose user exists only while it runs"
+    if config.unix_mode & _OTHERS:
+        return ""
+    return (
+        f"; only root may connect there: a proxy by its SocketGroup= in `systemctl edit {service_name(name)}.socket`,"
+        ' anybody of this machine by unix_mode = "0666"'
+    )
 
 
 def _own(text: str, name: str, bin_folder: str) -> str:

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from prefork.http.reasons import GIVEN_UP, number_of
+from prefork.http.reasons import GIVEN_UP, KEYS_OF, number_of
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Row
 from prefork.logs import Log
@@ -33,7 +33,8 @@ class Refusals:
 
     def _tell(self, status: int, reason: str, count: int) -> None:
         last = self._service.refused_last[status, reason].decode()
+        bound = {"key": KEYS_OF[reason]} if reason in KEYS_OF else {}
         if status == GIVEN_UP:
-            self._log.info("connections given up", reason=reason, count=count, last=last)
+            self._log.info("connections given up", reason=reason, count=count, last=last, **bound)
         else:
-            self._log.info("requests refused", status=status, reason=reason, count=count, last=last)
+            self._log.info("requests refused", status=status, reason=reason, count=count, last=last, **bound)

@@ -28,7 +28,7 @@ from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, OPENING, REQUESTS
 from prefork.ipc.seat import Seat
 from prefork.journal import Entries, Journal
-from prefork.logs import AccessLog, Log, LogFiles
+from prefork.logs import AccessLog, Log, LogFiles, tell_losses
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never
@@ -127,7 +127,7 @@ class Worker:
         if self._access_log is not None:
             self._access_log.flush()
             self._access_log.give_up()
-            self._tell_lost(self._access_log)
+            tell_losses(self._access_log, self._log)
         return max(0.0, (self._leaving.ends_at or 0.0) - self._loop.now)
 
     def prepare_for_forks(self) -> None:
@@ -186,7 +186,7 @@ class Worker:
         self._tell(now)
         self._refusals.tell(now)
         if self._access_log is not None:
-            self._tell_lost(self._access_log)
+            tell_losses(self._access_log, self._log)
         self._loop.call_at(min(now + self._tick, self._date_due), self._on_tick)
 
     def _expire(self) -> None:
@@ -210,11 +210,6 @@ class Worker:
         if self._wearing:
             self._wearing = None
             self._say(RecycleMe("request_timeout passed"))
-
-    def _tell_lost(self, access_log: AccessLog | Entries) -> None:
-        if access_log.lost:
-            self._log.warning("access log lines lost", count=access_log.lost)
-            access_log.lost = 0
 
     def _tell(self, now: float) -> None:
         """Tell the master how it goes, and when it has been long enough."""

@@ -40,7 +40,9 @@ def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start:
     answer = refused.answer()
     assert (answer.status, answer.is_last, answer.fields["retry-after"]) == (503, True, "1")
     assert refused.until_closed() == b""
-    hello.wait_for_log('requests refused status=503 reason="too many connections" count=1')
+    hello.wait_for_log(
+        'requests refused status=503 reason="too many connections" count=1 last=127.0.0.1 key=max_connections\n'
+    )
     assert all(map(is_answered, served))
     for client in (*served, refused):
         client.close()

@@ -296,7 +296,7 @@ def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
 def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) -> None:
     hello = start("workers = 8", *CONTROL)
     assert command(hello, "dump") == (0, "told workers to write their stacks into the log: 8\n")
-    until(lambda: hello.log.count("<module>") == 8, "all stacks")
+    until(lambda: hello.log.count(" in be_worker") == 8, "all stacks")
     lines = re.findall(r" stack pid=(\d+) line=(.*)", hello.log)
     stacks = {pid: [line for other, line in lines if other == pid] for pid, _ in lines}
     assert {int(pid) for pid in stacks} == hello.worker_pids()
@@ -305,6 +305,7 @@ def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) 
     for first, *rest in stacks.values():
         assert "most recent call first" in first
         assert all(re.fullmatch(r'"  File .* line \d+ in \S+"', each) for each in rest)
+        assert rest[-1].endswith(' in be_worker"')
     assert hello.get().status_code == 200
     assert hello.worker_pids() == set(hello.descriptors)
 

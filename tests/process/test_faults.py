@@ -31,6 +31,17 @@ def test_a_worker_that_is_killed_with_a_connection_is_told_to_have_had_one(start
     hello.wait_for_log('reason="killed by SIGKILL, with 1 connection"')
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_that_its_application_ends_is_told_with_the_request(start_app: Start, threads: int) -> None:
+    start_app.files = {"shop.py": "import os\ndef app(environ, start_response):\n    os._exit(3)\n"}
+    hello = start_app(f'app = "shop:app"\nworkers = 1\nthreads = {threads}')
+    client = hello.connect()
+    client.send(b"GET /pay?a=b HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.until_closed() == b""
+    hello.wait_for_log('generation=1 reason="exit status 3, with 1 connection" last_request="GET /pay?a=b"\n')
+    hello.wait_for_workers(1)
+
+
 def test_a_worker_that_is_killed_again_is_replaced_after_a_while(start: Start) -> None:
     hello = start("workers = 1")
     for _ in range(3):

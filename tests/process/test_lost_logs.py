@@ -90,6 +90,16 @@ def test_a_full_disk_under_the_access_log_loses_lines_and_the_log_says_how_many(
     assert sum(map(int, re.findall(r"access log lines lost count=(\d+)", hello.log))) == count
 
 
+def test_a_full_disk_under_the_access_log_is_told_once_before_a_line_is_lost(start: Start) -> None:
+    hello = start('workers = 1\naccess_log = "/dev/full"')
+    assert serves(hello, 1)
+    hello.wait_for_log("error worker-0[")
+    assert serves(hello, 1)
+    hello.stop()
+    told = re.findall(r"error worker-0\[\d+\] (.*)", hello.log)
+    assert told == ['access log can\'t be written, lines wait reason="No space left on device"']
+
+
 @pytest.mark.skipif(bool(NO_DISK), reason=f"no file system can be mounted here: {NO_DISK}")
 def test_a_disk_that_has_room_again_gets_what_waited_and_the_count_of_what_is_missing(start: Start) -> None:
     disk = start.folder / "disk"

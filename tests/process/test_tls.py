@@ -18,7 +18,7 @@ from tests.process import proc
 from tests.process.clients import GET, LAST_GET, Client, Load
 from tests.process.hello import Hello
 from tests.process.key_updates import ask_for_new_keys
-from tests.process.starting import Start
+from tests.process.starting import Start, run
 from tests.process.test_disconnecting import SPINNING
 from tests.process.test_proxy import haproxy
 from tests.process.trust import NAMES, Trust
@@ -377,3 +377,6 @@ def test_a_certificate_that_ends_is_warned_about(start: Start, trust: Trust) -> 
     hello = start(ONE)
     hello.wait_for_log("warning master")
     hello.wait_for_log('certificate path=../a.pem problem="expired on ')
+    checked = run(hello, "--check-config")
+    assert (checked.returncode, checked.stdout) == (0, "hello.toml: ok\n")
+    assert re.fullmatch(r"prefork-hello: warning: \.\./a\.pem: expired on \S+\n", checked.stderr)

@@ -55,6 +55,22 @@ def test_a_socket_has_the_template_started_and_no_network_is_needed(machine: Mac
     assert machine.property("ActiveState", unit) == "inactive"
 
 
+def test_a_proxy_is_let_into_a_unix_socket_once_its_mode_does(machine: Machine) -> None:
+    machine.write("/srv/shop/shop.py", APPLICATION)
+    machine.write("/etc/prefork/shop.toml", TOML + 'bind = "unix:/run/sockets/shop"\n')
+    told = machine.ask(f"{BIN}/prefork service install shop")
+    assert told.status == 1
+    assert "; without --socket a proxy reaches no unix socket " in told.output
+    assert "; only root may connect there" in machine.run(f"{BIN}/prefork service install shop --socket")
+    proxy = f"setpriv --reuid=www-data --regid=www-data --clear-groups {OVER_UNIX.replace('prefork/shop.sock', 'sockets/shop')}"
+    assert machine.ask(proxy).status != 0
+    machine.run("""echo 'unix_mode = "0666"' >>/etc/prefork/shop.toml""")
+    said = machine.run(f"{BIN}/prefork service install shop --socket")
+    assert said.endswith("\nprefork-shop serves at unix:/run/sockets/shop\n")
+    assert machine.run(proxy) == "Welcome to the shop"
+    machine.run(f"{BIN}/prefork service remove shop; test ! -e /run/sockets/shop")
+
+
 def test_a_mold_imports_and_is_forked_within_the_walls_of_the_unit(machine: Machine) -> None:
     machine.write("/srv/shop/shop.py", APPLICATION)
     machine.write("/root/shop.toml", TOML + 'bind = "127.0.0.1:8081"\npreload = "mold"\n')

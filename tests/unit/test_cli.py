@@ -13,8 +13,8 @@ import pytest
 
 from prefork import cli, run
 from prefork.apps.interface import Find
-from prefork.commands.foreign import NONE, OURS
 from prefork.config.errors import ConfigError
+from prefork.config.foreign import NEEDLESS, NONE, OURS
 from prefork.config.keys import keys_of
 from prefork.config.load import Loaded
 from prefork.config.option import HELLO, RUN
@@ -122,7 +122,7 @@ def test_a_start_that_fails_gets_one_line(
 def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
     ours = {each.flag for each in keys_of(RUN).values()}
     assert set(OURS.values()) <= ours | {"--config", "--print-config"}
-    assert ours.isdisjoint(OURS.keys() | NONE)
+    assert ours.isdisjoint(OURS.keys() | NONE | NEEDLESS)
 
 
 @pytest.mark.usefixtures("served")
@@ -150,6 +150,9 @@ def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
         (cli.prefork, ["run", "a:b", "-k", "gevent"], 64, "prefork: error: -k: unknown option, did you mean --threads N?"),
         (cli.prefork, ["status", "--port", "1"], 64, "prefork: error: --port: unknown option"),
         (cli.prefork, ["a:b"], 64, "prefork: error: no such command 'a:b'; an application is served by `prefork run`"),
+        (cli.prefork, ["run", "a:b", "--vacuum"], 64, "prefork: error: --vacuum: unknown option; leave it out, none is needed"),
+        (cli.prefork, ["start"], 64, "prefork: error: no such command 'start', did you mean 'run'?"),
+        (cli.prefork, ["restart"], 64, "prefork: error: no such command 'restart', did you mean 'reload'?"),
         (cli.prefork, ["helo"], 64, r"prefork: error: no such command 'helo'"),
         (cli.prefork, ["service"], 64, "prefork: error: missing command"),
         (cli.prefork, ["service", "install", "a/b"], 64, 'prefork: error: NAME: expected up to 64 letters, digits, -, _ and ., got "a/b"'),

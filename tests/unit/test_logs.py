@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.journal import Journal
-from prefork.logs import ACCESS_BYTES, LINE_BYTES, STDERR, AccessLog, Log, LogFiles
+from prefork.logs import ACCESS_BYTES, LINE_BYTES, STDERR, AccessLog, Log, LogFiles, tell_losses
 from tests.unit.journald import Journald
 
 
@@ -278,6 +278,30 @@ def test_what_a_slow_reader_leaves_behind_is_written_later_in_whole_lines_and_th
     os.close(writer)
     assert 0 < access.lost < added
     assert received == line * (added - access.lost)
+
+
+def test_that_an_access_log_waits_for_a_disk_is_told_once_and_its_end_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    access, log = AccessLog(os.open("/dev/full", os.O_WRONLY)), Log("worker-0", "info")
+
+    def told() -> str:
+        access.flush()
+        tell_losses(access, log)
+        return after_process(capfd.readouterr().err)
+
+    assert told() == ""
+    access.add(b"one\n")
+    assert told() == """access log can't be written, lines wait reason="No space left on device"\n"""
+    access.add(b"two\n")
+    assert told() == ""
+    room = os.open(tmp_path / "access", os.O_WRONLY | os.O_CREAT)
+    os.dup2(room, access.fd)
+    assert told() == "access log is written again\n"
+    assert told() == ""
+    assert (tmp_path / "access").read_text() == "one\ntwo\n"
+    os.close(room)
+    os.close(access.fd)
 
 
 def test_an_access_log_on_a_full_disk_stays_bounded() -> None:

@@ -57,6 +57,13 @@ def test_a_doc_line_is_one_short_sentence(key: Key) -> None:
         ("keep-alive-timeout", "keep_alive_timeout"),
         ("BODY", "hello.body"),
         ("loglevel", "log_level"),
+        ("worker_class", "threads"),
+        ("max_requests_jitter", "recycle_jitter"),
+        ("certfile", "tls_cert"),
+        ("host", "bind"),
+        ("errorlog", "log"),
+        ("wsgi_app", "app"),
+        ("harakiri", "hang_timeout"),
     ],
 )
 def test_a_slip_finds_the_key_that_was_meant(word: str, name: str) -> None:
@@ -65,6 +72,11 @@ def test_a_slip_finds_the_key_that_was_meant(word: str, name: str) -> None:
 
 def test_a_word_like_no_key_finds_none() -> None:
     assert closest("zzz") is None
+
+
+def test_a_key_of_others_that_has_no_like_finds_none_though_some_resemble_it() -> None:
+    assert closest("master") is None
+    assert closest("cheaper") is None
 
 
 def test_only_keys_that_take_a_restart_keep_their_values_when_they_change() -> None:

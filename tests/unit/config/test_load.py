@@ -104,7 +104,7 @@ def test_prefork_bind_beats_port(order: int) -> None:
         ("PREFORK_HELLO_BDY", "x", "PREFORK_HELLO_BDY: unknown variable, did you mean PREFORK_HELLO_BODY?"),
         ("PREFORK_ZZZ", "1", "PREFORK_ZZZ: unknown variable"),
         ("PREFORK_", "1", "PREFORK_: unknown variable"),
-        ("PREFORK_PORT", "8080", "PREFORK_PORT: unknown variable"),
+        ("PREFORK_PORT", "8080", "PREFORK_PORT: unknown variable, did you mean PREFORK_BIND?"),
     ],
 )
 def test_a_mistake_in_the_environment_gets_one_line(variable: str, text: str, line: str) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import prefork
+from prefork.config.keys import KEYS
 from prefork.http.faults import FAULTS
-from prefork.http.reasons import GIVEN_UP, REASONS, number_of
+from prefork.http.reasons import GIVEN_UP, KEYS_OF, REASONS, number_of
 from prefork.http.waiting import Waiting
 from prefork.ipc import scoreboard
 
@@ -46,3 +47,8 @@ def test_the_detail_after_a_colon_is_not_counted_apart() -> None:
 
 def test_an_unknown_reason_is_another_one() -> None:
     assert REASONS[number_of(400, "never heard of")] == (GIVEN_UP, "another reason")
+
+
+def test_the_keys_that_bound_a_reason_are_those_of_the_configuration() -> None:
+    assert KEYS_OF.keys() <= {reason for _, reason in REASONS}
+    assert {key for keys in KEYS_OF.values() for key in keys.split(", ")} <= KEYS.keys()

@@ -26,6 +26,25 @@ def test_only_whole_lines_are_told(ends: tuple[Stacks, int]) -> None:
     assert stacks.read() == ["two", "\ufffd"]
 
 
+def test_of_a_stack_is_told_what_the_worker_did_and_not_whom_it_was_forked_from(ends: tuple[Stacks, int]) -> None:
+    stacks, writer = ends
+    own = [
+        "Thread 0x1 (most recent call first):",
+        '  File "/srv/shop.py", line 3 in app',
+        "Current thread 0x2 (most recent call first):",
+        '  File "/lib/prefork/roles.py", line 95 in _serve',
+        '  File "/lib/prefork/roles.py", line 54 in be_worker',
+    ]
+    inherited = [
+        '  File "/lib/prefork/master/forking.py", line 83 in work',
+        '  File "/bin/prefork", line 8 in <module>',
+    ]
+    os.write(writer, "\n".join([*own, inherited[0], ""]).encode())
+    assert stacks.read() == own
+    os.write(writer, "\n".join([*inherited, *own, *inherited, ""]).encode())
+    assert stacks.read() == own
+
+
 def test_a_line_without_end_is_told_in_pieces(ends: tuple[Stacks, int]) -> None:
     stacks, writer = ends
     os.write(writer, b"x" * (LONGEST_LINE + 1))

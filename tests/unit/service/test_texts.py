@@ -1,5 +1,6 @@
 """What is written for a service: the units that are shipped, with its name and the paths of its environment."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +9,7 @@ import pytest
 from prefork.config.addresses import Inet, Passed, Unix
 from prefork.config.schema import Config
 from prefork.service.seal import is_sealed
-from prefork.service.texts import paths, unit_files
+from prefork.service.texts import paths, shut_out, unit_files
 
 FOLDER: Final = Path(__file__).parents[3] / "systemd"
 SHIPPED: Final = {path.name: path.read_text() for path in FOLDER.iterdir() if path.is_file()}
@@ -56,6 +57,29 @@ def test_a_socket_unit_has_the_addresses_of_the_configuration() -> None:
 def test_a_socket_unit_has_no_place_for_some_addresses(bind: Unix | Passed, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         unit_files("shop", BIN, Config(bind=(bind,)), SHIPPED, socket=True)
+
+
+@pytest.mark.parametrize(
+    ("bind", "unix_mode", "socket", "told"),
+    [
+        (Inet("127.0.0.1", 80), 0o660, True, "^$"),
+        (Unix("/run/x"), 0o666, True, "^$"),
+        (
+            Unix("/run/x"),
+            0o660,
+            True,
+            "^; only root may connect .*SocketGroup= in `systemctl edit prefork-shop.socket`",
+        ),
+        (Unix("/run/x"), 0o666, False, "^; without --socket a proxy reaches no unix socket "),
+    ],
+)
+def test_who_installs_a_unix_socket_is_told_whom_it_shuts_out(
+    bind: Inet | Unix,
+    unix_mode: int,
+    socket: bool,  # noqa: FBT001 - of the table
+    told: str,
+) -> None:
+    assert re.search(told, shut_out("shop", Config(bind=(bind,), unix_mode=unix_mode), socket=socket))
 
 
 @pytest.mark.parametrize("kind", ["service", "socket"])
