@@ -29,7 +29,7 @@ from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
-from prefork.master.errors import StartError
+from prefork.master.errors import StartError, refusals
 from prefork.master.generation import Generation, Hooks, Kept
 from prefork.master.identity import look_up
 from prefork.master.listeners import Listener, Listeners
@@ -154,8 +154,11 @@ class Program:
                 at_end.callback(self._close_control, commanded)
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
-            generation = self._generation(1, config, self._held.inherited.listen(config), None)
-            return self._run_master(generation, commanded, why_not=why_not)
+            with refusals():
+                generation = self._generation(1, config, self._held.inherited.listen(config), None)
+                master = self._master(generation, commanded, why_not=why_not)
+            master.run()
+            return os.EX_OK
 
     def resume(self, former: State) -> int:
         """Go on from an upgrade, and return the exit status."""
@@ -172,11 +175,12 @@ class Program:
                 at_end.callback(self._close_control, commanded)
             files = partial(LogFiles.taken_over, former.log_paths, former.access_fd)
             generation = self._made(number, former.config, workers, listeners_of(former), files)
-            return self._run_master(generation, commanded, former)
+            self._master(generation, commanded, former).run()
+            return os.EX_OK
 
-    def _run_master(
+    def _master(
         self, generation: Generation, commanded: Listener | None, former: State | None = None, *, why_not: str = ""
-    ) -> int:
+    ) -> Master:
         self._become_master(generation.config)
         if former is None:
             self._say_how_it_starts(generation)
@@ -193,8 +197,7 @@ class Program:
             self._obey_commands(master, commanded, former.kept.control if former else None)
         if self._held.watching is not None:
             self._held.watching.begin(self._poller, master.reload, self._log)
-        master.run()
-        return os.EX_OK
+        return master
 
     def _become_master(self, config: Config) -> None:
         raise_descriptor_limit()

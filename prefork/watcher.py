@@ -1,8 +1,9 @@
-"""The program that watches the files of an application for `reload`: `python -m prefork.watcher FOLDER… -- FILE…`.
+"""The program that watches an application's files for `reload`: `python -m prefork.watcher SINCE FOLDER… -- FILE…`.
 
 It prints an empty line when it begins to notice changes, and a path whenever something has changed: of Python in one of
-the folders, or one of the files. It is a program of its own because what it uses starts threads, beside which the
-master could not fork. It ends when its standard input does, however its master came to an end.
+the folders, or one of the files. What has changed since that moment, while it started, is a change too. It is a program
+of its own because what it uses starts threads, beside which the master could not fork. It ends when its standard input
+does, however its master came to an end.
 """
 
 import os
@@ -24,12 +25,15 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_input, daemon=True).start()
     separator = arguments.index("--")
-    for line in changes(arguments[:separator], arguments[separator + 1 :]):
+    for line in changes(arguments[1:separator], arguments[separator + 1 :], float(arguments[0])):
         print(line, flush=True)  # noqa: T201 - to the master
 
 
-def changes(folders: Sequence[str], files: Sequence[str]) -> Iterator[str]:
-    """Yield an empty text once it watches, then one path of each burst of changes, relative to where we are."""
+def changes(folders: Sequence[str], files: Sequence[str], since: float) -> Iterator[str]:
+    """Yield an empty text once it watches, then one path of each burst of changes, relative to where we are.
+
+    The first burst is what has changed since then, in seconds since the epoch.
+    """
     is_python = PythonFilter()
     named = {os.path.abspath(each) for each in files}
 
@@ -38,10 +42,28 @@ def changes(folders: Sequence[str], files: Sequence[str]) -> Iterator[str]:
 
     bursts = watch(*folders, watch_filter=matters, rust_timeout=TURN, yield_on_timeout=True)
     first = next(bursts)
+    changed = (path for path in chain(files, *map(files_in, folders)) if matters(Change.modified, path))
+    missed = next((path for path in changed if is_younger(path, since)), None)
     yield ""
+    if missed is not None:
+        yield os.path.relpath(missed)
     for burst in chain([first], bursts):
         if burst:
             yield os.path.relpath(min(path for _change, path in burst))
+
+
+def files_in(folder: str) -> Iterator[str]:
+    """Yield the files in a folder and those below, but for those where nobody looks for changes."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = [each for each in folders if each not in PythonFilter.ignore_dirs]
+        yield from (os.path.join(path, name) for name in names)
+
+
+def is_younger(path: str, since: float) -> bool:
+    try:
+        return os.stat(path).st_mtime >= since
+    except OSError:  # it is gone
+        return False
 
 
 def _end_with_input() -> None:

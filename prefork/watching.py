@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
@@ -63,7 +64,7 @@ class Watching:
         self.noticed = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; the paths are the user's own
-                [sys.executable, "-P", "-m", "prefork.watcher", *self._folders, "--", *files],
+                [sys.executable, "-P", "-m", "prefork.watcher", str(time.time()), *self._folders, "--", *files],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": paths},
@@ -81,9 +82,10 @@ class Watching:
             if not lines:
                 poller.forget(output)
                 log.error("the watcher has ended; changes are no longer noticed")
-            elif lines == [""]:
+                return
+            if lines[0] == "":
                 log.info("watching", folders=",".join(self._folders))
-            else:
+            if lines[-1]:
                 log.info("changed", path=lines[-1])
                 self.noticed = True
                 reload()

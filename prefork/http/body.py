@@ -17,13 +17,13 @@ from prefork.http.messages import Rejection
 
 Sink: TypeAlias = Callable[[bytes], object]
 
-CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}(?=[\t ]*+;|\Z)").match
+LONGEST_SIZE: Final = 15  # digits, which are more than any limit and can't overflow
+CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,%d}(?=[\t ]*+;|\Z)" % LONGEST_SIZE).match
 # RFC 9112 §7.1.1. A quoted string that its line leaves open goes on in the next line for some proxies, so that they see
 # an extension where a request begins: what breaks the grammar is refused.
 _EXTENSION: Final = rb"[\t ]*+;[\t ]*+%b(?:[\t ]*+=[\t ]*+(?:%b|%b))?" % (TOKEN, TOKEN, QUOTED_STRING)
 EXTENSIONS: Final = re.compile(rb"(?:%b)*" % _EXTENSION).fullmatch
 TRAILER: Final = re.compile(TOKEN + rb":" + VALUE).fullmatch
-LONGEST_CHUNK_LINE: Final = 4096  # bytes
 LONGEST_TRAILERS: Final = 16 * 1024  # bytes
 
 
@@ -99,9 +99,10 @@ class ChunkedBody(Struct, tag=True):
     def _check(self, line: bytes) -> None:
         """Refuse a line, whole or not yet, that has a bare line feed or is too long, whichever came first."""
         if self.part is Part.SIZE:
-            if line.find(b"\n", 0, LONGEST_CHUNK_LINE) >= 0:
+            room = LONGEST_SIZE + self.extensions_left
+            if line.find(b"\n", 0, room) >= 0:
                 raise Rejection(400, "malformed chunk size")
-            if len(line) > LONGEST_CHUNK_LINE:
+            if len(line) > room:
                 raise Rejection(400, "chunk extensions too long")
         elif self.part is Part.END and line:
             raise Rejection(400, "chunk data longer than its size")

@@ -86,14 +86,15 @@ class Acceptor:
             self.on_readable(READABLE)
 
     def on_readable(self, _events: int) -> None:
-        """Accept one connection, and then maybe pause.
+        """Accept one connection, unless it is full, and then maybe pause.
 
         Going on until none waits would cost a failing accept(2) for two of three connections (2 of 30 µs each), and
         with EPOLLEXCLUSIVE take from the other workers what they were woken for.
         """
-        if self._accept(to_read=self._defers) and (pause := FULL_PAUSE if self._is_full() else self._step_aside()):
-            self._pause()
-            self._loop.call_at(self._loop.now + pause, self._come_back)
+        if self._is_full():  # by who came to another listener
+            self._pause_for(FULL_PAUSE)
+        elif self._accept(to_read=self._defers) and (seconds := FULL_PAUSE if self._is_full() else self._step_aside()):
+            self._pause_for(seconds)
 
     def accept_all(self) -> None:
         """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""
@@ -141,6 +142,10 @@ class Acceptor:
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._pause()
+
+    def _pause_for(self, seconds: float) -> None:
+        self._pause()
+        self._loop.call_at(self._loop.now + seconds, self._come_back)
 
     def _pause(self) -> None:
         if self._watched:

@@ -1,5 +1,6 @@
 """How many connections a worker takes: as many as the limit are served, one more waits, or is refused and told so."""
 
+import select
 import socket
 import time
 from contextlib import suppress
@@ -9,6 +10,8 @@ import pytest
 from tests.process.clients import GET, Client
 from tests.process.starting import Start
 from tests.process.waiting import until
+
+PAUSE = 0.5  # seconds; not a wait: what would be there at once
 
 
 def is_answered(client: Client) -> bool:
@@ -29,6 +32,22 @@ def test_beyond_max_connections_new_ones_wait_until_there_is_room(start: Start, 
     for client in (*served, waiting):
         client.close()
     hello.wait_for_log("no longer full")
+
+
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_max_connections_are_those_of_all_listeners_together(start: Start, accept: str) -> None:
+    bind = ["127.0.0.1:0", "127.0.0.2:0", "unix:hello.sock"]
+    hello = start(f'workers = 1\naccept = "{accept}"\nmax_connections = 3\nkeep_alive_timeout = 60', bind=bind)
+    served = [hello.connect() for _ in range(3)]
+    assert all(map(is_answered, served))
+    waiting = [hello.connect(each) for each in hello.addresses]
+    for client in waiting:
+        client.send(GET)
+    hello.wait_for_log("full: new connections wait connections=3")
+    assert select.select([client.socket for client in waiting], [], [], PAUSE) == ([], [], [])
+    for client in served:
+        client.close()
+    assert all(client.answer().status == 200 for client in waiting)
 
 
 def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start: Start) -> None:

@@ -101,7 +101,7 @@ def send_half_a_record(client: Client) -> None:
 
 @pytest.mark.parametrize("greedy", [ask_without_reading, send_most_of_a_head, send_half_a_record])
 def test_with_tls_it_takes_as_much_more_as_is_said(start: Start, trust: Trust, greedy: Greedy) -> None:
-    hello = start(ONE + HELLO)
+    hello = start(f"{ONE}keep_alive_timeout = 60\n{HELLO}")  # to connect them all takes its time
     first = trust.connect(hello)
     assert first.ask().status == 200
     assert growth(hello, lambda: trust.connect(hello), greedy) < LARGEST + SECRET

@@ -162,6 +162,14 @@ def test_a_configuration_that_cannot_be_read_is_77(start: Start, tmp_path: Path)
     assert error.startswith(f"prefork-hello: error: {closed}: ")
 
 
+@pytest.mark.parametrize("limit", ["--nofile=8", "--nofile=9", "--fsize=0"])
+def test_a_start_that_the_system_refuses_what_it_takes_is_71(start: Start, limit: str) -> None:
+    """No descriptors for the scoreboard, or no room in it."""
+    status, error = start.refused("workers = 2", under=("prlimit", limit))
+    assert status == 71
+    assert error.startswith("prefork-hello: error: the system refused: "), error
+
+
 def test_workers_that_cannot_be_forked_end_the_start_with_70_and_the_reason(start: Start) -> None:
     """A limit of one process for a user who has that one already."""
     status, error = start.refused("workers = 2", under=(*AS_NOBODY, "prlimit", "--nproc=1"))

@@ -1,5 +1,7 @@
 """What is refused: with a status, a reason, and a close that leaves the client the time to read both."""
 
+import time
+
 import pytest
 
 from tests.process.clients import GET, HALF_A_HEAD
@@ -126,7 +128,29 @@ def test_an_idle_connection_is_closed_after_keep_alive_timeout(start: Start) -> 
     assert never_asked.until_closed() == asked.until_closed() == b""
 
 
-@pytest.mark.parametrize("name", ["header_timeout", "body_timeout", "keep_alive_timeout", "write_timeout"])
-def test_a_client_that_is_not_late_meets_no_timeout(start: Start, name: str) -> None:
-    client = start(f'workers = 1\n{name} = "5s"').connect()
-    assert [client.ask().status for _ in range(3)] == [200] * 3
+PAUSE = 1.0  # seconds; not a wait: what the client takes, far more than any other timeout would let it
+BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234567890"
+PROXIED = b"PROXY UNKNOWN\r\n" + GET
+
+
+@pytest.mark.parametrize(
+    ("name", "begun", "rest"),
+    [
+        ("keep_alive_timeout", b"", GET),
+        ("header_timeout", HALF_A_HEAD, GET.removeprefix(HALF_A_HEAD)),
+        ("body_timeout", BODY[:-5], BODY[-5:]),
+        ("handshake_timeout", PROXIED[:5], PROXIED[5:]),
+    ],
+)
+def test_who_is_slow_within_the_timeout_for_what_is_late_meets_no_other(
+    start: Start, name: str, begun: bytes, rest: bytes
+) -> None:
+    others = {"keep_alive_timeout", "header_timeout", "body_timeout", "handshake_timeout", "write_timeout"} - {name}
+    toml = "".join(f'{each} = "100ms"\n' for each in others)
+    proxied = name == "handshake_timeout"
+    client = start(
+        f'workers = 1\ntcp_defer_accept = 0\nproxy_protocol = {str(proxied).lower()}\n{name} = "1m"\n{toml}'
+    ).connect()
+    client.send(begun)
+    time.sleep(PAUSE)
+    assert client.ask(rest).status == 200

@@ -92,6 +92,18 @@ def test_who_takes_a_little_again_and_again_may_go_on_above_min_data_rate(start:
     assert len(client.answer().body) == large.SIZE
 
 
+def test_who_takes_nothing_for_a_while_within_write_timeout_gets_it_all_whatever_the_other_timeouts_are(
+    start: Start,
+) -> None:
+    others = ("keep_alive_timeout", "header_timeout", "body_timeout", "handshake_timeout")
+    toml = "".join(f'{each} = "100ms"\n' for each in others)
+    hello = start(f'workers = 1\nwrite_timeout = "1m"\n{toml}', under=WITH_LARGE)
+    client = hello.connect()
+    client.send(GET)
+    time.sleep(1)  # not a wait: what the client takes
+    assert len(client.answer().body) == large.SIZE
+
+
 def taken_in_bites(client: Client, enough: int, bite: int = BITE) -> int:
     """Take an answer little by little, until it is enough or the server has closed; return how much came."""
     taken = 0

@@ -13,6 +13,7 @@ STAMPS = {
     "apps/serving.py": ["time.time"],  # compared with those of files
     "expiry.py": ["from datetime import ", "time.time"],  # of the end of a certificate
     "logs.py": ["time.time_ns"],  # of a line of the log
+    "watching.py": ["time.time"],  # compared with those of files
     "worker/observing.py": ["time.time"],  # of a line of the access log
     "worker/worker.py": ["time.time"],  # Date
 }

@@ -9,8 +9,8 @@ import pytest
 
 from prefork.commands.foreign import meant_option
 from prefork.commands.serving import run_command
-from prefork.config.keys import keys_of
-from prefork.config.option import RUN
+from prefork.config.keys import KEYS, keys_of
+from prefork.config.option import RUN, Reload
 from prefork.master.fleet import Phase
 from prefork.master.signals import OBEYED
 from prefork.master.transitions import TRANSITIONS
@@ -62,6 +62,13 @@ def test_the_options_that_replace_those_of_others_are_ours() -> None:
     others = {"--config", "--check-config", "--print-config", "--json", "--socket"}  # the last of `service install`
     assert named <= {each.flag for each in keys_of(RUN).values()} | others
     assert len(named) > 30
+
+
+def test_what_takes_a_restart_is_listed() -> None:
+    found = re.search(r"A reload takes all changes but those of ([^:]*):", README.read_text())
+    assert found
+    restart = {name for name, key in KEYS.items() if key.option.reload is Reload.RESTART}
+    assert set(re.findall(r"`(\w+)`", found[1])) == restart
 
 
 def hint_at(option: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.http.body import LONGEST_CHUNK_LINE, LONGEST_TRAILERS, ChunkedBody, FixedBody
+from prefork.http.body import LONGEST_SIZE, LONGEST_TRAILERS, ChunkedBody, FixedBody
 from prefork.http.messages import Rejection
 
 NO_LIMIT = 10**9
@@ -162,7 +162,7 @@ def test_a_bare_line_feed_in_the_framing_is_refused_before_its_line_ends_rfc9112
 OF_LINES = [
     *(bytes([each]) for each in b"5f; :X\r\n\0"),
     b"\r\n",
-    b"a" * (LONGEST_CHUNK_LINE - 3),
+    b"a" * (EXTENSIONS + LONGEST_SIZE - 3),
     b"a" * LONGEST_TRAILERS,
 ]
 
@@ -190,18 +190,18 @@ def test_the_chunks_of_a_body_are_bounded_together_rfc9110_15_5_14() -> None:
 
 @pytest.mark.parametrize("pieces", [at_once, by_bytes])
 def test_the_extensions_of_a_chunk_are_bounded_rfc9112_7_1_1(pieces: Pieces) -> None:
-    longest = b"1;".ljust(LONGEST_CHUNK_LINE, b"a")
+    longest = b"1;".ljust(1 + EXTENSIONS, b"a")
     assert chunked(*pieces(longest + b"\r\na\r\n0\r\n\r\n")) == b""
     assert chunked(*pieces(longest + b"a\r\na\r\n0\r\n\r\n")) == 400
 
 
 def test_a_chunk_line_without_end_is_refused_when_it_is_too_long_rfc9112_7_1_1() -> None:
-    assert chunked(b"1;".ljust(LONGEST_CHUNK_LINE, b"a")) is None
-    assert chunked(b"1;".ljust(LONGEST_CHUNK_LINE + 1, b"a")) == 400
+    assert chunked(b"1;".ljust(LONGEST_SIZE + EXTENSIONS, b"a")) is None
+    assert chunked(b"1;".ljust(LONGEST_SIZE + EXTENSIONS + 1, b"a")) == 400
 
 
 @pytest.mark.parametrize("pieces", [at_once, by_bytes])
-@pytest.mark.parametrize("count", [8, 1024])
+@pytest.mark.parametrize("count", [1, 8, 1024])
 def test_the_extensions_of_a_body_are_bounded_together_rfc9112_7_1_1(pieces: Pieces, count: int) -> None:
     chunks = (b"1;".ljust(1 + EXTENSIONS // count, b"a") + b"\r\na\r\n") * count
     assert chunked(*pieces(chunks + b"0\r\n\r\n")) == b""

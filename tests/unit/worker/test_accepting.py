@@ -114,6 +114,21 @@ def test_who_is_ahead_leaves_the_next_ones_to_others_for_a_moment(door: Door) ->
     acceptor.leave()
 
 
+def test_who_knocks_while_it_is_full_waits_until_there_is_room(door: Door) -> None:
+    door.is_full = True
+    acceptor = door.open()
+    door.knock()
+    acceptor.on_readable(READABLE)
+    acceptor.look()
+    assert (door.inside, door.is_watched()) == ([], False)
+    door.loop.call_at(door.loop.now + 3600, lambda: None)
+    door.loop.call_at(door.loop.now + 0.1, lambda: setattr(door, "is_full", False))
+    door.loop.after_turn.append(lambda: setattr(door.loop, "running", not door.inside))
+    door.loop.run()
+    assert len(door.inside) == 1
+    acceptor.leave()
+
+
 def test_who_has_left_during_a_pause_does_not_come_back(door: Door) -> None:
     door.pause = 0.01
     acceptor = door.open()
