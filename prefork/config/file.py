@@ -26,12 +26,18 @@ def read_file(path: str) -> Iterator[Setting]:
     Raises:
         ConfigError: 66 where there is no such file, 77 where it may not be read, 78 for what it is, or what is in it.
     """
+    if not _is_text(path):  # it is in the title of the process, and in what an upgrade passes on
+        raise ConfigError(bare(path), "", "the name of this file is not UTF-8, rename it")
     text = _decode(path, _read(path))
     document = _parse(path, text)
     lines = key_lines(text)
     for names, raw in _flatten(document):
         place = _place(path, lines.get(names) or lines.get(names[:1]))
         yield Setting(_key(names, raw, place), raw, place, label=".".join(names))
+
+
+def _is_text(path: str) -> bool:
+    return path.encode(errors="replace").decode() == path
 
 
 def _read(path: str) -> bytes:

@@ -115,6 +115,13 @@ def test_a_file_that_is_none_exits_with_66(write: Write, path: str, line: str) -
     assert (str(error), error.status) == (line, 66)
 
 
+def test_a_file_whose_name_is_not_utf_8_is_told_to_be_renamed(write: Write) -> None:
+    name = os.fsdecode(b"caf\xe9.toml")
+    Path(write("workers = 1")).rename(name)
+    error = complaint(name)
+    assert (str(error), error.status) == ('"caf\\U0000dce9.toml": the name of this file is not UTF-8, rename it', 78)
+
+
 @pytest.fixture
 def nobody() -> Iterator[None]:
     """Be somebody whom permissions bind."""
