@@ -274,6 +274,7 @@ Action: TypeAlias = (
 HEALTHY_AFTER: Final = 10.0  # seconds READY after which earlier failures are forgiven
 SHORTEST_BACKOFF: Final = 0.1  # seconds
 LONGEST_BACKOFF: Final = 30.0  # seconds
+LONGEST_ABSENCE: Final = 1.0  # seconds, of one that had been ready: what ends it may be a request that comes again
 DUMP_TIME: Final = 1.0  # seconds that a hung worker has for its stacks
 LEAVING_TIME: Final = 5.0  # seconds that a reload waits for an old worker to stop answering: its loop may be busy
 KILL_MARGIN: Final = 2.0  # seconds beyond graceful_timeout, at which a worker ends by itself

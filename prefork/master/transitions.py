@@ -15,6 +15,7 @@ from prefork.master.fleet import (
     HEALTHY_AFTER,
     KILL_MARGIN,
     LEAVING_TIME,
+    LONGEST_ABSENCE,
     LONGEST_BACKOFF,
     SHORTEST_BACKOFF,
     Action,
@@ -91,7 +92,8 @@ def backoff(place: Place) -> float:
         return 0.0
     doubled = SHORTEST_BACKOFF * 2.0 ** min(place.failures - 1, 16)
     spread = 1 - 0.25 * (place.slot * 0.618 % 1)
-    return min(doubled, LONGEST_BACKOFF) * spread
+    longest = LONGEST_ABSENCE if place.phase in (Phase.READY, Phase.HUNG) else LONGEST_BACKOFF
+    return min(doubled, longest) * spread
 
 
 def spawn(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:

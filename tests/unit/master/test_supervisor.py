@@ -6,6 +6,7 @@ from prefork.master.fleet import (
     DUMP_TIME,
     HEALTHY_AFTER,
     KILL_MARGIN,
+    LONGEST_ABSENCE,
     LONGEST_BACKOFF,
     SHORTEST_BACKOFF,
     Action,
@@ -184,7 +185,10 @@ def test_a_worker_that_dies_is_replaced_at_once() -> None:
     assert world.drain() == [Respawn(1, "killed by SIGSEGV", 0.0), Spawn(1, 1, 1)]
 
 
-def test_a_worker_that_dies_again_and_again_is_put_off_twice_as_long_each_time() -> None:
+@pytest.mark.parametrize(("gets_ready", "longest"), [(False, LONGEST_BACKOFF), (True, LONGEST_ABSENCE)])
+def test_a_worker_that_dies_again_and_again_is_put_off_twice_as_long_each_time(
+    *, gets_ready: bool, longest: float
+) -> None:
     world = serving(1)
     delays = []
     for _ in range(12):
@@ -193,10 +197,11 @@ def test_a_worker_that_dies_again_and_again_is_put_off_twice_as_long_each_time()
         assert isinstance(respawn, Respawn)
         delays.append(respawn.delay)
         world.pass_time(respawn.delay)
-        world.get_ready()
+        if gets_ready:
+            world.get_ready()
         world.drain()
     doubled = [SHORTEST_BACKOFF * 2**number for number in range(11)]
-    assert delays == pytest.approx([0.0, *(min(each, LONGEST_BACKOFF) for each in doubled)])
+    assert delays == pytest.approx([0.0, *(min(each, longest) for each in doubled)])
 
 
 def test_a_worker_that_was_healthy_for_a_while_is_forgiven() -> None:
