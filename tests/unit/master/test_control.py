@@ -191,9 +191,9 @@ def test_a_client_that_sends_nothing_is_dropped_at_its_deadline(
 def test_a_client_that_does_not_take_its_answer_is_dropped_at_its_deadline(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
     running.message = "x" * 2**20
     running.connect(STATUS)
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
     running.turn_until(lambda: running.asked)
     assert len(running.control._clients) == 1
     running.turn_until(lambda: not running.control._clients)
