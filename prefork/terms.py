@@ -3,12 +3,11 @@
 import math
 
 from prefork.apps.interface import Application
-from prefork.config.schema import Config
+from prefork.config.schema import JOURNALD, Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.trust import trusting
 from prefork.journal import Journal
-from prefork.logs import JOURNALD
 from prefork.worker.admitting import Capacity
 from prefork.worker.deadlines import timeouts
 from prefork.worker.opening import Opener
