@@ -17,7 +17,7 @@ from prefork.commands.installing import service_command
 from prefork.commands.options import CONTEXT, version_option
 from prefork.commands.serving import hello_command, run_command
 from prefork.commands.step import Step
-from prefork.config.errors import USAGE, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import bare
 from prefork.control import CommandError
@@ -53,7 +53,7 @@ def _parse(program: str, command: click.Command) -> Step:
     try:
         step = command.main(prog_name=program, standalone_mode=False)
     except click.ClickException as error:
-        raise ConfigError("", "", _problem(error), status=USAGE) from None
+        raise ConfigError("", "", _problem(error), status=os.EX_USAGE) from None
     except OSError as error:
         raise StartError(1, f"standard output: {error.strerror}") from None
     return step if callable(step) else lambda: 0
