@@ -4,7 +4,6 @@ click is done with before anything is served: it returns the next step, which ru
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -20,7 +19,7 @@ from prefork.commands.step import Step
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import bare
-from prefork.control import CommandError
+from prefork.control import INTERRUPTED, CommandError
 from prefork.master.errors import StartError
 from prefork.systemd import Notifier
 
@@ -46,7 +45,7 @@ def _main(program: str, make_command: Callable[[], click.Command]) -> int:
             Notifier(os.environ).status(f"error: {error}")
         return error.status
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return INTERRUPTED
 
 
 def _parse(program: str, command: click.Command) -> Step:
