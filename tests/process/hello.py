@@ -138,6 +138,10 @@ class Hello:
     def signal(self, number: Signals) -> None:
         os.kill(self.master_pid, number)
 
+    def let_go(self) -> None:
+        """Let those go on that an Installation has HELD."""
+        (self.folder / "go").touch()
+
     def reload(self, toml: str, bind: Sequence[str] = ANY_PORT) -> None:
         """Write another configuration, and wait until it holds."""
         self.rewrite(toml, bind)

@@ -364,8 +364,11 @@ def test_a_command_with_control_off_says_so(start: Start) -> None:
 
 
 def test_off_is_no_socket(start: Start) -> None:
-    hello = start("workers = 1", "--control", "off")
-    assert not list(hello.folder.glob("*.sock"))
+    environ = {"RUNTIME_DIRECTORY": str(start.folder)}
+    for control, sockets in (("auto", ["prefork.sock"]), ("off", [])):
+        hello = start("workers = 1", "--control", control, environ=environ)
+        assert [each.name for each in start.folder.rglob("*") if each.is_socket()] == sockets
+        hello.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
