@@ -12,7 +12,7 @@ import pytest
 from tests.process import proc
 from tests.process.clients import GET, Load
 from tests.process.commands import CONTROL, PREFORK, command
-from tests.process.hello import Hello
+from tests.process.hello import ANY_PORT, Hello
 from tests.process.installing import NEXT, Installation
 from tests.process.starting import AS_NOBODY, RUN, Start, environment, run
 from tests.process.test_privileges import NOBODY
@@ -88,6 +88,21 @@ def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_a
     edit(hello, app("'fixed'"))
     assert command(hello, "reload") == (0, "reloaded: generation 4, 2 workers ready\n")
     assert hello.get().text == "fixed"
+
+
+def test_reloads_that_fail_leave_no_socket_and_no_file_open(start_app: Start) -> None:
+    start_app.files = {"shop.py": app("'old'")}
+    hello = start_app(SHOP)
+    before = proc.descriptors(hello.master_pid)
+    more = (*ANY_PORT, "127.0.0.2:0", "unix:more.sock")
+    hello.rewrite(f'{SHOP}\naccess_log = "no/such/file"', more)
+    hello.hang_up("reload failed generation=2 kept=1 ")
+    assert not (hello.folder / "more.sock").exists()
+    edit(hello, "1 / 0")
+    hello.rewrite(f'{SHOP}\naccess_log = "access"', more)
+    hello.hang_up("reload failed generation=3 kept=1 ")
+    until(lambda: proc.descriptors(hello.master_pid) == before, "the master's descriptors")
+    assert not (hello.folder / "more.sock").exists()
 
 
 def test_the_master_never_imports_the_application(start_app: Start) -> None:
