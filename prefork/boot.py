@@ -96,11 +96,12 @@ def check(config: Config, find: Find) -> None:
         StartError: with the status and the reason with which a start would fail.
     """
     identity = look_up(config.user, config.group)
+    log = Log("check", config.log_level)
 
     def work(channel: Channel) -> None:
         setproctitle("prefork: check")
         end_after(config.boot_timeout)
-        worker = ThisWorker(0, 0, os.getpid(), Log("check", config.log_level))
+        worker = ThisWorker(0, 0, os.getpid(), log)
         boot(config, find, lambda source: source.load(worker), identity=identity, channel=channel)
 
     try:
@@ -108,7 +109,7 @@ def check(config: Config, find: Find) -> None:
     except OSError as error:
         raise StartError(os.EX_OSERR, f"can't fork: {error.strerror}") from None
     try:
-        _judge(pidfd, channel, Log("check", config.log_level))
+        _judge(pidfd, channel, log)
     finally:
         os.close(pidfd)
         channel.close()

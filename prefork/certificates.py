@@ -3,12 +3,12 @@
 Imported only where TLS is configured: what it needs makes the master larger by 16 MB, which its workers share.
 """
 
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Final
 
-from prefork.config.errors import CONFIG
 from prefork.config.reading import exit_status, read_regular
 from prefork.expiry import Certificate
 from prefork.master.errors import StartError
@@ -17,7 +17,7 @@ try:
     from cryptography import x509
 except ImportError:
     problem = "tls_cert: the package cryptography is needed to read certificates; install prefork[tls]"
-    raise StartError(CONFIG, problem) from None
+    raise StartError(os.EX_CONFIG, problem) from None
 
 VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -29,9 +29,9 @@ def certificates(paths: Sequence[str], key_paths: Sequence[str]) -> list[Certifi
         StartError: One can't be read, or is none.
     """
     if not paths:
-        raise StartError(CONFIG, "tls_key: there is no certificate for it; set tls_cert")
+        raise StartError(os.EX_CONFIG, "tls_key: there is no certificate for it; set tls_cert")
     if len(key_paths) > len(paths):
-        raise StartError(CONFIG, f"tls_key: {len(key_paths)} keys for {len(paths)} certificates")
+        raise StartError(os.EX_CONFIG, f"tls_key: {len(key_paths)} keys for {len(paths)} certificates")
     return [_read(path, key_path or path) for path, key_path in zip_longest(paths, key_paths)]
 
 
@@ -68,7 +68,7 @@ def _read(path: str, key_path: str) -> Certificate:
         key = "tls_cert" if error.filename == path else "tls_key"
         raise StartError(exit_status(error), f"{key}: {error.filename}: can't be read: {error.strerror}") from error
     except ValueError as error:
-        raise StartError(CONFIG, f"tls_cert: {path}: holds no certificate in PEM") from error
+        raise StartError(os.EX_CONFIG, f"tls_cert: {path}: holds no certificate in PEM") from error
     return Certificate(path, key_path, _names(leaf), leaf.not_valid_after_utc.timestamp())
 
 
@@ -89,7 +89,7 @@ def _context(certificate: Certificate, minimum: ssl.TLSVersion) -> ssl.SSLContex
     try:
         made.load_cert_chain(certificate.path, certificate.key_path, password=_no_password)
     except ssl.SSLError as error:
-        raise StartError(CONFIG, f"tls_key: {certificate.key_path}: {_fault(certificate, error)}") from None
+        raise StartError(os.EX_CONFIG, f"tls_key: {certificate.key_path}: {_fault(certificate, error)}") from None
     return made
 
 

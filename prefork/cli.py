@@ -4,7 +4,6 @@ click is done with before anything is served: it returns the next step, which ru
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -17,10 +16,10 @@ from prefork.commands.installing import service_command
 from prefork.commands.options import CONTEXT, version_option
 from prefork.commands.serving import hello_command, run_command
 from prefork.commands.step import Step
-from prefork.config.errors import USAGE, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import bare
-from prefork.control import CommandError
+from prefork.control import INTERRUPTED, CommandError
 from prefork.master.errors import StartError
 from prefork.systemd import Notifier
 
@@ -46,14 +45,14 @@ def _main(program: str, make_command: Callable[[], click.Command]) -> int:
             Notifier(os.environ).status(f"error: {error}")
         return error.status
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return INTERRUPTED
 
 
 def _parse(program: str, command: click.Command) -> Step:
     try:
         step = command.main(prog_name=program, standalone_mode=False)
     except click.ClickException as error:
-        raise ConfigError("", "", _problem(error), status=USAGE) from None
+        raise ConfigError("", "", _problem(error), status=os.EX_USAGE) from None
     except OSError as error:
         raise StartError(1, f"standard output: {error.strerror}") from None
     return step if callable(step) else lambda: 0

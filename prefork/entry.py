@@ -3,35 +3,31 @@
 Python would print a traceback of whatever import it met.
 """
 
-import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from typing import NoReturn
 
 
 def prefork() -> NoReturn:
     """Run the command `prefork`."""
-    let_interrupts_end()
-    from prefork import cli  # noqa: PLC0415
-
-    let_interrupts_raise()
+    with interrupts_that_end():
+        from prefork import cli  # noqa: PLC0415
     cli.prefork()
 
 
 def prefork_hello() -> NoReturn:
     """Run the command `prefork-hello`."""
-    let_interrupts_end()
-    from prefork import cli  # noqa: PLC0415
-
-    let_interrupts_raise()
+    with interrupts_that_end():
+        from prefork import cli  # noqa: PLC0415
     cli.prefork_hello()
 
 
-def let_interrupts_end() -> None:
-    """Let SIGINT end the process, unless it was started with it ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def let_interrupts_raise() -> None:
-    """Let SIGINT raise KeyboardInterrupt again, where it ended the process."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+@contextmanager
+def interrupts_that_end() -> Iterator[None]:
+    """Let SIGINT end the process meanwhile, instead of raising KeyboardInterrupt; where it is ignored, it stays so."""
+    if getsignal(SIGINT) is default_int_handler:
+        signal(SIGINT, SIG_DFL)
+    yield
+    if getsignal(SIGINT) is SIG_DFL:
+        signal(SIGINT, default_int_handler)

@@ -5,9 +5,10 @@ from contextlib import suppress
 from errno import ENOENT, ENXIO
 from typing import Final
 
-from prefork.config.schema import Config
+from prefork.config.keys import path_in
+from prefork.config.schema import JOURNALD, Config
 from prefork.journal import SOCKET, Journal, is_there
-from prefork.logs import JOURNALD, STDERR, Log, LogFiles
+from prefork.logs import STDERR, STDOUT, Log, LogFiles
 from prefork.master.errors import StartError
 
 ADVICE: Final = {ENOENT: "make its folder or ", ENXIO: "start what reads it or "}  # of a pipe (fifo(7))
@@ -44,7 +45,7 @@ class Onlooker:
 
 def onlooker(config: Config) -> Onlooker | None:
     """Return who would else not see why a start fails."""
-    return None if config.log in ("-", JOURNALD) else Onlooker()
+    return Onlooker() if path_in(config, "log") else None
 
 
 def open_files(config: Config) -> LogFiles:
@@ -52,7 +53,7 @@ def open_files(config: Config) -> LogFiles:
     if JOURNALD in (config.log, config.access_log) and not is_there():
         raise StartError(os.EX_CANTCREAT, f"log to {JOURNALD}: there is no journal at {SOCKET}; choose a path or -")
     try:
-        return LogFiles(config.log, config.access_log)
+        return LogFiles(path_in(config, "log"), STDOUT if config.access_log == "-" else path_in(config, "access_log"))
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, "") + "choose another path"
         problem = f"log file {error.filename}: can't be opened: {error.strerror}; {advice}"

@@ -28,7 +28,6 @@ Level = Literal["error", "warning", "info", "debug"]
 
 PRIORITY: Final[Mapping[Level, int]] = {"error": 3, "warning": 4, "info": 6, "debug": 7}  # as in syslog(3)
 STDOUT, STDERR = 1, 2
-JOURNALD: Final = "journald"  # in the place of a path
 FIELDS: Final[Mapping[str, str]] = {"slot": "WORKER", "pid": "WORKER_PID"}  # what they are called in the journal
 LINE_BYTES = 4096  # PIPE_BUF: up to here a write to a pipe is not mixed with others (pipe(7))
 ACCESS_BYTES = 256 * 1024  # what may wait for a full disk or a slow reader
@@ -109,23 +108,24 @@ class Log:
 class LogFiles:
     """The files of the log and of the access log, and the numbers they keep for life.
 
-    `log` is a path, or "-" for the stderr that the process has; `access_log` is a path, "-" for its stdout, or "off".
-    `access_fd` is where the access log is written, None when it is off. Forked workers inherit all of it. Where either
-    is "journald" it has no file.
+    `log` is a path, None where it stays at the stderr that the process has; `access_log` is a path, a descriptor that
+    there is, or None. `access_fd` is where the access log is written, None when it has no file. Forked workers inherit
+    all of it.
 
     Raises:
         OSError: A file can't be opened; its `filename` says which.
     """
 
-    def __init__(self, log: str, access_log: str) -> None:
+    def __init__(self, log: str | None = None, access_log: str | int | None = None) -> None:
         self.paths: dict[int, str] = {}
         for fd in (STDOUT, STDERR):
             _unblock(fd)
-        self.access_fd = {"off": None, JOURNALD: None, "-": STDOUT}.get(access_log, -1)
-        if self.access_fd == -1:
-            self.access_fd = _open(access_log)
+        if isinstance(access_log, str):
+            self.access_fd: int | None = _open(access_log)
             self.paths[self.access_fd] = access_log
-        if log not in ("-", JOURNALD):
+        else:
+            self.access_fd = access_log
+        if log is not None:
             try:
                 _replace(STDERR, _open(log))
             except OSError:
@@ -136,8 +136,8 @@ class LogFiles:
     @classmethod
     def taken_over(cls, paths: Mapping[int, str], access_fd: int | None) -> Self:
         """Return the files that this process has opened as another program, before an upgrade."""
-        files = cls("-", "off")
-        files.paths, files.access_fd = dict(paths), access_fd
+        files = cls(access_log=access_fd)
+        files.paths = dict(paths)
         return files
 
     def close(self) -> None:

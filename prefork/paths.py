@@ -5,30 +5,23 @@ are there are let be, as the reader of a pipe would take that for a writer who l
 """
 
 import os
-from collections.abc import Mapping
 from errno import EOPNOTSUPP
 from typing import Final
 
+from prefork.config.keys import path_in
 from prefork.config.schema import Config
-from prefork.logs import JOURNALD
 from prefork.master.errors import StartError
 
-# What is no path in each of these keys.
-WORDS: Final[Mapping[str, tuple[str | None, ...]]] = {
-    "log": ("-", JOURNALD),
-    "access_log": ("off", "-", JOURNALD),
-    "pid_file": (None,),
-    "control": ("auto", "off"),
-}
+KEYS: Final = ("log", "access_log", "pid_file", "control")
 FLAGS: Final = os.O_WRONLY | os.O_CLOEXEC
 
 
 def check_paths(config: Config) -> None:
     """Raise StartError, 73, for a path where a start would fail."""
-    for key, words in WORDS.items():
-        path = getattr(config, key)
+    for key in KEYS:
+        path = path_in(config, key)
         try:
-            if path not in words:
+            if path is not None:
                 _try(path)
         except OSError as error:
             problem = f"{key} {path}: can't be opened or made: {error.strerror}; mend that or choose another path"

@@ -3,12 +3,11 @@
 import math
 
 from prefork.apps.interface import Application
-from prefork.config.schema import Config
+from prefork.config.schema import JOURNALD, Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.trust import trusting
 from prefork.journal import Journal
-from prefork.logs import JOURNALD
 from prefork.worker.admitting import Capacity
 from prefork.worker.deadlines import timeouts
 from prefork.worker.opening import Opener
@@ -23,16 +22,7 @@ def terms(config: Config, application: Application, tls: Opener | None = None, j
     proxy = proxy_opener(trusting(senders)) if senders else None
     return Terms(
         application=application,
-        limits=Limits(
-            request_line=config.limit_request_line,
-            head=config.limit_head,
-            fields=config.limit_fields,
-            field=config.limit_field,
-            body=config.limit_body,
-            chunk_extensions=config.limit_chunk_extensions,
-            requests=config.keep_alive_requests,
-            pipelined=config.limit_pipelined,
-        ),
+        limits=_limits(config),
         timeouts=timeouts(
             keep_alive=config.keep_alive_timeout,
             header=config.header_timeout,
@@ -57,4 +47,17 @@ def terms(config: Config, application: Application, tls: Opener | None = None, j
         ),
         wear=Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter),
         show_heads=config.log_level == "debug",
+    )
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(
+        request_line=config.limit_request_line,
+        head=config.limit_head,
+        fields=config.limit_fields,
+        field=config.limit_field,
+        body=config.limit_body,
+        chunk_extensions=config.limit_chunk_extensions,
+        requests=config.keep_alive_requests,
+        pipelined=config.limit_pipelined,
     )

@@ -9,7 +9,6 @@ from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from typing import Final
 
-from prefork.config.errors import CONFIG
 from prefork.config.schema import Config
 from prefork.logs import Log
 from prefork.master.errors import StartError
@@ -24,7 +23,7 @@ def check_watching(config: Config) -> None:
     if not config.reload:
         return
     if find_spec("watchfiles") is None:
-        raise StartError(CONFIG, "reload: the package watchfiles is needed; pip install 'prefork[reload]'")
+        raise StartError(os.EX_CONFIG, "reload: the package watchfiles is needed; pip install 'prefork[reload]'")
     for folder in _folders(config):
         if not os.path.isdir(folder):
             raise StartError(os.EX_NOINPUT, f"reload_dir: {folder}: no such folder")

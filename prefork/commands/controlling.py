@@ -11,7 +11,7 @@ from msgspec import json
 
 from prefork.commands.options import CONTEXT
 from prefork.commands.step import Step
-from prefork.config.errors import USAGE, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import literal
 from prefork.control import FAILED, CommandError, ask, the_only_path
@@ -82,7 +82,7 @@ def _workers(count: str) -> Workers:
     """Return what `4`, `+1` or `-1` asks for."""
     if not re.fullmatch(r"[+-]?[0-9]{1,4}", count):
         raise ConfigError(
-            "", "", f"expected a number of workers such as 4, +1 or -1, got {literal(count)}", status=USAGE
+            "", "", f"expected a number of workers such as 4, +1 or -1, got {literal(count)}", status=os.EX_USAGE
         )
     return Workers(int(count), relative=count[0] in "+-")
 

@@ -1,5 +1,6 @@
 """The commands that install a service, and remove it."""
 
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -7,7 +8,7 @@ import click
 
 from prefork.commands.options import CONTEXT
 from prefork.commands.step import Step
-from prefork.config.errors import USAGE, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 
 
@@ -77,7 +78,7 @@ def _checked(name: str) -> str:
     try:
         KEYS["name"].option.kind.parse(name)
     except ValueError as error:
-        raise ConfigError("", "NAME", str(error), status=USAGE) from None
+        raise ConfigError("", "NAME", str(error), status=os.EX_USAGE) from None
     return name
 
 

@@ -17,7 +17,7 @@ from prefork.boot import check
 from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
 from prefork.commands.step import Step
 from prefork.config.describe import as_toml
-from prefork.config.errors import CONFIG, USAGE, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import Key, keys_of
 from prefork.config.literals import bare
 from prefork.config.load import Loaded, load
@@ -85,7 +85,8 @@ def _serve(
     flags = {KEYS_BY_PARAMETER[name].name: value for name, value in given.items() if value not in (None, ())}
     if positional is not None:
         if "app" in flags:
-            raise ConfigError("--app", "", f"the application is given twice, as {bare(positional)} too", status=USAGE)
+            problem = f"the application is given twice, as {bare(positional)} too"
+            raise ConfigError("--app", "", problem, status=os.EX_USAGE)
         flags["app"] = positional
     reread = partial(_reread, server, config, flags)
     # The flag alone: a file or a variable that asks for it may have been meant for another machine.
@@ -132,7 +133,7 @@ def _warn(certificates: Sequence[Certificate]) -> None:
 def _check_application(loaded: Loaded) -> None:
     if loaded.config.app is None:
         problem = "no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"
-        raise ConfigError(bare(loaded.path) if loaded.path else "", "", problem, status=USAGE)
+        raise ConfigError(bare(loaded.path) if loaded.path else "", "", problem, status=os.EX_USAGE)
     if loaded.config.continue_on_read and loaded.config.threads == 1:
         raise _without_threads(loaded)
 
@@ -142,7 +143,8 @@ def _without_threads(loaded: Loaded) -> ConfigError:
     place = loaded.origins[key.name]
     label = "" if place in (key.flag, key.variable) else key.name
     problem = "needs threads, as the only one can't wait for a body that it has to receive"
-    return ConfigError(place, label, problem, "set threads to 2 or more", USAGE if place == key.flag else CONFIG)
+    status = os.EX_USAGE if place == key.flag else os.EX_CONFIG
+    return ConfigError(place, label, problem, "set threads to 2 or more", status)
 
 
 def _named_by_application(config: Config) -> str:

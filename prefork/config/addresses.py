@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from prefork.config.literals import shown
 
+UNFIT: Final = r"\x00-\x1f\x7f\ud800-\udfff"  # not in a path or a name: controls, and bytes that are no UTF-8
+
 _TCP: Final = re.compile(
     r"""(?: \[ (?P<v6> [0-9a-f:.]+ (?: %[a-z0-9_.-]+ )? ) \]
           | (?P<v4> [0-9.]+ )
@@ -16,7 +18,7 @@ _TCP: Final = re.compile(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 # unix(7): sun_path holds 108 bytes, one of them the NUL. "@" is kept for abstract names.
-_UNIX: Final = re.compile(r"unix:(?P<path>[^@\x00-\x1f\x7f\ud800-\udfff][^\x00-\x1f\x7f\ud800-\udfff]*)")
+_UNIX: Final = re.compile(rf"unix:(?P<path>[^@{UNFIT}][^{UNFIT}]*)")
 _LONGEST_PATH: Final = 107
 _LAST_PORT: Final = 65535
 # As systemd takes it for FileDescriptorName= (systemd.socket(5)).

@@ -1,9 +1,6 @@
 """What a configuration can be blamed for: one exception, which carries the parts of its message by name."""
 
-USAGE = 64
-NO_INPUT = 66
-NO_PERMISSION = 77
-CONFIG = 78
+import os
 
 
 class ConfigError(Exception):
@@ -14,7 +11,7 @@ class ConfigError(Exception):
     sysexits.h.
     """
 
-    def __init__(self, place: str, key: str, problem: str, hint: str = "", status: int = CONFIG) -> None:
+    def __init__(self, place: str, key: str, problem: str, hint: str = "", status: int = os.EX_CONFIG) -> None:
         super().__init__(place, key, problem, hint, status)
         self.place = place
         self.key = key

@@ -75,6 +75,12 @@ def held_until_restart(before: Config, after: Config) -> dict[str, Any]:  # Any:
     return {name: value for name, value in held.items() if value != getattr(after, name)}
 
 
+def path_in(config: Config, name: str) -> str | None:
+    """Return the path that a key has, None where it has none, or a word for something else."""
+    path: str | None = getattr(config, name)
+    return None if path in KEYS[name].option.kind.words else path
+
+
 def closest(word: str) -> Key | None:
     """Return the key that `word` was probably meant to be, in whichever table, or None; other servers' lead to ours."""
     theirs = f"--{word.lower().replace('_', '-')}"

@@ -11,9 +11,10 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from prefork.config import units
-from prefork.config.addresses import Address, Passed, meant_address, parse_address
+from prefork.config.addresses import UNFIT, Address, Passed, meant_address, parse_address
 from prefork.config.literals import quote, shown
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -27,7 +28,7 @@ class Kind(Struct, frozen=True):
     """`expected` ends the sentence "expected …"; `placeholder` stands for the value in the help.
 
     `accept` returns the value of a raw, or None where it isn't what was expected; it raises ValueError where it can say
-    more.
+    more. `words` are what a path may be that is none.
     """
 
     expected: str
@@ -35,6 +36,7 @@ class Kind(Struct, frozen=True):
     accept: Callable[[object], object | None]
     lift: Callable[[str], object] = str
     spell: Callable[[Any], object] = lambda value: value  # Any: each kind spells only the values that it parsed
+    words: Sequence[str] = ()
 
     def parse(self, raw: object) -> object:
         """Return the value; raise ValueError with what was expected and what was got."""
@@ -156,24 +158,18 @@ def addresses() -> Kind:
     return Kind("at least one address", one.placeholder, accept, lift=lambda text: text.split(","), spell=spell)
 
 
-def paths(pattern: str) -> Kind:
-    """Accept a list, maybe empty, of paths that fit a pattern, or one of them.
+def path(*words: str) -> Kind:
+    """Accept a path, or one of `words`, which stand for something else."""
+    return replace(text(_either([*map(quote, words), "a path"]), "PATH", f"[^{UNFIT}]+"), words=words)
 
-    Text separates them by commas. The value is a tuple.
-    """
-    one = text("a path", "PATH", pattern)
 
-    def accept(raw: object) -> tuple[object, ...]:
-        return tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)
-
-    return Kind("paths", one.placeholder, accept, lift=lambda text: text.split(",") if text else [], spell=list)
+def paths() -> Kind:
+    """Accept a list, maybe empty, of paths, or one of them."""
+    return _several("paths", path())
 
 
 def networks() -> Kind:
-    """Accept a list, maybe empty, of IP addresses, networks, `unix:` for unix sockets and `*` for all.
-
-    Text separates them by commas. The value is a tuple of text, as it was written.
-    """
+    """Accept a list, maybe empty, of IP addresses, networks, `unix:` for unix sockets and `*` for all, as it is."""
 
     def accept_one(raw: object) -> object | None:
         if isinstance(raw, str) and raw not in {"unix:", "*"}:
@@ -184,11 +180,16 @@ def networks() -> Kind:
         return raw if isinstance(raw, str) else None
 
     one = Kind('an IP address, a network such as 192.0.2.0/24, "unix:" or "*"', "NETWORK", accept_one)
+    return _several("networks", one)
+
+
+def _several(expected: str, one: Kind) -> Kind:
+    """Accept a list of what `one` accepts, or a single one; text separates them by commas. The value is a tuple."""
 
     def accept(raw: object) -> tuple[object, ...]:
         return tuple(map(one.parse, raw)) if isinstance(raw, list) else (one.parse(raw),)
 
-    return Kind("networks", one.placeholder, accept, lift=lambda text: text.split(",") if text else [], spell=list)
+    return Kind(expected, one.placeholder, accept, lift=lambda text: text.split(",") if text else [], spell=list)
 
 
 def _is_whole(raw: object, low: int, high: int) -> bool:

@@ -3,13 +3,14 @@
 Every value that is given is checked, also one that is overridden, so that a mistake never waits for the day it matters.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct, structs
 
-from prefork.config.errors import USAGE, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.file import read_file
 from prefork.config.keys import KEYS, PREFIX, Key, closest
 from prefork.config.kinds import whole_number
@@ -104,4 +105,4 @@ def _from_flags(flags: Mapping[str, object]) -> Iterator[Setting]:
     for name, given in flags.items():
         key = KEYS[name]
         raw = key.option.kind.lift(given) if isinstance(given, str) else given
-        yield Setting(key, list(raw) if isinstance(raw, tuple) else raw, key.flag, status=USAGE)
+        yield Setting(key, list(raw) if isinstance(raw, tuple) else raw, key.flag, status=os.EX_USAGE)

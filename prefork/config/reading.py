@@ -8,8 +8,6 @@ several times.
 import os
 import stat
 
-from prefork.config.errors import CONFIG, NO_INPUT, NO_PERMISSION
-
 
 class UnfitFileError(OSError):
     """What is there is not to be read; `strerror` says why."""
@@ -21,8 +19,8 @@ class UnfitFileError(OSError):
 def exit_status(error: OSError) -> int:
     """Return the exit status for a file that can't be read."""
     if isinstance(error, UnfitFileError):
-        return CONFIG
-    return NO_PERMISSION if isinstance(error, PermissionError) else NO_INPUT
+        return os.EX_CONFIG
+    return os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_NOINPUT
 
 
 def read_regular(path: str) -> bytes:

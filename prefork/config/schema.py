@@ -11,13 +11,24 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-from prefork.config.addresses import Address, Inet, Unix
-from prefork.config.kinds import addresses, boolean, choice, duration, mode, networks, paths, size, text, whole_number
+from prefork.config.addresses import UNFIT, Address, Inet
+from prefork.config.kinds import (
+    addresses,
+    boolean,
+    choice,
+    duration,
+    mode,
+    networks,
+    path,
+    paths,
+    size,
+    text,
+    whole_number,
+)
 from prefork.config.option import Group, Option, Reload
 
-__all__ = ["Address", "Config", "Hello", "Inet", "Unix"]
-
 MOST_WORKERS: Final = 1024
+JOURNALD: Final = "journald"  # in the place of a path
 
 _KIB: Final = 1024
 _MIB: Final = 1024**2
@@ -28,22 +39,16 @@ _THIS_MACHINE: Final = ("127.0.0.1", "::1")
 
 _TCHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _PARAMETER: Final = rf'[ \t]*;[ \t]*{_TCHARS}=(?:{_TCHARS}|"[ !#-\[\]-~]*")'  # RFC 9110 §5.6.6
-_UNFIT: Final = r"\x00-\x1f\x7f\ud800-\udfff"  # not in a path or a name: controls, and bytes that are no UTF-8
 
 _timeout: Final = duration(0.001, 24 * 3600.0)
 _timeout_or_off: Final = duration(0, 24 * 3600.0)
-_log: Final = text('"-", "journald" or a path', "PATH", f"[^{_UNFIT}]+")
-_access_log: Final = text('"off", "-", "journald" or a path', "PATH", f"[^{_UNFIT}]+")
-_PATH: Final = f"[^{_UNFIT}]+"
 _access_log_format: Final = text(
     '"common", "combined", "json", or directives such as %h, %>s and %{User-Agent}i',
     "FORMAT",
-    rf"common|combined|json|(?=.*%)(?:[^%{_UNFIT}]|%[halutrmUqHPbBODX%]|%>?s|%\{{{_TCHARS}\}}i)+",
+    rf"common|combined|json|(?=.*%)(?:[^%{UNFIT}]|%[halutrmUqHPbBODX%]|%>?s|%\{{{_TCHARS}\}}i)+",
 )
-_path: Final = text("a path", "PATH", _PATH)
-_control: Final = text('"auto", "off" or a path', "PATH", f"[^{_UNFIT}]+")
 _name: Final = text("up to 64 letters, digits, -, _ and .", "NAME", "[0-9A-Za-z_][0-9A-Za-z._-]{0,63}")
-_account: Final = text("a name", "NAME", rf"[^\s:/{_UNFIT}]+")
+_account: Final = text("a name", "NAME", rf"[^\s:/{UNFIT}]+")
 _body: Final = text("text of at most 65536 characters", "TEXT", r"[^\ud800-\udfff]{0,65536}")
 _media_type: Final = text('a media type such as "text/plain"', "TYPE", f"{_TCHARS}/{_TCHARS}(?:{_PARAMETER})*")
 _levels: Final = choice("error", "warning", "info", "debug")
@@ -60,7 +65,7 @@ _module: Final = text('a module such as "shop.hooks"', "MODULE", rf"(?!.*\.py$){
 _url_prefix: Final = text(
     'a path such as "/shop", without a slash at its end or %XX in it',
     "PATH",
-    rf"(?!.*%[0-9A-Fa-f]{{2}})(?:/[^/?#\s{_UNFIT}]+)+",
+    rf"(?!.*%[0-9A-Fa-f]{{2}})(?:/[^/?#\s{UNFIT}]+)+",
     meant=unquote,
 )
 
@@ -89,14 +94,14 @@ class Config(Struct, frozen=True, kw_only=True):
     """All that can be configured, validated."""
 
     app: Annotated[str | None, _application(_app, "The WSGI application; MODULE alone is MODULE:application.")] = None
-    chdir: Annotated[str | None, _application(_path, "Run it in this folder, the first that is searched for it.")] = (
+    chdir: Annotated[str | None, _application(path(), "Run it in this folder, the first that is searched for it.")] = (
         None
     )
     pythonpath: Annotated[
-        tuple[str, ...], _application(paths(_PATH), "Search these folders for modules too; may be repeated.")
+        tuple[str, ...], _application(paths(), "Search these folders for modules too; may be repeated.")
     ] = ()
     env_file: Annotated[
-        str | None, _application(_path, "Variables for it, as KEY=VALUE; the environment has precedence.")
+        str | None, _application(path(), "Variables for it, as KEY=VALUE; the environment has precedence.")
     ] = None
     url_prefix: Annotated[str | None, _application(_url_prefix, "Where it is mounted, its SCRIPT_NAME.")] = None
     threads: Annotated[int, _application(whole_number(1, 1024), "Threads of a worker that run it.")] = 1
@@ -120,7 +125,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     reload: Annotated[bool, _development(boolean(), "Reload when a file of the application changes.")] = False
     reload_dir: Annotated[
-        tuple[str, ...], _development(paths(_PATH), "Watch these folders for that; by default chdir.")
+        tuple[str, ...], _development(paths(), "Watch these folders for that; by default chdir.")
     ] = ()
 
     bind: Annotated[
@@ -162,11 +167,11 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = _THIS_MACHINE
     tls_cert: Annotated[
         tuple[str, ...],
-        _listening(Reload.WORKERS, paths(_PATH), "Speak TLS, with this certificate; more than one go by SNI."),
+        _listening(Reload.WORKERS, paths(), "Speak TLS, with this certificate; more than one go by SNI."),
     ] = ()
     tls_key: Annotated[
         tuple[str, ...],
-        _listening(Reload.WORKERS, paths(_PATH), "Its key, where it is not in the same file."),
+        _listening(Reload.WORKERS, paths(), "Its key, where it is not in the same file."),
     ] = ()
     tls_min: Annotated[
         Literal["1.2", "1.3"], _listening(Reload.WORKERS, choice("1.2", "1.3"), "Oldest version of TLS.")
@@ -184,10 +189,10 @@ class Config(Struct, frozen=True, kw_only=True):
     group: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this group.")] = None
     daemon: Annotated[bool, _processes(Reload.RESTART, boolean(), "Detach and run in the background.", "-D")] = False
     pid_file: Annotated[
-        str | None, _processes(Reload.RESTART, _path, "Keep the master's process id in this file.", "-p")
+        str | None, _processes(Reload.RESTART, path(), "Keep the master's process id in this file.", "-p")
     ] = None
     control: Annotated[
-        str, _processes(Reload.RESTART, _control, "Obey commands on this unix socket; off: on none.")
+        str, _processes(Reload.RESTART, path("auto", "off"), "Obey commands on this unix socket; off: on none.")
     ] = "auto"
     name: Annotated[
         str | None, _processes(Reload.RESTART, _name, "Call it prefork-NAME, for commands and in titles.")
@@ -247,11 +252,15 @@ class Config(Struct, frozen=True, kw_only=True):
         int, _limits(whole_number(1, 10**9), "A connection ends after so many requests.")
     ] = 1_000_000
 
-    log: Annotated[str, _logging(_log, "Log here; - is standard error, journald systemd's journal.")] = "-"
+    log: Annotated[str, _logging(path("-", JOURNALD), "Log here; - is standard error, journald systemd's journal.")] = (
+        "-"
+    )
     log_level: Annotated[
         Literal["error", "warning", "info", "debug"], _logging(_levels, "Least severe of what is logged.")
     ] = "info"
-    access_log: Annotated[str, _logging(_access_log, "Log requests here; - is standard output; or journald.")] = "off"
+    access_log: Annotated[
+        str, _logging(path("off", "-", JOURNALD), "Log requests here; - is standard output; or journald.")
+    ] = "off"
 
     access_log_format: Annotated[
         str, _logging(_access_log_format, "Its lines: common, combined, json, or directives of mod_log_config.")

@@ -1,8 +1,10 @@
 """One value that somebody gave, before it is known to be good; and the judgement whether it is. Pure."""
 
+import os
+
 from msgspec import Struct
 
-from prefork.config.errors import CONFIG, ConfigError
+from prefork.config.errors import ConfigError
 from prefork.config.keys import Key
 
 
@@ -16,7 +18,7 @@ class Setting(Struct, frozen=True):
     raw: object
     place: str
     label: str = ""
-    status: int = CONFIG
+    status: int = os.EX_CONFIG
 
     def value(self) -> object:
         """Return what Config is to hold; raise ConfigError where the key doesn't take it."""

@@ -98,11 +98,9 @@ def _check(found: Mapping[str, str], place: Paths) -> None:
 
 
 def _configuration(path: str, text: str | None, found: Mapping[str, str], *, chosen: bool) -> Sequence[Action]:
-    if text is None or found.get(path) == text:
-        return [Keep(path, "it is the configuration")]
-    if path not in found:
+    if text is not None and path not in found:
         return [Write(path, text)]
-    if chosen:
+    if chosen and text not in (None, found.get(path)):
         raise ChangedError(f"{path}: there is another configuration already; change that one, or move it away first")
     return [Keep(path, "it is the configuration")]
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from prefork.config.addresses import Inet, Unix
 from prefork.config.schema import Config
+from prefork.config.units import format_mode
 from prefork.ipc.control_path import service_name
 from prefork.service.seal import sealed
 
@@ -92,7 +93,7 @@ def _listening(text: str, config: Config, name: str) -> str:
         "ListenStream": "\nListenStream=".join(
             _stream(address, f"/run/{service_name(name)}") for address in config.bind
         ),
-        "SocketMode": f"{config.unix_mode:04o}",
+        "SocketMode": format_mode(config.unix_mode),
         "Backlog": str(config.backlog),
     }
     for setting, value in settings.items():
@@ -102,8 +103,8 @@ def _listening(text: str, config: Config, name: str) -> str:
 
 def _stream(address: object, runtime_folder: str) -> str:
     match address:
-        case Inet(host, port):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case Inet():
+            return str(address)
         case Unix(path) if path.startswith(f"{runtime_folder}/"):
             raise ValueError(
                 f"expected a socket outside of {runtime_folder}, which goes with the service, got {address}"

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from signal import SIGHUP
 from typing import Final
 
 import pytest
@@ -74,14 +73,6 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-
-
-def reload(site: Hello, outcome: str) -> str:
-    """Send HUP and return what the log says, up to the line of the outcome."""
-    before = len(site.log)
-    site.signal(SIGHUP)
-    site.wait_for_log("\n", site.wait_for_log(outcome, before))
-    return site.log[before:]
 
 
 def curl(site: Hello, path: str, *words: str) -> bytes:

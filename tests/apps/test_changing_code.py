@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.serving import Serve, copied, edit, reload
+from tests.apps.serving import Serve, copied, edit
 from tests.process.clients import Load
 
 OLD, NEW, MENDED = (200, b"old"), (200, b"newer"), (200, b"mended")
@@ -19,16 +19,16 @@ def change_under_load(serve: Serve, fill: Callable[[Path], object], file: str, l
     with Load(site.connect) as load:
         load.wait_for_more()
         edit(site.folder / file, line, line.replace("old", "newer"))
-        reload(site, " reloaded generation=2")
+        site.hang_up(" reloaded generation=2")
         assert {site.connect().ask().body for _ in range(20)} == {b"newer"}
         load.wait_for_more()
         edit(site.folder / file, line.replace("old", "newer"), line.replace('"old"', "("))
-        log = reload(site, " reload failed generation=3 kept=2 ")
+        log = site.hang_up(" reload failed generation=3 kept=2 ")
         assert f"SyntaxError: '(' was never closed ({file}:" in log
         load.wait_for_more()
         assert site.connect().ask().body == b"newer"
         edit(site.folder / file, line.replace('"old"', "("), line.replace("old", "mended"))
-        reload(site, " reloaded generation=4")
+        site.hang_up(" reloaded generation=4")
         load.wait_for_more()
         assert site.connect().ask().body == b"mended"
     assert load.lost == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.serving import Serve, reload
+from tests.apps.serving import Serve
 from tests.process.clients import Load
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,17 +50,17 @@ def test_five_lines_are_served_and_changed_under_load_and_broken_and_mended(serv
     with Load(site.connect) as load:
         load.wait_for_more()
         write(site.folder, APP.format("'newer'"))
-        reload(site, " reloaded generation=2")
+        site.hang_up(" reloaded generation=2")
         load.wait_for_more()
         assert site.connect().ask().body == b"newer"
         write(site.folder, APP.format("'newest"))
-        log = reload(site, " reload failed generation=3 kept=2 ")
+        log = site.hang_up(" reload failed generation=3 kept=2 ")
         reason = "hello_flask:app: SyntaxError: unterminated string literal (detected at line 5) (hello_flask.py:5)"
         assert f'reason="{reason}"' in log
         load.wait_for_more()
         assert site.connect().ask().body == b"newer"
         write(site.folder, APP.format("'mended now'"))
-        reload(site, " reloaded generation=4")
+        site.hang_up(" reloaded generation=4")
         load.wait_for_more()
         assert site.connect().ask().body == b"mended now"
     assert load.lost == []

@@ -37,7 +37,7 @@ class Client:
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(LIMIT)
         self.socket = sock
-        self._unread = b""
+        self._unread = bytearray()  # as bytes, each piece of a large answer would copy all that was there
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -71,8 +71,7 @@ class Client:
         """Read all that comes until the server closes."""
         while self._fill():
             pass
-        rest, self._unread = self._unread, b""
-        return rest
+        return self._take(len(self._unread))
 
     def half_close(self) -> None:
         """Say that nothing more is sent, and go on reading."""
@@ -87,20 +86,20 @@ class Client:
         self.socket.close()
 
     def _take_until(self, mark: bytes) -> bytes:
-        while mark not in self._unread:
+        while (length := self._unread.find(mark)) < 0:
             self._fill_or_fail()
-        taken, _, self._unread = self._unread.partition(mark)
-        return taken
+        return self._take(length + len(mark))[:length]
 
     def _take(self, length: int) -> bytes:
         while len(self._unread) < length:
             self._fill_or_fail()
-        taken, self._unread = self._unread[:length], self._unread[length:]
+        taken = bytes(memoryview(self._unread)[:length])
+        del self._unread[:length]
         return taken
 
     def _fill_or_fail(self) -> None:
         if not self._fill():
-            raise ConnectionError(f"closed after {self._unread!r}, which is no whole response")
+            raise ConnectionError(f"closed after {bytes(self._unread)!r}, which is no whole response")
 
     def _fill(self) -> bool:
         data = self.socket.recv(READ_SIZE)

@@ -94,7 +94,12 @@ class Hello:
             socket.AF_INET6 if "[" in each else socket.AF_INET for each in self.addresses if "unix:" not in each
         }
         waiting = tcp.sockets_in(State.CLOSE_WAIT, families=families)
-        return [f"{each} is in CLOSE_WAIT" for each in waiting if each.port in self.ports]
+        return [f"{each} is in CLOSE_WAIT" for each in waiting if self._listens_at(each)]
+
+    def _listens_at(self, sock: tcp.Socket) -> bool:
+        """Tell whether a socket is of its connections: somebody else may have the same port of another address."""
+        places = {sock.address, f"0.0.0.0:{sock.port}", f"[::]:{sock.port}"}
+        return not places.isdisjoint(self.addresses)
 
     def wait_until_closed(self) -> None:
         """Wait until the workers have let go of the connections of clients that have gone."""
@@ -138,12 +143,23 @@ class Hello:
     def signal(self, number: Signals) -> None:
         os.kill(self.master_pid, number)
 
+    def let_go(self) -> None:
+        """Let those go on that an Installation has HELD."""
+        (self.folder / "go").touch()
+
     def reload(self, toml: str, bind: Sequence[str] = ANY_PORT) -> None:
         """Write another configuration, and wait until it holds."""
         self.rewrite(toml, bind)
         before = len(self.log)
         self.signal(SIGHUP)
         self.wait_for_log(" reloaded ", before)
+
+    def hang_up(self, outcome: str) -> str:
+        """Send HUP, and return what the log says up to the line of the outcome."""
+        before = len(self.log)
+        self.signal(SIGHUP)
+        self.wait_for_log("\n", self.wait_for_log(outcome, before))
+        return self.log[before:]
 
     def stop(self, number: Signals = SIGTERM) -> int:
         """Send a signal that ends it, and return the exit status."""

@@ -9,6 +9,9 @@ from prefork.version import VERSION
 
 NEXT: Final = "99.0"
 
+# Put at the end of a module, this keeps whoever imports it until there is a file `go` in the service's folder.
+HELD: Final = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.005)\n"
+
 # Put at the end of the module `roles`, this makes each worker take so long to get ready.
 SLOW_BOOT: Final = """
 import time

@@ -18,8 +18,8 @@ PORTS: Final = struct.Struct(">HH")  # the first of struct inet_diag_sockid, in 
 QUEUES: Final = struct.Struct(
     "=LL4xL"
 )  # the last of struct inet_diag_msg: bytes to be read and to be sent, and the inode
-PORTS_AT, QUEUES_AT = 4, 56
-FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+PORTS_AT, HOST_AT, QUEUES_AT = 4, 8, 56
+HOST_BYTES: Final = {socket.AF_INET: 4, socket.AF_INET6: 16}
 
 
 class State(IntEnum):
@@ -35,26 +35,33 @@ class State(IntEnum):
 
 
 class Socket(Struct, frozen=True):
-    """A TCP socket between two ports.
+    """A TCP socket between two ports, the first of this `host`.
 
     `unread` bytes have arrived, `unsent` are not acknowledged; `name` is what leads to it in /proc/PID/fd.
     """
 
+    host: str
     port: int
     peer_port: int
     unread: int
     unsent: int
     name: str
 
+    @property
+    def address(self) -> str:
+        """Where it is bound, as the log has it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-def sockets_in(*states: State, families: Collection[int] = FAMILIES) -> Iterator[Socket]:
+
+def sockets_in(*states: State, families: Collection[socket.AddressFamily] = tuple(HOST_BYTES)) -> Iterator[Socket]:
     """Yield all sockets in one of the states; the kernel takes 20 ms to look through those of a family."""
     wanted = sum(1 << each for each in states)
     for family in families:
         for message in netlink.dump(REQUEST.pack(family, socket.IPPROTO_TCP, wanted)):
             port, peer_port = PORTS.unpack_from(message, PORTS_AT)
             unread, unsent, inode = QUEUES.unpack_from(message, QUEUES_AT)
-            yield Socket(port, peer_port, unread, unsent, f"socket:[{inode}]")
+            host = socket.inet_ntop(family, message[HOST_AT : HOST_AT + HOST_BYTES[family]])
+            yield Socket(host, port, peer_port, unread, unsent, f"socket:[{inode}]")
 
 
 def sockets_of(port: int, state: State) -> list[Socket]:

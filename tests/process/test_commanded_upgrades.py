@@ -11,9 +11,8 @@ from tests.process import proc
 from tests.process.clients import Load
 from tests.process.commands import CONTROL, begin, command, end, status
 from tests.process.hello import Hello, connected
-from tests.process.installing import NEXT, Installation
+from tests.process.installing import HELD, NEXT, Installation
 from tests.process.starting import Start
-from tests.process.test_upgrading import SLOW
 from tests.process.waiting import LIMIT, until
 
 UPGRADED = f"upgraded to {NEXT}: generation 2, 2 workers ready\n"
@@ -87,17 +86,18 @@ def test_a_program_that_breaks_after_its_trial_ends_all_waiting(start: Start, in
 
 def test_one_upgrade_at_a_time(start: Start, installed: Installation) -> None:
     hello = start("workers = 2", *CONTROL, environ=installed.environ)
-    installed.replace(NEXT, cli=SLOW)
+    installed.replace(NEXT, cli=HELD)
     first = begin(hello, "upgrade")
     hello.wait_for_log("command name=upgrade")
     another = "prefork: error: upgrade failed, generation 1 goes on: another is under way\n"
     assert command(hello, "upgrade") == (1, another)
+    hello.let_go()
     assert end(first) == (0, UPGRADED)
 
 
 def test_a_stop_during_the_trial_is_told_to_who_waits_for_the_upgrade(start: Start, installed: Installation) -> None:
     hello = start("workers = 2", *CONTROL, environ=installed.environ)
-    installed.replace(NEXT, cli=SLOW)
+    installed.replace(NEXT, cli=HELD)
     upgrade = begin(hello, "upgrade")
     hello.wait_for_log("command name=upgrade")
     assert hello.stop(SIGTERM) == 0
@@ -125,10 +125,11 @@ def test_a_reload_during_the_trial_and_one_during_the_roll_get_their_own_results
     start: Start, installed: Installation
 ) -> None:
     hello = start("workers = 2", *CONTROL, environ=installed.environ)
-    installed.replace(NEXT, cli=SLOW, worker_worker=SLOW_WORKER)
+    installed.replace(NEXT, cli=HELD, worker_worker=SLOW_WORKER)
     upgrade = begin(hello, "upgrade")
     hello.wait_for_log("command name=upgrade")
     assert command(hello, "reload") == (0, "reloaded: generation 2, 2 workers ready\n")
+    hello.let_go()
     hello.wait_for_log(" upgrading ")
     hello.wait_for_log("worker exited slot=0")
     reload = begin(hello, "reload")

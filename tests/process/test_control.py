@@ -364,8 +364,11 @@ def test_a_command_with_control_off_says_so(start: Start) -> None:
 
 
 def test_off_is_no_socket(start: Start) -> None:
-    hello = start("workers = 1", "--control", "off")
-    assert not list(hello.folder.glob("*.sock"))
+    environ = {"RUNTIME_DIRECTORY": str(start.folder)}
+    for control, sockets in (("auto", ["prefork.sock"]), ("off", [])):
+        hello = start("workers = 1", "--control", control, environ=environ)
+        assert [each.name for each in start.folder.rglob("*") if each.is_socket()] == sockets
+        hello.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
@@ -422,18 +425,12 @@ def test_workers_that_hang_are_not_well(start: Start) -> None:
     until(lambda: command(hello, "health")[0] == 0, "the service to be well again")
 
 
-def test_a_master_that_hangs_is_not_well(start: Start) -> None:
+def test_nobody_waits_for_ever_for_what_a_master_that_hangs_would_tell_at_once(start: Start) -> None:
     hello = start("workers = 1", *CONTROL)
     hello.signal(SIGSTOP)
-    assert command(hello, "health") == (1, "prefork: error: the service had no answer within 2 s\n")
-    hello.signal(SIGCONT)
-
-
-@pytest.mark.parametrize("asked", ["status", "dump"])
-def test_nobody_waits_for_ever_for_what_a_master_that_hangs_would_tell_at_once(start: Start, asked: str) -> None:
-    hello = start("workers = 1", *CONTROL)
-    hello.signal(SIGSTOP)
-    assert command(hello, asked) == (1, "prefork: error: the service had no answer within 5 s\n")
+    asked = [(begin(hello, name), seconds) for name, seconds in (("health", 2), ("status", 5), ("dump", 5))]
+    for each, seconds in asked:
+        assert end(each) == (1, f"prefork: error: the service had no answer within {seconds} s\n")
     hello.signal(SIGCONT)
 
 

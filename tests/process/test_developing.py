@@ -2,10 +2,11 @@
 
 import os
 import re
-from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH, Signals
 
 import pytest
 
+from tests.process import proc
 from tests.process.hello import Hello
 from tests.process.starting import Start
 
@@ -133,6 +134,19 @@ def test_a_signal_ends_the_wait_and_nothing_is_left_over(start_app: Start, numbe
     hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
     assert hello.stop(number) == 0
     assert hello.session_pids() == []
+
+
+def test_signals_are_for_the_master_and_do_nothing_to_the_watcher_that_ends_with_it(start_app: Start) -> None:
+    start_app.files = {"shop.py": answering("old")}
+    hello = start_app(SHOP, "--reload")
+    hello.wait_for_log("watching folders=.")
+    (watcher,) = [pid for pid in hello.session_pids() if "prefork.watcher" in proc.title(pid)]
+    for number in (SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH):
+        os.kill(watcher, number)
+    edit(hello, answering("new"))
+    hello.wait_for_log(" reloaded generation=2")
+    assert os.getpgid(watcher) != os.getpgid(hello.master_pid)  # else a terminal would interrupt it too
+    assert hello.stop(SIGINT) == 0
 
 
 def test_hup_tries_again_what_no_file_of_the_folder_mends(start_app: Start) -> None:

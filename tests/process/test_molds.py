@@ -79,14 +79,6 @@ def replaced(hello: Hello, victims: Iterable[int], count: int) -> set[int]:
     return until(found, f"{count} workers")
 
 
-def reload(hello: Hello, outcome: str) -> str:
-    """Send HUP and return what the log says once it has the outcome."""
-    before = len(hello.log)
-    hello.signal(SIGHUP)
-    hello.wait_for_log("\n", hello.wait_for_log(outcome, before))
-    return hello.log[before:]
-
-
 @pytest.fixture
 def shop(start_app: Start) -> Callable[..., Hello]:
     """Start an application in a mold."""
@@ -121,7 +113,7 @@ def test_a_reload_imports_changed_code_in_a_new_mold_and_loses_nothing(shop: Sho
     edit(hello, app("'new'"))
     with Load(hello.connect) as load:
         load.wait_for_more()
-        reload(hello, " reloaded generation=2")
+        hello.hang_up(" reloaded generation=2")
         load.wait_for_more()
     assert load.lost == []
     assert {hello.connect().ask().body for _ in range(20)} == {b"new"}
@@ -132,7 +124,7 @@ def test_a_reload_with_a_broken_application_keeps_the_old_code_and_its_mold(shop
     hello = shop()
     before = mold(hello)
     edit(hello, app() + "def broken(:\n")
-    said = reload(hello, "reload failed generation=2 kept=1 reason=")
+    said = hello.hang_up("reload failed generation=2 kept=1 reason=")
     assert "mold can't get ready generation=2" in said
     assert re.search(r'reload failed .* reason="shop:answer: SyntaxError: .* \(shop.py:\d+\)"', said)
     assert hello.get().text == "old"
@@ -141,7 +133,7 @@ def test_a_reload_with_a_broken_application_keeps_the_old_code_and_its_mold(shop
     replaced(hello, [victim], 2)
     assert mold(hello) == before
     edit(hello, app("'fixed'"))
-    reload(hello, " reloaded generation=3")
+    hello.hang_up(" reloaded generation=3")
     assert hello.get().text == "fixed"
 
 
@@ -160,7 +152,7 @@ def test_an_import_that_ends_the_mold_gives_the_start_up(start_app: Start) -> No
 def test_an_import_that_hangs_says_where_and_fails_the_reload_at_boot_timeout(shop: Shop) -> None:
     hello = shop(f'{TWO}\nboot_timeout = "500ms"')
     edit(hello, app(more="import time\ntime.sleep(3600)"))
-    said = reload(hello, "reload failed generation=2 kept=1 reason=")
+    said = hello.hang_up("reload failed generation=2 kept=1 reason=")
     assert re.search(r'stack pid=\d+ line=".*shop.py\\", line \d+ in <module>"', said)
     assert "killing mold generation=2 pid=" in said
     assert hello.get().text == "old"
@@ -365,7 +357,7 @@ def test_the_mold_becomes_the_workers_user_before_it_imports(start_app: Start, o
 
 def test_the_mold_and_its_workers_hold_nothing_of_the_masters_or_of_each_other(shop: Shop) -> None:
     hello = shop(f'{TWO}\naccess_log = "access.log"', *CONTROL, bind=("127.0.0.1:0", "unix:shop.sock"))
-    reload(hello, " reloaded generation=2")
+    hello.hang_up(" reloaded generation=2")
     replaced(hello, hello.descriptors, 2)
     held = {pid: set(proc.descriptors(pid).items()) for pid in (mold(hello), *workers(hello))}
     sockets = [target for each in held.values() for _fd, target in each if target.startswith("socket:")]

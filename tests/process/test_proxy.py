@@ -25,7 +25,7 @@ defaults
     timeout client 5s
     timeout server 5s
 frontend in
-    bind 127.0.0.1:{port}
+    bind fd@{fd}
     bind unix@{folder}/front
     default_backend out
 backend out
@@ -33,11 +33,6 @@ backend out
 """
 CHECKED = "check inter 50ms check-send-proxy send-proxy-v2\n    option httpchk GET /"  # with the command LOCAL
 BEHIND = 'workers = 1\naccess_log = "access"\nproxy_protocol = true\nheader_timeout = 1\n'
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 FORGED: Final = b"".join(
@@ -48,20 +43,17 @@ FORGED: Final = b"".join(
 @contextmanager
 def haproxy(folder: Path, to: int, options: str, *, mode: str = "http") -> Iterator[int]:
     """Run a proxy in front of this port; yield the port that it listens on."""
-    port = free_port()
     file = folder / "haproxy.cfg"
-    file.write_text(HAPROXY.format(folder=folder, mode=mode, port=port, to=to, options=options))
-    with subprocess.Popen(["haproxy", "-db", "-f", str(file)], stderr=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: listens(port), "HAProxy listens")
-            yield port
-        finally:
-            process.terminate()
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd, port = listener.fileno(), int(listener.getsockname()[1])
+        file.write_text(HAPROXY.format(folder=folder, mode=mode, fd=fd, to=to, options=options))
+        command = ["haproxy", "-db", "-f", str(file)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, pass_fds=[fd]) as process:
+            try:
+                until((folder / "front").exists, "HAProxy listens")
+                yield port
+            finally:
+                process.terminate()
 
 
 def client_from(address: str, port: int) -> Client:

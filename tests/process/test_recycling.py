@@ -31,6 +31,7 @@ def test_workers_that_are_worn_again_and_again_lose_no_request(start: Start, acc
     hello = start(f'workers = 2\nmax_requests = 200\naccept = "{accept}"')
     with Load(hello.connect) as load:
         until(lambda: len(events(hello, "recycling worker")) >= 10, "ten recycled workers")
+    assert load.lost == []
     assert load.count > 10 * 200
 
 

@@ -109,24 +109,6 @@ def test_a_broken_configuration_is_78_and_names_file_line_and_key(start: Start, 
     assert re.fullmatch(f"prefork-hello: error: {reason}", error), error
 
 
-def test_a_broken_variable_is_78(start: Start) -> None:
-    status, error = start.refused(environ={"PREFORK_WORKERS": "many"})
-    assert status == 78
-    assert error.startswith("prefork-hello: error: PREFORK_WORKERS: expected ")
-
-
-def test_a_broken_flag_is_64(start: Start) -> None:
-    status, error = start.refused("", "--wrokers", "2")
-    assert status == 64
-    assert error.endswith("error: --wrokers: unknown option, did you mean --workers?")
-
-
-def test_a_configuration_that_is_not_there_is_66(start: Start) -> None:
-    status, error = start.refused("", "--config", "other.toml")
-    assert status == 66
-    assert error.startswith("prefork-hello: error: other.toml: ")
-
-
 def test_a_file_that_is_none_is_78_at_once(start: Start, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

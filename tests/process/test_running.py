@@ -12,7 +12,7 @@ import pytest
 from tests.process import proc
 from tests.process.clients import GET, Load
 from tests.process.commands import CONTROL, PREFORK, command
-from tests.process.hello import Hello
+from tests.process.hello import ANY_PORT, Hello
 from tests.process.installing import NEXT, Installation
 from tests.process.starting import AS_NOBODY, RUN, Start, environment, run
 from tests.process.test_privileges import NOBODY
@@ -37,14 +37,6 @@ def edit(hello: Hello, text: str, name: str = "shop.py") -> None:
     (hello.folder / name).write_text(text)
 
 
-def reload(hello: Hello, outcome: str) -> str:
-    """Send HUP and return what the log says once it has the outcome."""
-    before = len(hello.log)
-    hello.signal(SIGHUP)
-    hello.wait_for_log("\n", hello.wait_for_log(outcome, before))
-    return hello.log[before:]
-
-
 def test_changed_code_answers_after_a_reload_under_load_that_loses_nothing(start_app: Start) -> None:
     start_app.files = {"shop.py": app("'old'")}
     hello = start_app(SHOP)
@@ -52,7 +44,7 @@ def test_changed_code_answers_after_a_reload_under_load_that_loses_nothing(start
     edit(hello, app("'new'"))  # as long as before, and maybe in the same second
     with Load(hello.connect) as load:
         load.wait_for_more()
-        reload(hello, " reloaded generation=2")
+        hello.hang_up(" reloaded generation=2")
         load.wait_for_more()
     assert load.lost == []
     assert {hello.connect().ask().body for _ in range(20)} == {b"new"}
@@ -85,7 +77,7 @@ def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_a
     hello = start_app(SHOP, *CONTROL)
     edit(hello, "import os\ndef answer(:\n")
     reason = "shop:answer: SyntaxError: invalid syntax (shop.py:2)"
-    log = reload(hello, " reload failed generation=2 kept=1 ")
+    log = hello.hang_up(" reload failed generation=2 kept=1 ")
     assert log.count("def answer(:") == 1
     assert f'reason="{reason}"' in log
     assert hello.get().text == "old"
@@ -96,6 +88,21 @@ def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_a
     edit(hello, app("'fixed'"))
     assert command(hello, "reload") == (0, "reloaded: generation 4, 2 workers ready\n")
     assert hello.get().text == "fixed"
+
+
+def test_reloads_that_fail_leave_no_socket_and_no_file_open(start_app: Start) -> None:
+    start_app.files = {"shop.py": app("'old'")}
+    hello = start_app(SHOP)
+    before = proc.descriptors(hello.master_pid)
+    more = (*ANY_PORT, "127.0.0.2:0", "unix:more.sock")
+    hello.rewrite(f'{SHOP}\naccess_log = "no/such/file"', more)
+    hello.hang_up("reload failed generation=2 kept=1 ")
+    assert not (hello.folder / "more.sock").exists()
+    edit(hello, "1 / 0")
+    hello.rewrite(f'{SHOP}\naccess_log = "access"', more)
+    hello.hang_up("reload failed generation=3 kept=1 ")
+    until(lambda: proc.descriptors(hello.master_pid) == before, "the master's descriptors")
+    assert not (hello.folder / "more.sock").exists()
 
 
 def test_the_master_never_imports_the_application(start_app: Start) -> None:
@@ -194,7 +201,7 @@ def test_the_application_has_its_folder_its_modules_and_its_variables(start_app:
     expected = [f"{hello.folder}/site", "library", "from the file", "from the environment"]
     assert hello.get().text == str(expected)
     (hello.folder / "env").write_text("A='changed'\n")
-    reload(hello, " reloaded generation=2")
+    hello.hang_up(" reloaded generation=2")
     assert hello.get().text == str([*expected[:2], "changed", "from the environment"])
     assert (hello.folder / "hello.log").exists()
 

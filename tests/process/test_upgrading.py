@@ -11,12 +11,10 @@ from prefork.version import VERSION
 from tests.process import proc
 from tests.process.clients import HALF_A_HEAD, Load
 from tests.process.hello import ANY_PORT, Hello
-from tests.process.installing import NEXT, Installation
+from tests.process.installing import HELD, NEXT, Installation
 from tests.process.starting import Start
 from tests.process.test_daemon import is_locked
 from tests.process.waiting import until
-
-SLOW = "import time\ntime.sleep(0.7)\n"
 
 
 def upgrade(hello: Hello) -> str:
@@ -121,7 +119,7 @@ def test_a_broken_configuration_fails_the_trial(start: Start, installed: Install
 
 def test_a_trial_that_hangs_ends_at_boot_timeout(start: Start, installed: Installation) -> None:
     hello = start("workers = 1\nboot_timeout = 1", environ=installed.environ)
-    installed.replace(NEXT, cli="import time\ntime.sleep(60)\n")
+    installed.replace(NEXT, cli=HELD)
     assert failed_upgrade(hello) == 'upgrade failed kept=1 reason="boot_timeout passed"'
     assert hello.worker_pids() == set(hello.descriptors)
 
@@ -157,10 +155,11 @@ def test_an_upgrade_during_a_reload_follows_it(start: Start, installed: Installa
 
 def test_a_reload_during_the_trial_is_done_first(start: Start, installed: Installation) -> None:
     hello = start("workers = 2", environ=installed.environ)
-    installed.replace(NEXT, cli=SLOW)
+    installed.replace(NEXT, cli=HELD)
     hello.signal(SIGUSR2)
     hello.wait_for_log("signal name=SIGUSR2")
     hello.reload('workers = 2\n[hello]\nbody = "new"')
+    hello.let_go()
     hello.wait_for_log(f" upgraded from={VERSION} to={NEXT} generation=3")
     assert hello.get().text == "new"
 
@@ -188,7 +187,7 @@ def test_no_signal_is_lost_or_fatal_while_one_program_becomes_the_other(start: S
 
 def test_term_during_the_trial_ends_both(start: Start, installed: Installation) -> None:
     hello = start("workers = 2", environ=installed.environ)
-    installed.replace(NEXT, cli=SLOW)
+    installed.replace(NEXT, cli=HELD)
     hello.signal(SIGUSR2)
     hello.wait_for_log("signal name=SIGUSR2")
     assert hello.stop(SIGTERM) == 0
@@ -197,11 +196,12 @@ def test_term_during_the_trial_ends_both(start: Start, installed: Installation) 
 
 def test_a_second_upgrade_during_the_trial_is_ignored(start: Start, installed: Installation) -> None:
     hello = start("workers = 1", environ=installed.environ)
-    installed.replace(NEXT, cli=SLOW)
+    installed.replace(NEXT, cli=HELD)
     hello.signal(SIGUSR2)
     hello.wait_for_log("signal name=SIGUSR2")
     hello.signal(SIGUSR2)
     hello.wait_for_log('upgrade ignored reason="another is under way"')
+    hello.let_go()
     hello.wait_for_log(" upgraded ")
 
 

@@ -8,7 +8,7 @@ import prefork
 
 METADATA: Final = "Metadata-Version: 2.1\nName: prefork\nVersion: {version}\n"
 WHEEL: Final = "Wheel-Version: 1.0\nGenerator: prefork\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-SCRIPTS: Final = "[console_scripts]\nprefork = prefork.cli:prefork\nprefork-hello = prefork.cli:prefork_hello\n"
+SCRIPTS: Final = "[console_scripts]\nprefork = prefork.entry:prefork\nprefork-hello = prefork.entry:prefork_hello\n"
 
 
 def wheel(folder: Path, version: str, **more: str) -> Path:

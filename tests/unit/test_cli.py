@@ -13,12 +13,13 @@ import pytest
 
 from prefork import cli, run
 from prefork.apps.interface import Find
+from prefork.config.addresses import Inet
 from prefork.config.errors import ConfigError
 from prefork.config.foreign import NEEDLESS, NONE, OURS
 from prefork.config.keys import keys_of
 from prefork.config.load import Loaded
 from prefork.config.option import HELLO, RUN
-from prefork.config.schema import Config, Inet
+from prefork.config.schema import Config
 from prefork.master.errors import StartError
 from prefork.version import VERSION
 

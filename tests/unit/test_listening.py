@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from prefork.config.addresses import Address, Descriptor, Passed
-from prefork.config.schema import Config, Inet
+from prefork.config.addresses import Address, Descriptor, Inet, Passed
+from prefork.config.schema import Config
 from prefork.listening import Inherited, listen, worker_count
 from prefork.logs import Log
 from prefork.master.cpus import allowed_cpus

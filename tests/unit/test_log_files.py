@@ -18,6 +18,14 @@ def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:
     assert not same_files(Config(), Config(access_log="-"))
 
 
+def test_no_access_log_and_one_on_stdout_need_no_file() -> None:
+    assert open_files(Config()).access_fd is None
+    on_stdout = open_files(Config(access_log="-"))
+    assert (on_stdout.access_fd, on_stdout.paths) == (1, {})
+    on_stdout.close()
+    assert os.fstat(1)
+
+
 def test_a_log_file_that_can_not_be_opened_is_a_reason_not_to_start(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "access.log"
     with pytest.raises(

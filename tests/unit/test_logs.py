@@ -164,27 +164,19 @@ def test_log_files_are_appended_to_and_closed_to_others(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.touch(0o640)
     path.write_text("before\n")
-    LogFiles(str(path), "off")
+    LogFiles(str(path))
     os.write(STDERR, b"after\n")
     assert path.read_text() == "before\nafter\n"
-    access = LogFiles("-", str(tmp_path / "access"))
+    access = LogFiles(access_log=str(tmp_path / "access"))
     assert (tmp_path / "access").stat().st_mode & 0o137 == 0
     access.close()
 
 
 def test_a_log_file_serves_a_process_that_was_started_without_stderr(tmp_path: Path) -> None:
     os.close(STDERR)
-    LogFiles(str(tmp_path / "log"), "off")
+    LogFiles(str(tmp_path / "log"))
     Log("master", "info").info("event", event="named as the event")
     assert after_process((tmp_path / "log").read_text()) == 'event event="named as the event"\n'
-
-
-def test_no_access_log_and_one_on_stdout_need_no_file() -> None:
-    assert LogFiles("-", "off").access_fd is None
-    on_stdout = LogFiles("-", "-")
-    assert on_stdout.access_fd == 1
-    on_stdout.close()
-    assert os.fstat(1)
 
 
 def test_a_log_that_can_not_be_opened_leaves_no_access_log_open(tmp_path: Path) -> None:
@@ -215,7 +207,7 @@ def test_reopening_after_a_rename_goes_on_in_new_files_at_the_same_numbers(tmp_p
 def test_a_file_that_can_not_be_reopened_goes_on_and_the_log_says_so(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     path = tmp_path / "folder" / "log"
-    files = LogFiles(str(path), "off")
+    files = LogFiles(str(path))
     (tmp_path / "folder").rename(tmp_path / "moved")
     files.reopen(Log("master", "info"))
     told = after_process((tmp_path / "moved" / "log").read_text())
@@ -237,7 +229,7 @@ def test_a_worker_adopts_descriptors_in_the_place_of_its_own(tmp_path: Path) -> 
 
 
 def test_a_worker_with_other_files_than_it_is_sent_keeps_its_own(tmp_path: Path) -> None:
-    files = LogFiles(str(tmp_path / "log"), "off")
+    files = LogFiles(str(tmp_path / "log"))
     before = open_descriptors()
     files.adopt([os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)])
     os.write(STDERR, b"event\n")
@@ -246,7 +238,7 @@ def test_a_worker_with_other_files_than_it_is_sent_keeps_its_own(tmp_path: Path)
 
 
 def test_access_lines_are_written_together_by_flush(tmp_path: Path) -> None:
-    files = LogFiles("-", str(tmp_path / "access"))
+    files = LogFiles(access_log=str(tmp_path / "access"))
     assert files.access_fd is not None
     access = AccessLog(files.access_fd)
     access.add(b"one\n")
@@ -350,10 +342,3 @@ def test_entries_that_are_lost_are_counted_by_the_next(tmp_path: Path) -> None:
     assert messages == ["master log lines lost count=2", "master three"]
     journald.close()
     journal.close()
-
-
-def test_the_journal_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    files = LogFiles("journald", "journald")
-    assert (files.paths, files.access_fd) == ({}, None)
-    assert list(tmp_path.iterdir()) == []

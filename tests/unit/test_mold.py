@@ -33,7 +33,7 @@ class Master:
         def be(channel: Channel) -> None:
             prepare()
             seat = Seat(0, 7, (), channel, self.scoreboard.take(), self.scoreboard, null)
-            Mold(seat, work, Log("mold", "info"), LogFiles("-", "off")).run()
+            Mold(seat, work, Log("mold", "info"), LogFiles()).run()
 
         self.pid, self.pidfd, self.channel = fork(be, nothing)
         os.close(null)

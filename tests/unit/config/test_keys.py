@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefork.config.keys import KEYS, Key, closest, held_until_restart, keys_of
+from prefork.config.keys import KEYS, Key, closest, held_until_restart, keys_of, path_in
 from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config, Hello
 
@@ -77,6 +77,25 @@ def test_a_word_like_no_key_finds_none() -> None:
 def test_a_key_of_others_that_has_no_like_finds_none_though_some_resemble_it() -> None:
     assert closest("master") is None
     assert closest("cheaper") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("log", ["-", "journald"]),
+        ("access_log", ["off", "-", "journald"]),
+        ("control", ["auto", "off"]),
+        ("pid_file", [None]),
+    ],
+)
+def test_a_word_for_something_else_is_no_path(name: str, words: list[str | None]) -> None:
+    assert [path_in(configured(name, each), name) for each in words] == [None] * len(words)
+    assert path_in(configured(name, "auto off"), name) == "auto off"
+    assert path_in(configured("log", "auto"), "log") == "auto"
+
+
+def configured(name: str, value: str | None) -> Config:
+    return Config(**{name: value})  # type: ignore[arg-type]  # each of these is text
 
 
 def test_only_keys_that_take_a_restart_keep_their_values_when_they_change() -> None:

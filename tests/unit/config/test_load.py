@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.config.addresses import Inet, Unix
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS, keys_of
 from prefork.config.load import load
 from prefork.config.option import HELLO, RUN
-from prefork.config.schema import Config, Inet, Unix
+from prefork.config.schema import Config
 
 
 def complaint(environ: Mapping[str, str], flags: Mapping[str, object]) -> ConfigError:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,15 @@ def test_a_fifo_a_socket_and_a_device_are_refused_at_once(tmp_path: Path) -> Non
                 read_regular_or_pipe(str(path))
 
 
-def test_what_somebody_writes_into_a_pipe_is_read_once(tmp_path: Path) -> None:
+def test_what_somebody_writes_into_a_pipe_is_read_to_its_end() -> None:
+    size = 2**22  # many times what the pipe holds: it is read faster than it is written
+    with subprocess.Popen(("head", "-c", str(size), "/dev/zero"), stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        content = read_regular_or_pipe(f"/dev/fd/{writer.stdout.fileno()}")
+    assert content == bytes(size)
+
+
+def test_what_somebody_writes_into_a_pipe_is_read_once() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"workers = 2")
     os.close(writer)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from prefork.config.addresses import Address, Inet, Unix
 from prefork.config.keys import KEYS, keys_of
 from prefork.config.option import HELLO, RUN
-from prefork.config.schema import Address, Config, Hello, Inet, Unix
+from prefork.config.schema import Config, Hello
 
 SAMPLES = Path(__file__).parents[3] / "config"
 

@@ -244,53 +244,20 @@ def test_a_field_name_consists_of_token_characters_rfc9110_5_6_2(byte: int) -> N
 @pytest.mark.parametrize(
     "lines",
     [
-        b"Content-Length: 5\r\nContent-Length: 5\r\n", b"Content-Length: 5\r\ncontent-length: 6\r\n",
-        b"Content-Length: 5, 5\r\n", b"Content-Length: 5,6\r\n", b"Content-Length: +5\r\n", b"Content-Length: -0\r\n",
-        b"Content-Length: 0x5\r\n", b"Content-Length: 5 5\r\n", b"Content-Length:\r\n", b"Content-Length: \xb2\r\n",
-        b"Content-Length: 18446744073709551621\r\n", b"Content-Length: 1234567890123456789\r\n", b"Content-Length : 5\r\n",
-        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n", b"Content-Length: 0\r\nTransfer-Encoding: identity\r\n",
-        b"Transfer-Encoding : chunked\r\n", b"Transfer-Encoding: chunked\x0b\r\n", b"\tTransfer-Encoding: chunked\r\n",
+        b"Content-Length : 5\r\n",
+        b"Transfer-Encoding : chunked\r\n", b"\tTransfer-Encoding: chunked\r\n",
         b"X: a\rTransfer-Encoding: chunked\r\n", b"X: a\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding\n: chunked\r\n",
     ],
 )  # fmt: skip
-def test_ambiguous_framing_is_refused_rfc9112_6_3(lines: bytes) -> None:
+def test_framing_that_others_may_see_where_there_is_none_is_refused_rfc9112_5_1(lines: bytes) -> None:
     assert refusal(POST + lines + b"\r\n") == 400
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"Transfer-Encoding: gzip", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: xchunked",
-        b"Transfer-Encoding: chunkedx", b"Transfer-Encoding: identity", b"Transfer-Encoding: 'chunked'",
-        b"Transfer-Encoding: x\r\nTransfer-Encoding: chunked",
-    ],
-)  # fmt: skip
-def test_a_transfer_coding_other_than_chunked_is_not_implemented_rfc9112_6_1(line: bytes) -> None:
-    assert refusal(POST + line + b"\r\n\r\n") == 501
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: chunked, chunked", b"Transfer-Encoding: chunked;a=b",
-        b"Transfer-Encoding:", b"Transfer-Encoding: ,chunked", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x",
-    ],
-)  # fmt: skip
-def test_chunked_that_is_not_alone_at_the_end_is_refused_rfc9112_6_3(line: bytes) -> None:
-    assert refusal(POST + line + b"\r\n\r\n") == 400
-
-
-def test_chunked_in_http_1_0_is_refused_rfc9112_6_1() -> None:
-    assert refusal(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n") == 400
 
 
 FRAMING_LINES = [
     b"Content-Length: 5", b"content-length:5", b"Content-Length: 05 ", b"Content-Length: 0", b"Content-Length: 5,5",
     b"Content-Length: +5", b"Content-Length:", b"Content-Length: 5\t", b"Content-Length: 99999999999999999999",
     b"Transfer-Encoding: chunked", b"transfer-encoding:\tChunked ", b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding:",
-    b"Transfer-Encoding: identity", b"Content_Length: 9", b"Content-Lengt: 9", b"Content-Length2: 9", b"Connection: close",
+    b"Transfer-Encoding: identity", b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: chunked, chunked", b"Content_Length: 9", b"Content-Lengt: 9", b"Content-Length2: 9", b"Connection: close",
     b"Connection: upgrade", b"Upgrade: h2c", b"Connection: Transfer-Encoding", b"Expect: 100-continue",
 ]  # fmt: skip
 

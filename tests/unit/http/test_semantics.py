@@ -96,10 +96,12 @@ def test_chunked_makes_the_length_unknown_rfc9112_6_1(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"gzip", b"identity", b"gzip, chunked", b"gzip;q=1, chunked", b"xchunked", b"chunke"]
+    "value",
+    [b"gzip", b"identity", b"gzip, chunked", b"gzip;q=1, chunked", b"xchunked", b"chunkedx", b"chunke", b"'chunked'"],
 )
 def test_any_other_transfer_coding_is_not_implemented_rfc9112_6_1(value: bytes) -> None:
     assert refusal(HOST, (b"transfer-encoding", value)) == 501
+    assert refusal(HOST, *[(b"transfer-encoding", coding) for coding in value.split(b",")]) == 501
 
 
 @pytest.mark.parametrize(

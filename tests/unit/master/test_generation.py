@@ -17,7 +17,7 @@ def no_work(_seat: Seat) -> None:
 def test_what_is_wanted_is_what_the_configuration_says() -> None:
     config = Config(workers="auto", boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7)
     listeners = open_listeners((), SocketOptions(1), accept="shared", slots=3)
-    generation = Generation(5, config, 3, listeners, LogFiles("-", "off"), no_work)
+    generation = Generation(5, config, 3, listeners, LogFiles(), no_work)
     assert generation.wanted() == Wanted(
         workers=3, generation=5, boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7
     )

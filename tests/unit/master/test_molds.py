@@ -51,7 +51,7 @@ class Office:
         def be_mold(seat: Seat) -> None:
             behave(seat.channel)
 
-        made = Generation(generation, Config(), 1, listeners, LogFiles("-", "off"), no_work, be_mold)
+        made = Generation(generation, Config(), 1, listeners, LogFiles(), no_work, be_mold)
         for key in keys:
             self.molds.ask(made, key, self.molds.leave_behind)
 

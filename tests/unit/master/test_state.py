@@ -173,7 +173,7 @@ def test_a_state_that_is_not_there_is_refused_with_status_70(number: str) -> Non
 def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path: Path) -> None:
     addresses = (Inet("127.0.0.1", 0), Unix(str(tmp_path / "socket")))
     listeners = open_listeners(addresses, SocketOptions(1), accept="reuseport", slots=2)
-    files = LogFiles("-", str(tmp_path / "access"))
+    files = LogFiles(access_log=str(tmp_path / "access"))
     generation = Generation(2, Config(bind=addresses), 2, listeners, files, no_work)
     scoreboard = Scoreboard()
     ours, theirs = channel_pair()

@@ -40,7 +40,7 @@ class Office:
         terms = Terms(Application(lambda _request, _peer, _content: HELLO), Limits(), TIMEOUTS, graceful_timeout)
         scoreboard = Scoreboard()
         seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
-        self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles("-", "off"))
+        self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles())
 
     def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
         client = Client((to or self.listener).getsockname(), requests)
@@ -279,7 +279,7 @@ def test_a_worker_serves_further_listeners_that_it_is_given(office: Office) -> N
 
 def test_a_worker_logs_requests_and_goes_on_in_a_fresh_file(saved_process: None, tmp_path: Path, capfd: Stderr) -> None:
     path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
-    files = LogFiles("-", str(path))
+    files = LogFiles(access_log=str(path))
     office = Office(files)
     first, second = office.client(GET), None
 
