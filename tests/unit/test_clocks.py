@@ -11,6 +11,7 @@ WALL_CLOCK = re.compile(
 )
 STAMPS = {
     "apps/serving.py": ["time.time"],  # compared with those of files
+    "commands/serving.py": ["time.time"],  # of the end of a certificate
     "expiry.py": ["from datetime import ", "time.time"],  # of the end of a certificate
     "logs.py": ["time.time_ns"],  # of a line of the log
     "watching.py": ["time.time"],  # compared with those of files
