@@ -33,13 +33,13 @@ class Wearing:
         """Return what has been reached, None while nothing has."""
         wear = self._wear
         if wear.requests and requests >= wear.requests:
-            return f"{requests} requests"
+            return f"max_requests: {requests}"
         if wear.lifetime and now - self._began >= wear.lifetime:
-            return f"{now - self._began:.0f} seconds"
+            return f"max_lifetime: {now - self._began:.0f} seconds"
         if wear.memory and now >= self._memory_due:
             self._memory_due = now + MEMORY_INTERVAL
             own = own_memory()
-            return f"{own} bytes of its own" if own >= wear.memory else None
+            return f"max_memory: {own} bytes of its own" if own >= wear.memory else None
         return None
 
 

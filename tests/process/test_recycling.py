@@ -20,7 +20,7 @@ def test_a_worker_is_replaced_after_so_many_requests_and_its_connections_stay(st
     client = hello.connect()
     for _ in range(20):
         assert client.ask().status == 200
-    hello.wait_for_log('reason="20 requests"')
+    hello.wait_for_log('reason="max_requests: 20"')
     hello.wait_for_workers(1, without=before)
     answer = client.ask()
     assert (answer.status, answer.is_last) == (200, False)

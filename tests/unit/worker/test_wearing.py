@@ -15,13 +15,13 @@ def test_without_a_bound_a_worker_serves_for_ever() -> None:
 def test_so_many_requests_are_enough() -> None:
     wearing = Wearing(Wear(requests=10, jitter=0), 0.0)
     assert wearing.reason(9, 0.0) is None
-    assert wearing.reason(10, 0.0) == "10 requests"
+    assert wearing.reason(10, 0.0) == "max_requests: 10"
 
 
 def test_the_lifetime_begins_with_the_worker() -> None:
     wearing = Wearing(Wear(lifetime=60.0, jitter=0), 1000.0)
     assert wearing.reason(0, 1059.9) is None
-    assert wearing.reason(0, 1060.0) == "60 seconds"
+    assert wearing.reason(0, 1060.0) == "max_lifetime: 60 seconds"
 
 
 def test_the_memory_is_looked_at_now_and_then() -> None:
