@@ -13,6 +13,8 @@ from typing import Annotated, Final, Self, TypeAlias
 
 from msgspec import Meta, Struct, msgpack
 
+from prefork.ipc.streams import beyond_streams
+
 LARGEST_MESSAGE: Final = 16 * 1024  # bytes
 MOST_DESCRIPTORS: Final = 253  # SCM_MAX_FD, unix(7)
 ROOM_FOR_DESCRIPTORS: Final = socket.CMSG_LEN(MOST_DESCRIPTORS * array("i").itemsize)
@@ -175,7 +177,7 @@ def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
-    return data, fds.tolist()
+    return data, list(map(beyond_streams, fds))
 
 
 def close_all(fds: Iterable[int]) -> None:

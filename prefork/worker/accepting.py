@@ -13,9 +13,9 @@ from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from select import EPOLLEXCLUSIVE
 from typing import Final, Protocol
 
+from prefork.ipc.streams import STDERR, beyond_streams
 from prefork.logs import Log
 from prefork.worker.loop import READABLE, Loop
-from prefork.worker.streams import STDERR, beyond_streams
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
 EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})

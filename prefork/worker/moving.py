@@ -17,7 +17,6 @@ from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
 from prefork.logs import Log
 from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
-from prefork.worker.streams import beyond_streams
 
 _encode: Final = msgpack.Encoder().encode
 _decode: Final = msgpack.Decoder(Moved).decode
@@ -171,7 +170,7 @@ class Arrivals:
         except BlockingIOError:  # the news of this turn was of another descriptor that had this number
             return
         for parcel, fd in zip(parcels, fds, strict=False):
-            sock = socket.socket(fileno=beyond_streams(fd))
+            sock = socket.socket(fileno=fd)
             sock.settimeout(0)
             self._adopt(sock, _decode(parcel))
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))

@@ -20,7 +20,9 @@ from prefork.ipc.channel import (
     Reopen,
     Retire,
     channel_pair,
+    close_all,
 )
+from prefork.ipc.streams import STDERR
 
 Pair = tuple[Channel, Channel]
 
@@ -54,6 +56,21 @@ def test_both_ends_may_speak(pair: Pair) -> None:
     ours.send(Retire(1.5, for_good=True))
     assert ours.receive() == (Ready(), [])
     assert theirs.receive() == (Retire(1.5, for_good=True), [])
+
+
+def test_no_descriptor_that_comes_along_has_the_number_of_a_stream(pair: Pair) -> None:
+    ours, theirs = pair
+    ours.send(Listen(), [ours.fileno()] * 2)
+    kept = os.dup(0)
+    os.close(0)
+    try:
+        received = theirs.receive()
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert received is not None
+    assert min(received[1]) > STDERR
+    close_all(received[1])
 
 
 def test_without_a_message_receiving_does_not_block(pair: Pair) -> None:

@@ -1,12 +1,13 @@
 """Numbers of standard streams that are free, as a connection comes."""
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from prefork.worker.streams import STDERR, beyond_streams
+from prefork.ipc.streams import STDERR, beyond_streams
 
 
 @pytest.fixture
@@ -29,6 +30,21 @@ def test_a_connection_that_would_be_a_stream_gets_another_number_and_the_stream_
     assert not os.get_inheritable(moved)
     assert os.readlink("/proc/self/fd/0") == os.devnull
     os.close(moved)
+
+
+@pytest.mark.usefixtures("without_stdin")
+def test_a_connection_is_closed_where_there_is_no_other_number_for_it() -> None:
+    connection, client = socket.socketpair()
+    number = connection.detach()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (STDERR + 1, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            beyond_streams(number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert client.recv(1) == b""
+    client.close()
 
 
 def test_any_other_stays_as_it_is() -> None:
