@@ -49,13 +49,15 @@ class Retire(Struct, frozen=True, tag=True):
     """From the master: stop accepting, finish, exit within `timeout` seconds.
 
     The ends of handovers to other workers come along, to whom connections move. Without any, each connection is closed
-    with its next answer; `for_good`, because nobody comes after it, the idle ones at once. Only a master that asks for
-    it is told Left: one of an older version, to which a service was brought back, doesn't know it.
+    with its next answer; `for_good`, because nobody comes after it, the idle ones at once.
+
+    The master waits for Left until `left_by`, a moment of CLOCK_MONOTONIC, if at all. Later it isn't told: it may be
+    one of an older version by then, to which the service was brought back, and would take that for no message.
     """
 
     timeout: float
     for_good: bool
-    tell_left: bool = False
+    left_by: float | None = None
 
 
 class Adopt(Struct, frozen=True, tag=True):

@@ -248,7 +248,8 @@ class Master:
         """Tell a worker to leave, and to whom its connections go."""
         if self.molds.withdraw(action.key):
             return f.WorkerExited(action.key, "not forked yet")
-        message = Retire(self._fleet.wanted.graceful_timeout, action.for_good, tell_left=True)
+        left_by = self._fleet.places[action.key].leaves_by
+        message = Retire(self._fleet.wanted.graceful_timeout, action.for_good, left_by)
         try:
             self.crew.hand_over(action.key, action.heirs, message)
         except OSError as error:
@@ -265,9 +266,8 @@ class Master:
     def dump_stacks(self, action: f.DumpStacks) -> None:
         """Have a worker that hangs say where."""
         process = self.crew.processes[action.key]
-        self._log.error(
-            "worker hangs; its stacks follow", **self._names(action.key), request=process.row.noted or "none"
-        )
+        request = process.row.noted or "none"
+        self._log.error("worker hangs; its stacks follow", **self._names(action.key), request=request)
         process.dump()
 
     def report_respawn(self, action: f.Respawn) -> None:

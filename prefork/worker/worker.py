@@ -245,8 +245,8 @@ class Worker:
             self._retire(self._terms.graceful_timeout, for_good=True)
             return
         match received:
-            case Retire(timeout, for_good, tell_left), fds:
-                self._leaving.on_left = partial(self._say, Left()) if tell_left else bool
+            case Retire(timeout, for_good, left_by), fds:
+                self._leaving.on_left = partial(self._tell_left, left_by)
                 self._leaving.hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
                 self._retire(timeout, for_good=for_good)
             case Adopt(), fds:
@@ -262,6 +262,11 @@ class Worker:
                 self._files.adopt(fds)
             case _:
                 raise AssertionError("not for a worker that has its seat")
+
+    def _tell_left(self, by: float | None) -> None:
+        """Tell the master that this worker has left, if it still waits for that; this turn may have been a long one."""
+        if by is not None and time.monotonic() < by:
+            self._say(Left())
 
     def _retire(self, timeout: float, *, for_good: bool) -> None:
         """Listen no more, and leave."""

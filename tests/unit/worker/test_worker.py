@@ -1,5 +1,6 @@
 """A worker in this process, between a real master's end of the channel and real clients."""
 
+import math
 import os
 import select
 import signal
@@ -63,8 +64,8 @@ class Office:
         for client in self.clients:
             client.go_on()
 
-    def retire(self, *, for_good: bool, timeout: float = 5.0, tell_left: bool = False) -> bool:
-        self.channel.send(Retire(timeout, for_good=for_good, tell_left=tell_left))
+    def retire(self, *, for_good: bool, timeout: float = 5.0, left_by: float | None = None) -> bool:
+        self.channel.send(Retire(timeout, for_good=for_good, left_by=left_by))
         return True
 
     def abandon(self) -> bool:
@@ -201,7 +202,7 @@ def test_a_worker_says_once_that_it_has_left_when_it_is_asked_to(office: Office)
     client = office.client(GET, GET[:10])
     office.run(
         lambda: len(client.answers) == 1,
-        lambda: office.retire(for_good=False, tell_left=True),
+        lambda: office.retire(for_good=False, left_by=math.inf),
         lambda: office.listener.fileno() == -1,
         lambda: client.socket.send(GET[10:]) > 0,
     )
@@ -210,8 +211,11 @@ def test_a_worker_says_once_that_it_has_left_when_it_is_asked_to(office: Office)
         office.channel.receive()
 
 
-def test_a_worker_does_not_tell_a_master_that_it_has_left_which_does_not_ask(office: Office) -> None:
-    office.retire(for_good=False)
+@pytest.mark.parametrize("left_by", [None, 0.0])
+def test_a_worker_does_not_tell_a_master_that_it_has_left_which_does_not_ask_or_waits_no_longer(
+    office: Office, left_by: float | None
+) -> None:
+    office.retire(for_good=False, left_by=left_by)
     office.run()
     assert office.channel.receive() == (Ready(), [])
     with pytest.raises(BlockingIOError):
