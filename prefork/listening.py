@@ -42,6 +42,10 @@ class Inherited:
         self._restored = restored(self._stored, config.bind)
         return listen(config, worker_count(config), Listeners(config.accept, self._restored, passed))
 
+    def close_fresh(self, listeners: Listeners) -> None:
+        """Close what `listen` has opened itself, as the start fails: what waits in the fd store is for the next one."""
+        listeners.close_dropped(Listeners(listeners.accept, self._restored, listeners.passed))
+
     def tell(self, listeners: Listeners, config: Config, log: Log) -> None:
         """Log where the service listens, and what of it isn't as somebody may think."""
         for member in listeners.members:

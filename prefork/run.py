@@ -154,9 +154,12 @@ class Program:
                 at_end.callback(self._close_control, commanded)
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
-            with refusals():
-                generation = self._generation(1, config, self._held.inherited.listen(config), None)
+            with refusals(), ExitStack() as undo:
+                listeners = self._held.inherited.listen(config)
+                undo.callback(self._held.inherited.close_fresh, listeners)
+                generation = self._generation(1, config, listeners, None)
                 master = self._master(generation, commanded, why_not=why_not)
+                undo.pop_all()
             master.run()
             return os.EX_OK
 

@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGHUP
 
@@ -150,6 +151,17 @@ def test_a_start_that_the_system_refuses_what_it_takes_is_71(start: Start, limit
     status, error = start.refused("workers = 2", under=("prlimit", limit))
     assert status == 71
     assert error.startswith("prefork-hello: error: the system refused: "), error
+
+
+@pytest.mark.parametrize(
+    ("toml", "under", "expected"), [('tls_cert = "none.pem"', (), 66), ("", ("prlimit", "--nofile=8"), 71)]
+)
+def test_a_start_that_fails_after_it_listened_leaves_no_unix_socket_behind(
+    start: Start, toml: str, under: Sequence[str], expected: int
+) -> None:
+    status, error = start.refused(toml, bind=("unix:hello.sock",), under=under)
+    assert status == expected, error
+    assert not (start.folder / "service-1" / "hello.sock").exists()
 
 
 def test_workers_that_cannot_be_forked_end_the_start_with_70_and_the_reason(start: Start) -> None:
