@@ -83,10 +83,19 @@ def path_in(config: Config, name: str) -> str | None:
 
 def closest(word: str) -> Key | None:
     """Return the key that `word` was probably meant to be, in whichever table, or None; other servers' lead to ours."""
-    theirs = f"--{word.lower().replace('_', '-')}"
+    theirs = _theirs(word)
     if theirs in NONE or theirs in NEEDLESS:
         return None
     if theirs in OURS:
         return _LEAVES.get(OURS[theirs].removeprefix("--").replace("-", "_"))
     found = difflib.get_close_matches(word.lower().replace("-", "_"), _LEAVES, n=1)
     return _LEAVES[found[0]] if found else None
+
+
+def is_needless(word: str) -> bool:
+    """Tell whether it is a key of other servers for what is always so here."""
+    return _theirs(word) in NEEDLESS
+
+
+def _theirs(word: str) -> str:
+    return f"--{word.lower().replace('_', '-')}"

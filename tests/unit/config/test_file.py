@@ -75,6 +75,7 @@ def test_a_file_may_say_little(write: Write, content: str) -> None:
         ("hello = 3", "x.toml:1: hello: expected a table, got 3"),
         ("[[hello]]", "x.toml:1: hello: expected a table, got a list"),
         ("wrokers = 1", 'x.toml:1: wrokers: unknown key, did you mean "workers"?'),
+        ("thunder-lock = true", "x.toml:1: thunder-lock: unknown key, leave it out, none is needed"),
         ("keep-alive-timeout = 1", 'x.toml:1: keep-alive-timeout: unknown key, did you mean "keep_alive_timeout"?'),
         ('body = "x"', 'x.toml:1: body: unknown key, did you mean "body" in [hello]?'),
         ("[hello]\nworkers = 1", 'x.toml:2: hello.workers: unknown key, did you mean "workers" above the first table?'),
