@@ -229,7 +229,7 @@ class Crew:
         self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None), asked))
 
     def leave_behind(self) -> None:
-        """In a forked process: close what is the master's."""
+        """Close what is the master's of them, in a forked process or at the end."""
         for process in self.processes.values():
             process.forget()
 
