@@ -486,3 +486,18 @@ def test_four_workers_share_the_memory_of_a_large_application(shop: Shop) -> Non
     alone = proc.resident_bytes(mold(hello))
     assert alone > 50 * 2**20
     assert sum(map(pss, {mold(hello), *workers(hello)})) < 2.5 * alone
+
+
+def test_what_an_application_prints_that_has_closed_its_standard_output_reaches_neither_master_nor_heir(
+    start_app: Start,
+) -> None:
+    printing = "os.close(1)\n\ndef printed():\n    os.write(1, b'printed')\n    return 'ok'\n"
+    start_app.files = {"shop.py": app("", printing).replace("str(BODY)", "printed()").replace("BODY = \n", "")}
+    hello = start_app(f"{MOLD}\nworkers = 1")
+    before = hello.worker_pids()
+    idle = [hello.connect() for _ in range(3)]
+    assert [each.ask().body for each in idle] == [b"ok"] * 3
+    assert hello.worker_pids() == before
+    hello.signal(SIGHUP)
+    hello.wait_for_log(" reloaded ")
+    assert [each.ask().body for each in idle] == [b"ok"] * 3
