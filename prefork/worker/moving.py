@@ -82,7 +82,7 @@ class Departures:
                 self._stop_waiting_for(heir)
                 self.heirs.remove(heir)
                 heir.close()
-                return True
+                return not self.heirs or self._move_some([connection for connection, _parcel in leaving])
             for connection, _parcel in leaving[:sent]:
                 connection.forget()
             del leaving[:sent]

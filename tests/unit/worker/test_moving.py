@@ -136,6 +136,22 @@ def test_an_answer_that_is_too_large_to_move_stays_until_its_client_has_taken_en
     leaving.close()
 
 
+def test_connections_of_an_heir_that_has_gone_move_to_another_in_the_same_turn(
+    clients: list[tuple[socket.socket, socket.socket]],
+) -> None:
+    leaving = Side()
+    for _, ours in clients[:10]:
+        leaving.connect(ours)
+    gone, another = handover_pair(), handover_pair()
+    gone[1].close()
+    departures = Departures([Handover(each[0]) for each in (gone, another)], leaving.loop, Log("worker-0", "info"))
+    assert departures.move(leaving.connections)
+    assert not leaving.connections
+    departures.close()
+    another[1].close()
+    leaving.close()
+
+
 def test_connections_of_an_heir_that_has_gone_are_kept(clients: list[tuple[socket.socket, socket.socket]]) -> None:
     leaving = Side()
     for _, ours in clients:
