@@ -228,12 +228,11 @@ class Worker:
         self._service.renderer.set_date(imf_fixdate(wall))
 
     def _on_signal(self, _events: int) -> None:
-        """Ask to be replaced: who wants the service to end tells the master too, which then knows better when."""
-        if not self._signals.clear():
-            return
-        if self._leaving.ends_at is not None:
-            self._retire(self._terms.graceful_timeout, for_good=True)
-        elif self._wearing:
+        """Ask to be replaced: who wants the service to end tells the master too, which then knows better when.
+
+        One that leaves has been replaced already, and goes on handing its connections over.
+        """
+        if self._signals.clear() and self._wearing and self._leaving.ends_at is None:
             self._wearing = None
             self._say(RecycleMe("SIGTERM"))
 

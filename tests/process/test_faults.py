@@ -3,14 +3,16 @@
 import os
 import re
 import socket
-from signal import SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
 
 from tests.process import tcp
 from tests.process.clients import GET, HALF_A_HEAD, Client, Load
+from tests.process.commands import CONTROL, status
 from tests.process.starting import Start
 from tests.process.tcp import State
+from tests.process.test_stopped_processes import stopped
 from tests.process.waiting import until
 
 
@@ -77,6 +79,22 @@ def test_a_worker_that_is_told_to_leave_is_replaced_and_loses_nothing(start: Sta
     assert load.lost == []
     assert idle.ask().status == 200
     assert "worker failed" not in hello.log
+
+
+def test_a_worker_that_is_told_to_leave_twice_by_its_master_and_by_term_still_hands_its_connections_over(
+    start: Start,
+) -> None:
+    hello = start("workers = 1", *CONTROL)
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    (old,) = hello.worker_pids()
+    with stopped(old):
+        hello.signal(SIGHUP)
+        hello.wait_for_log("worker ready slot=0", hello.wait_for_log("reloading generation=2"))
+        status(hello)  # by then the master has told it
+        os.kill(old, SIGTERM)
+    hello.wait_for_workers(1, without=[old])
+    assert idle.ask().status == 200
 
 
 def test_term_to_all_processes_keeps_the_shutdown_delay(start: Start) -> None:

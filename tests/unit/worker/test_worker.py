@@ -168,6 +168,26 @@ def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(offic
     assert client.is_over
 
 
+def test_sigterm_changes_nothing_for_a_worker_that_is_leaving(office: Office) -> None:
+    client = office.client(GET)
+
+    def signalled() -> bool:
+        os.kill(os.getpid(), OBEYED)
+        return True
+
+    office.run(
+        lambda: len(client.answers) == 1,
+        lambda: office.retire(for_good=False),
+        lambda: office.listener.fileno() == -1,
+        signalled,
+        lambda: client.socket.send(GET) > 0,
+    )
+    assert [b"\r\nConnection: close\r\n" in answer for answer in client.answers] == [False, True]
+    assert office.channel.receive() == (Ready(), [])
+    with pytest.raises(BlockingIOError):
+        office.channel.receive()
+
+
 def test_a_worker_ignores_the_signals_that_are_for_its_master(office: Office) -> None:
     assert {signal.getsignal(number) for number in IGNORED} == {ignore}
 
