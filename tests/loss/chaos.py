@@ -1,4 +1,4 @@
-"""Everything at once: workers are killed and stopped while the service is reloaded, resized and upgraded, at random.
+"""Everything at once: workers are killed, stopped and sent TERM while the service is reloaded, resized and upgraded.
 
 What is done when follows from the seed; what it meets with is up to the machine. Only what killed workers held may be
 missing, each request that was answered is in the access log once, and in the end nothing is left over.
@@ -11,7 +11,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
-from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTTIN, SIGTTOU, SIGUSR2
+from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR2
 from typing import Final
 
 from msgspec import Struct
@@ -30,11 +30,11 @@ FEWEST, MOST = 2, 7  # workers
 LONGEST_GAP: Final = 0.6  # seconds between two steps
 LONGEST_STOP: Final = 1.5  # seconds
 SIGNALS: Final = {"reload": SIGHUP, "grow": SIGTTIN, "shrink": SIGTTOU, "upgrade": SIGUSR2}
-WEIGHTS: Final = {"kill": 3, "stop": 4, "reload": 4, "grow": 3, "shrink": 3, "upgrade": 2}
+WEIGHTS: Final = {"kill": 3, "stop": 4, "term": 3, "reload": 4, "grow": 3, "shrink": 3, "upgrade": 2}
 
 
 class Step(Struct, frozen=True):
-    """What is done `after` so many seconds; kills and stops concern the worker of this number, modulo their count."""
+    """What is done `after` so many seconds; what isn't the master's concerns this worker, modulo their count."""
 
     after: float
     what: str
@@ -127,6 +127,10 @@ async def perform(step: Step, served: Service, clients: Load) -> asyncio.Task[No
         clients.doom(served.kill(victim))
         return None
     pidfd = os.pidfd_open(victim)
+    if step.what == "term":
+        signal.pidfd_send_signal(pidfd, SIGTERM)
+        os.close(pidfd)
+        return None
     signal.pidfd_send_signal(pidfd, SIGSTOP)
     return asyncio.create_task(resume(pidfd, step.seconds))
 
@@ -171,7 +175,9 @@ def lines(served: Service) -> int:
 def unasked(log: str, kills: int) -> list[str]:
     """Return what the log says that wasn't asked for: workers that ended otherwise than they should, and mistakes."""
     ends = Counter(re.findall(r'worker exited .* reason="([^",]*)', log))
-    expected = Counter({"exit status 0": ends["exit status 0"], "killed by SIGKILL": kills})
+    # By SIGTERM one ends that is only starting.
+    asked = {each: ends[each] for each in ("exit status 0", "killed by SIGTERM")}
+    expected = Counter({**asked, "killed by SIGKILL": kills})
     wrong = [f"{count} workers: {reason}" for reason, count in (ends - expected).items()]
     words = ("Traceback", "killing worker", "connections cut", "connections lost", "access log lines lost", "hangs")
     return wrong + [line for line in log.splitlines() if any(each in line for each in words)]
