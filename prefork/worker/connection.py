@@ -114,8 +114,7 @@ class Connection(Closing):
 
     def on_hangup(self, _events: int) -> None:
         """Close: the peer is gone, while the application is at work for it."""
-        if self.since < self._loop.now:  # else the news of this turn may be of another descriptor that had this number
-            self.close()
+        self.close()
 
     def go_on(self) -> None:
         """Go on when the application has done what was pending."""

@@ -26,6 +26,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: list[Handler | None] = []  # by descriptor, which are small numbers
+        self._forgotten: set[int] = set()  # in this turn, whose further news of these numbers is of nobody any more
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._last: list[Callable[[], None]] = []
@@ -54,6 +55,7 @@ class Loop:
         The application makes copies of all of them whenever it forks, be it to run a program.
         """
         self._handlers[fd] = None
+        self._forgotten.add(fd)
         self._epoll.unregister(fd)
 
     def descriptors(self) -> list[int]:
@@ -71,15 +73,17 @@ class Loop:
     def run(self) -> None:
         """Serve until `running` is False; something is to be called later, always."""
         poll, handlers, timers = self._epoll.poll, self._handlers, self._timers
-        last, after_turn = self._last, self.after_turn
+        last, after_turn, forgotten = self._last, self.after_turn, self._forgotten
         while self.running:
+            forgotten.clear()
             ready = poll(max(0, timers[0][0] - self.now), MOST_EVENTS)
             now = self.now = monotonic()
             while timers[0][0] <= now:
                 heappop(timers)[2]()
             for fd, events in ready:
                 handler = handlers[fd]
-                if handler is not None:  # else it was closed by another handler of this turn
+                # Else another handler of this turn has closed it, and its number may be that of something new by now.
+                if handler is not None and fd not in forgotten:
                     handler(events)
             while last:
                 last.pop()()

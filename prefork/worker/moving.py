@@ -165,10 +165,7 @@ class Arrivals:
 
     def on_readable(self, _events: int) -> None:
         """Take over the connections of one message, or end with the last."""
-        try:
-            parcels, fds = self._handover.receive()
-        except BlockingIOError:  # the news of this turn was of another descriptor that had this number
-            return
+        parcels, fds = self._handover.receive()
         for parcel, fd in zip(parcels, fds, strict=False):
             sock = socket.socket(fileno=fd)
             sock.settimeout(0)

@@ -1,5 +1,6 @@
 """The loop, over real descriptors: who is called, when, and who no more."""
 
+import os
 import select
 import socket
 from collections.abc import Iterator
@@ -101,6 +102,29 @@ def test_one_handler_may_close_the_descriptor_of_another_that_is_ready_too(loop:
     for ours, theirs in pairs:
         ours.close()
         theirs.close()
+
+
+def test_news_of_a_descriptor_is_not_told_to_whoever_gets_its_number_in_the_same_turn(loop: Loop) -> None:
+    pairs = [socket.socketpair() for _ in range(3)]
+    *waiting, (spare, _) = pairs
+    called: list[int] = []
+    taken_over: list[int] = []
+
+    def take_over_other(number: int, _events: int) -> None:
+        called.append(number)
+        other = waiting[1 - number][0]
+        loop.forget(other.fileno())
+        os.dup2(spare.fileno(), other.fileno())
+        loop.watch(other.fileno(), READABLE, taken_over.append)
+
+    for number, (ours, theirs) in enumerate(waiting):
+        theirs.send(b"x")
+        loop.watch(ours.fileno(), READABLE, partial(take_over_other, number))
+    turn(loop)
+    assert (len(called), taken_over) == (1, [])
+    for each in pairs:
+        for end in each:
+            end.close()
 
 
 def test_what_is_due_comes_before_the_handlers(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
