@@ -60,10 +60,14 @@ class Forwarding:
         self.is_trusted = is_trusted
         self._remembered = lru_cache(maxsize=1024)(self._client)
 
+    def believes(self, peer: Peer) -> bool:
+        """Tell whether this peer is a trusted proxy, which speaks of its client."""
+        return peer.is_known and self.is_trusted(peer.address)
+
     def client(self, peer: Peer, fields: Fields) -> Client:
         """Return whose a request with these fields is that came from this peer."""
         nearest = Client(peer.address, peer.scheme)
-        if not peer.is_known or not self.is_trusted(peer.address):
+        if not self.believes(peer):
             return nearest
         told = tuple([field for field in fields if field[0] in READ])
         if not told:

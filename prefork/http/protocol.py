@@ -237,9 +237,7 @@ class Protocol(Answering):
         if request is not None:
             return request
         request = heads.get(head)
-        peer = self._peer
-        is_secure = peer.scheme == b"https" or (peer.is_known and self._service.is_gateway(peer.address))
-        if request.is_for_https and not is_secure:
+        if request.is_for_https and self._peer.scheme != b"https" and not self._service.is_gateway(self._peer):
             raise Rejection(421, "https without TLS")  # RFC 9110 §7.4
         return request
 

@@ -9,7 +9,6 @@ from prefork.http.content import Awaited, Content
 from prefork.http.head import Heads
 from prefork.http.messages import CLOSE, FRAMINGS, Limits, Peer, Rejection, Request, Response
 from prefork.http.response import Renderer, rejected
-from prefork.http.trust import NOBODY
 
 # What answers a request: of whom, and with which content, where there is some that anybody reads.
 Respond: TypeAlias = Callable[[Request, Peer, Content | None], Answer]
@@ -21,7 +20,7 @@ class Service:
     """What the connections of a worker share: the application, the limits, what is remembered and counted.
 
     `new_content` makes what keeps the content of a request for the application; None where nobody reads it.
-    `new_awaited` makes what does so for an application that is to ask for it, None where none is. An address that
+    `new_awaited` makes what does so for an application that is to ask for it, None where none is. A peer that
     `is_gateway` may speak TLS with its own clients. `refused` counts by status and reason, and `refused_last` tells
     whose each was that was counted last.
     """
@@ -36,7 +35,7 @@ class Service:
         limits: Limits,
         new_content: NewContent | None = None,
         new_awaited: NewAwaited | None = None,
-        is_gateway: Callable[[bytes], bool] = NOBODY,
+        is_gateway: Callable[[Peer], bool] = lambda _peer: False,
     ) -> None:
         self.respond = respond
         self.is_gateway = is_gateway

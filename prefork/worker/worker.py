@@ -84,7 +84,7 @@ class Worker:
             terms.limits,
             terms.application.new_content,
             terms.application.new_awaited,
-            terms.forwarding.is_trusted,
+            terms.forwarding.believes,
         )
         self._access_log = access_log(files, terms.journal)
         self._acceptors: list[Acceptor] = []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack
 
 from prefork.http.content import Content
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import FRAMINGS, KEEP, Limits, Peer, Request, Response
 from prefork.http.protocol import HIGH_WATER, Parcel, Protocol
 from prefork.http.response import CONTINUE
@@ -41,7 +42,9 @@ class Conversation:
     def __init__(self, limits: Limits | None = None, *, observed: bool = False) -> None:
         self.asked: list[Seen] = []
         self.observed: list[tuple[bytes, Request | None, int]] = []
-        self.service = Service(self._respond, limits or Limits(), is_gateway=trusting(["192.0.2.1"]))
+        self.service = Service(
+            self._respond, limits or Limits(), is_gateway=Forwarding(trusting(["192.0.2.1"])).believes
+        )
         self.renew(observed=observed)
 
     def renew(self, *, observed: bool = False) -> None:
