@@ -41,7 +41,7 @@ def ask(request: Request, paths: Sequence[str], timeout: float | None = None) ->
         raise CommandError(INTERRUPTED, "interrupted; the service goes on with what it was asked for") from None
     except TimeoutError:
         raise CommandError(FAILED, f"the service had no answer within {timeout:g} s") from None
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         raise CommandError(FAILED, "the service ended before it had an answer") from None
 
 

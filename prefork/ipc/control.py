@@ -4,9 +4,11 @@ A connection carries one request and one answer, which comes when what was asked
 the other side doesn't know are ignored, so that commands and services of different versions understand each other.
 """
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 from msgspec import Meta, Struct, json
+
+T = TypeVar("T")
 
 LONGEST_REQUEST: Final = 4096  # bytes
 
@@ -130,13 +132,20 @@ _answers: Final[json.Decoder[Answer]] = json.Decoder(Answer)
 
 
 def decode_request(line: bytes) -> Request:
-    """Return what a line asks for; raises ValueError, or RecursionError where it is nested too deeply."""
-    return _requests.decode(line)
+    """Return what a line asks for; raises ValueError."""
+    return _decoded(_requests, line)
 
 
 def decode_answer(line: bytes) -> Answer:
-    """Return what a line answers; raises the same."""
-    return _answers.decode(line)
+    """Return what a line answers; raises ValueError."""
+    return _decoded(_answers, line)
+
+
+def _decoded(decoder: json.Decoder[T], line: bytes) -> T:
+    try:
+        return decoder.decode(line)
+    except RecursionError as error:  # of msgspec, for what is nested too deeply
+        raise ValueError(error) from None
 
 
 def encode(message: Request | Answer) -> bytes:

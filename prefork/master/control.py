@@ -255,7 +255,7 @@ class Client:
     def _ask(self, line: bytes) -> None:
         try:
             request = decode_request(line)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             self.answer(Answer(f"not a request: {error}", os.EX_USAGE))
         else:
             self._begin(self, request)
