@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import click
 
-from prefork.config.foreign import NEEDLESS, NONE, OURS
+from prefork.config.foreign import LEAVE_OUT, NEEDLESS, NONE, OURS
 
 
 def meant_option(error: click.NoSuchOption) -> str:
     """Return a hint at the option of this command that was meant, as far as that can be guessed."""
     if error.option_name in NEEDLESS:
-        return "; leave it out, none is needed"
+        return f"; {LEAVE_OUT}"
     ours = OURS.get(error.option_name, "")
     params = error.ctx.command.params if error.ctx else ()
     option = next((each for each in params if ours in each.opts), None)

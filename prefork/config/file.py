@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from prefork.config.errors import ConfigError
+from prefork.config.foreign import LEAVE_OUT
 from prefork.config.keys import KEYS, Key, closest, is_needless
 from prefork.config.lines import Names, key_lines
 from prefork.config.literals import bare, shown
@@ -88,7 +89,7 @@ def _key(names: Names, raw: object, place: str) -> Key:
 
 def _hint(names: Names, raw: object) -> str:
     if is_needless(names[-1]):
-        return "leave it out, none is needed"
+        return LEAVE_OUT
     meant = None if isinstance(raw, dict) else closest(names[-1])
     if meant is None:
         tables = difflib.get_close_matches(names[0], _TABLES - {names[0]}, n=1)

@@ -7,6 +7,8 @@ is always so. Their settings in files are the same, with `_` for `-`.
 from collections.abc import Mapping
 from typing import Final
 
+LEAVE_OUT: Final = "leave it out, none is needed"  # of what is NEEDLESS
+
 # fmt: off
 OURS: Final[Mapping[str, str]] = {
     "--address": "--bind", "--host": "--bind", "--http": "--bind", "--http-socket": "--bind",
