@@ -9,11 +9,9 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from prefork import run
 from prefork.apps.hello import find_hello
 from prefork.apps.interface import Find
 from prefork.apps.serving import find_application, find_in_development
-from prefork.boot import check
 from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
 from prefork.commands.step import Step
 from prefork.config.describe import as_toml
@@ -23,11 +21,14 @@ from prefork.config.literals import bare
 from prefork.config.load import Loaded, load
 from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config
-from prefork.expiry import Certificate
+from prefork.development.watching import check_watching
 from prefork.ipc.control_path import service_name
 from prefork.master.state import State, read_state
-from prefork.paths import check_paths
-from prefork.watching import check_watching
+from prefork.run import program
+from prefork.run.boot import check
+from prefork.run.expiry import Certificate
+from prefork.run.extras import secured
+from prefork.run.paths import check_paths
 
 _NOTES: Final = """\
 Times are written as 30, 1.5s, 500ms, 2m or 1h, sizes as 4096, 8k or 16MiB.
@@ -93,14 +94,14 @@ def _serve(
     find = find_in_development if flags.get("reload") is True else server.find
     former = read_state(os.environ)
     if former is not None and not check_config:
-        return partial(run.resume, server.name(former.config), find, former, reread)
+        return partial(program.resume, server.name(former.config), find, former, reread)
     loaded = reread()
     if check_config:
         _check(server, loaded, former)
     if print_config or check_config:
         click.echo(as_toml(loaded) if print_config else f"{bare(loaded.path or 'configuration')}: ok")
         return None
-    return partial(run.serve, server.name(loaded.config), find, loaded, reread)
+    return partial(program.serve, server.name(loaded.config), find, loaded, reread)
 
 
 def _reread(server: Server, path: str | None, flags: Mapping[str, object]) -> Loaded:
@@ -111,12 +112,12 @@ def _reread(server: Server, path: str | None, flags: Mapping[str, object]) -> Lo
 
 def _check(server: Server, loaded: Loaded, former: State | None) -> None:
     """Raise StartError for what a start, or going on from a former program, would fail by."""
-    _, certificates = run.secured(loaded.config)
+    _, certificates = secured(loaded.config)
     if former is None:
         check_paths(loaded.config)
         _warn(certificates)
     else:  # its files are open
-        run.secured(former.config)
+        secured(former.config)
     check_watching(loaded.config)
     if loaded.config.app is not None:
         check(loaded.config, server.find)
@@ -124,10 +125,10 @@ def _check(server: Server, loaded: Loaded, former: State | None) -> None:
 
 def _warn(certificates: Sequence[Certificate]) -> None:
     """Tell of certificates what the log would."""
-    program = click.get_current_context().find_root().info_name
+    command = click.get_current_context().find_root().info_name
     for certificate in certificates:
         for warning in certificate.warnings(time.time()):
-            click.echo(f"{program}: warning: {bare(certificate.path)}: {warning}", err=True)
+            click.echo(f"{command}: warning: {bare(certificate.path)}: {warning}", err=True)
 
 
 def _check_application(loaded: Loaded) -> None:

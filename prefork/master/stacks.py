@@ -12,7 +12,7 @@ from typing import Final
 READ_SIZE: Final = 64 * 1024  # bytes: what fits into a pipe (pipe(7))
 LONGEST_LINE: Final = 1024  # bytes
 FRAME: Final = '  File "'
-BORN: Final = re.compile(r'  File ".*/prefork/roles\.py", line \d+ in \w*be_\w+')
+BORN: Final = re.compile(r'  File ".*/prefork/run/roles\.py", line \d+ in \w*be_\w+')
 
 
 def stacks_pipe() -> tuple[int, int]:

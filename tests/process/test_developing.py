@@ -140,7 +140,7 @@ def test_signals_are_for_the_master_and_do_nothing_to_the_watcher_that_ends_with
     start_app.files = {"shop.py": answering("old")}
     hello = start_app(SHOP, "--reload")
     hello.wait_for_log("watching folders=.")
-    (watcher,) = [pid for pid in hello.session_pids() if "prefork.watcher" in proc.title(pid)]
+    (watcher,) = [pid for pid in hello.session_pids() if "prefork.development.watcher" in proc.title(pid)]
     for number in (SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH):
         os.kill(watcher, number)
     edit(hello, answering("new"))

@@ -396,7 +396,7 @@ def test_a_watcher_that_ends_is_told_and_the_service_goes_on(start_app: Start) -
     start_app.files = {"shop.py": app("1")}
     hello = start_app(f"{SHOP}\nreload = true")
     hello.wait_for_log("watching folders=.")
-    (watcher,) = [pid for pid in hello.session_pids() if "prefork.watcher" in proc.title(pid)]
+    (watcher,) = [pid for pid in hello.session_pids() if "prefork.development.watcher" in proc.title(pid)]
     os.kill(watcher, SIGKILL)
     hello.wait_for_log("the watcher has ended; changes are no longer noticed")
     assert hello.get().text == "1"
@@ -409,7 +409,10 @@ def test_after_an_upgrade_one_watcher_goes_on(start_app: Start, installed: Insta
     installed.replace()
     assert command(hello, "upgrade") == (0, f"upgraded to {NEXT}: generation 2, 2 workers ready\n")
     hello.wait_for_log("watching folders=.", hello.log.index("upgraded"))
-    until(lambda: sum("prefork.watcher" in proc.title(pid) for pid in hello.session_pids()) == 1, "one watcher")
+    until(
+        lambda: sum("prefork.development.watcher" in proc.title(pid) for pid in hello.session_pids()) == 1,
+        "one watcher",
+    )
     edit(hello, app("'newer'"))
     hello.wait_for_log(" reloaded generation=3")
     assert hello.log.count("changed path=shop.py") == 1

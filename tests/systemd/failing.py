@@ -4,8 +4,8 @@ import sys
 from typing import NoReturn
 from unittest.mock import patch
 
-from prefork import roles
 from prefork.cli import prefork_hello
+from prefork.run import roles
 
 
 def terms(*_configured: object) -> NoReturn:

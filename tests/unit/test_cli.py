@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from prefork import cli, run
+from prefork import cli
 from prefork.apps.interface import Find
 from prefork.config.addresses import Inet
 from prefork.config.errors import ConfigError
@@ -21,6 +21,7 @@ from prefork.config.load import Loaded
 from prefork.config.option import HELLO, RUN
 from prefork.config.schema import Config
 from prefork.master.errors import StartError
+from prefork.run import program
 from prefork.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
         calls.append((program, loaded, reread))
         return 0
 
-    monkeypatch.setattr(run, "serve", serve)
+    monkeypatch.setattr(program, "serve", serve)
     for variable in [name for name in os.environ if name.startswith("PREFORK_") or name in {"PORT", "WEB_CONCURRENCY"}]:
         monkeypatch.delenv(variable)
     return calls
@@ -115,7 +116,7 @@ def test_a_start_that_fails_gets_one_line(
     def serve(*_: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(run, "serve", serve)
+    monkeypatch.setattr(program, "serve", serve)
     assert status_of(cli.prefork_hello, [], monkeypatch) == status
     assert capsys.readouterr().err == line
 

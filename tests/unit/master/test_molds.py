@@ -17,7 +17,7 @@ from prefork.master.generation import Generation
 from prefork.master.listeners import SocketOptions, open_listeners
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
-from prefork.mold import next_message
+from prefork.run.mold import next_message
 from tests.process.waiting import until
 
 PID = 4711  # nobody looks for it here

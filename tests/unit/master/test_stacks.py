@@ -32,8 +32,8 @@ def test_of_a_stack_is_told_what_the_worker_did_and_not_whom_it_was_forked_from(
         "Thread 0x1 (most recent call first):",
         '  File "/srv/shop.py", line 3 in app',
         "Current thread 0x2 (most recent call first):",
-        '  File "/lib/prefork/roles.py", line 95 in _serve',
-        '  File "/lib/prefork/roles.py", line 54 in be_worker',
+        '  File "/lib/prefork/run/roles.py", line 95 in _serve',
+        '  File "/lib/prefork/run/roles.py", line 54 in be_worker',
     ]
     inherited = [
         '  File "/lib/prefork/master/forking.py", line 83 in work',

@@ -11,12 +11,11 @@ from collections.abc import Callable
 
 from prefork.config.errors import ConfigError
 from prefork.config.load import Loaded
-from prefork.log_files import Onlooker
+from prefork.development.watching import Watching
 from prefork.logs import Log
 from prefork.master.errors import StartError, UnservableError
 from prefork.master.poller import Poller
 from prefork.master.signals import CAUGHT
-from prefork.watching import Watching
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -26,11 +25,11 @@ def persist(
     loaded: Loaded,
     reread: Callable[[], Loaded],
     watching: Watching,
-    onlooker: Onlooker | None = None,
+    tell: Callable[[Exception], None] | None = None,
 ) -> int:
     """Start until the application can be served, and return the exit status, which is 0 when told to stop before.
 
-    An `onlooker` is told what the log is.
+    Besides the log, `tell` is told each time why it is not served yet.
 
     Raises:
         StartError: for what no change of these files mends.
@@ -41,7 +40,7 @@ def persist(
         try:
             return start(current)
         except UnservableError as error:
-            current = mended(error, reread, watching, log, onlooker)
+            current = mended(error, reread, watching, log, tell)
         gc.unfreeze()  # the master froze what there was of it, so that no collection would take what it has left
     log.info("stopped")
     return os.EX_OK
@@ -52,13 +51,13 @@ def mended(
     reread: Callable[[], Loaded],
     watching: Watching,
     log: Log,
-    onlooker: Onlooker | None,
+    tell: Callable[[Exception], None] | None,
 ) -> Loaded | None:
     """Return the configuration that is there after a change and can be read, None when told to stop."""
     while True:
         log.error("can't start; waiting for a change", reason=problem)
-        if onlooker is not None:
-            onlooker.waits(problem)
+        if tell is not None:
+            tell(problem)
         if not changed(watching, log):
             return None
         try:

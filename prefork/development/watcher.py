@@ -1,9 +1,10 @@
-"""The program that watches an application's files for `reload`: `python -m prefork.watcher SINCE FOLDER… -- FILE…`.
+"""The program that watches an application's files for `reload`.
 
-It prints an empty line when it begins to notice changes, and a path whenever something has changed: of Python in one of
-the folders, or one of the files. What has changed since that moment, while it started, is a change too. It is a program
-of its own because what it uses starts threads, beside which the master could not fork. It ends when its standard input
-does, however its master came to an end.
+Called as `python -m prefork.development.watcher SINCE FOLDER… -- FILE…`, it prints an empty line when it begins to
+notice changes, and a path whenever something has changed: of Python in one of the folders, or one of the files. What
+has changed since that moment, while it started, is a change too. It is a program of its own because what it uses starts
+threads, beside which the master could not fork. It ends when its standard input does, however its master came to an
+end.
 """
 
 import os

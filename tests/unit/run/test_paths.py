@@ -10,7 +10,7 @@ import pytest
 from prefork.config.schema import Config
 from prefork.master.errors import StartError
 from prefork.master.pidfile import PidFile
-from prefork.paths import check_paths
+from prefork.run.paths import check_paths
 
 KEYS = ("log", "access_log", "pid_file", "control")
 

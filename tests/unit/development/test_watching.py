@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from prefork.config.schema import Config
+from prefork.development.watching import check_watching
 from prefork.master.errors import StartError
-from prefork.watching import check_watching
 
 
 def test_folders_that_are_there_can_be_watched(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from prefork.config.schema import Config
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.waiting import Waiting
-from prefork.terms import terms
+from prefork.run.terms import terms
 from prefork.worker.connection import Writing
 
 

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from prefork.certificates import chosen
+from prefork.run.certificates import chosen
 
 EXACT = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 WILD = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

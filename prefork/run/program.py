@@ -7,7 +7,7 @@ import faulthandler
 import os
 import platform
 import resource
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
@@ -20,11 +20,10 @@ from prefork.apps.interface import Find
 from prefork.config.keys import held_until_restart
 from prefork.config.load import Loaded
 from prefork.config.schema import Config
-from prefork.expiry import Certificate, Expiry
+from prefork.development.retrying import persist
+from prefork.development.watching import Watching, check_watching, watching
 from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name
-from prefork.listening import Inherited, listen, open_control, worker_count
-from prefork.log_files import Onlooker, follow, onlooker, open_files, same_files
 from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
@@ -42,12 +41,13 @@ from prefork.master.state import State, claim, listeners_of
 from prefork.master.stored import FdStore
 from prefork.master.telling import Telling
 from prefork.master.watchdog import Watchdog, watchdog_interval
-from prefork.mending import persist
-from prefork.roles import Roles
+from prefork.run.expiry import Expiry
+from prefork.run.extras import prepared_for_molds, secured
+from prefork.run.listening import Inherited, listen, open_control, worker_count
+from prefork.run.log_files import Onlooker, follow, onlooker, open_files, same_files
+from prefork.run.roles import Roles
 from prefork.systemd import Notifier, drop_variables, farewell, has_manager, store_capacity, unit_name
 from prefork.version import VERSION
-from prefork.watching import Watching, check_watching, watching
-from prefork.worker.opening import Opener
 
 
 def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -> int:
@@ -73,7 +73,9 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
 
             if isinstance(verdict, Verdict) or has_manager(os.environ) or inherited.kept(loaded.config.bind):
                 return start(loaded)  # somebody waits for it
-            return start(loaded) if watcher is None else persist(start, loaded, reread, watcher, verdict)
+            if watcher is None:
+                return start(loaded)
+            return persist(start, loaded, reread, watcher, verdict.waits if verdict is not None else None)
     except StartError as error:
         if verdict is not None:
             verdict.failed(error)
@@ -323,27 +325,3 @@ def raise_descriptor_limit() -> None:
     """Allow as many descriptors as the system does: the low soft limit is for programs that use select(2)."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def prepared_for_molds(config: Config) -> bool:
-    """Tell whether there are to be molds, and be given the workers that these fork; raises StartError."""
-    if config.preload != "mold":
-        return False
-    try:
-        from prefork.master import prctl  # noqa: PLC0415 - ctypes makes a process larger
-
-        prctl.become_subreaper()
-    except (ImportError, MemoryError, OSError) as error:  # libffi may need memory that can be written and executed
-        raise StartError(os.EX_OSERR, f"preload: workers of a mold can't become the master's: {error}") from None
-    return True
-
-
-def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:
-    """Return the step before HTTP in which TLS begins, and its certificates, where there are any; raises StartError."""
-    if not config.tls_cert and not config.tls_key:
-        return None, ()
-    from prefork import certificates  # noqa: PLC0415 - it makes a process larger by 16 MB
-    from prefork.worker import tls  # noqa: PLC0415
-
-    known = certificates.certificates(config.tls_cert, config.tls_key)
-    return tls.opener(certificates.context(known, config.tls_min)), known

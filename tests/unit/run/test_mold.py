@@ -15,7 +15,7 @@ from prefork.ipc.scoreboard import REQUESTS, Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs import STDERR, Log, LogFiles
 from prefork.master.processes import fork
-from prefork.mold import Mold, fork_apart, next_message, other_threads
+from prefork.run.mold import Mold, fork_apart, next_message, other_threads
 
 
 def nothing() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.expiry import INTERVAL, Certificate, Expiry
+from prefork.run.expiry import INTERVAL, Certificate, Expiry
 
 DAY = 86400.0
 ENDS = 1_800_000_000.0  # 2027-01-15

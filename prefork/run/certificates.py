@@ -10,8 +10,8 @@ from itertools import zip_longest
 from typing import Final
 
 from prefork.config.reading import exit_status, read_regular
-from prefork.expiry import Certificate
 from prefork.master.errors import StartError
+from prefork.run.expiry import Certificate
 
 try:
     from cryptography import x509

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.watcher import changes
+from prefork.development.watcher import changes
 
 
 def test_python_and_named_files_are_changes_and_others_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from prefork.config.addresses import Address, Descriptor, Inet, Passed
 from prefork.config.schema import Config
-from prefork.listening import Inherited, listen, worker_count
 from prefork.logs import Log
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
 from prefork.master.listeners import Listeners
+from prefork.run.listening import Inherited, listen, worker_count
 
 Stderr = pytest.CaptureFixture[str]
 

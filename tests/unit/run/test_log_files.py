@@ -7,9 +7,9 @@ import pytest
 
 from prefork.config.schema import Config
 from prefork.journal import SOCKET, Journal
-from prefork.log_files import follow, journal_of_worker, open_files, same_files
 from prefork.logs import Log
 from prefork.master.errors import StartError
+from prefork.run.log_files import follow, journal_of_worker, open_files, same_files
 
 
 def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:

@@ -56,14 +56,23 @@ class Watching:
             StartError: 71 when the system refuses.
         """
         # -P, and not the folder that we are in, which is the application's: it may have modules of any name.
-        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        package = os.path.abspath(f"{__file__}/../../..")
         paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         files = filter(None, (path, config.env_file))
         self._folders = _folders(config)
         self.noticed = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; the paths are the user's own
-                [sys.executable, "-P", "-m", "prefork.watcher", str(time.time()), *self._folders, "--", *files],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "prefork.development.watcher",
+                    str(time.time()),
+                    *self._folders,
+                    "--",
+                    *files,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": paths},

@@ -12,14 +12,14 @@ from setproctitle import setproctitle
 from prefork.apps.forked import end_if_forked
 from prefork.apps.interface import Application, Find, Source, ThisWorker
 from prefork.apps.noting import Note
-from prefork.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.config.schema import JOURNALD, Config
 from prefork.ipc.seat import Seat
-from prefork.log_files import journal_of_mold, journal_of_worker
 from prefork.logs import Log, LogFiles
 from prefork.master.identity import Identity
-from prefork.mold import Mold
-from prefork.terms import terms
+from prefork.run.boot import PATIENCE, boot, stacks_when_late, telling
+from prefork.run.log_files import journal_of_mold, journal_of_worker
+from prefork.run.mold import Mold
+from prefork.run.terms import terms
 from prefork.worker.forked import leave_seat
 from prefork.worker.opening import Opener
 from prefork.worker.worker import Worker
