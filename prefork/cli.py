@@ -19,7 +19,7 @@ from prefork.commands.step import Step
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import bare
-from prefork.control import INTERRUPTED, CommandError
+from prefork.ipc.client import INTERRUPTED, CommandError
 from prefork.master.errors import StartError
 from prefork.systemd import Notifier
 

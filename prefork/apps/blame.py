@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Final
 
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 _HEADER: Final = "Traceback (most recent call last):"
 _LONGEST_MESSAGE: Final = 300  # characters

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from threading import local
 
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 
 class ErrorStream(local):

@@ -9,7 +9,7 @@ from prefork.apps.noting import Note
 from prefork.apps.pool import Pool
 from prefork.config.schema import Config
 from prefork.http.service import NewAwaited, NewContent, Respond
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 
 class ThisWorker(Struct, frozen=True):

@@ -25,7 +25,7 @@ from prefork.http.answers import File, Head, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import WITHOUT_CONTENT, Peer, Request
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.version import VERSION
 
 Wsgi: TypeAlias = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]  # Any: as the PEP has them

@@ -10,14 +10,14 @@ import click
 from msgspec import json
 
 from prefork.commands.options import CONTEXT
+from prefork.commands.overview import overview
 from prefork.commands.step import Step
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import literal
-from prefork.control import FAILED, CommandError, ask, the_only_path
+from prefork.ipc.client import FAILED, CommandError, ask, the_only_path
 from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
 from prefork.ipc.control_path import command_paths, service_name
-from prefork.overview import overview
 
 # Seconds within which a service that is well has answered; what else is asked for takes as long as it takes.
 PATIENCE: Final[dict[type[Request], float]] = {Health: 2.0, Status: 5.0, Dump: 5.0}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from prefork.config.errors import ConfigError
 from prefork.config.load import Loaded
 from prefork.development.watching import Watching
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.errors import StartError, UnservableError
 from prefork.master.poller import Poller
 from prefork.master.signals import CAUGHT

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from prefork.config.schema import Config
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.errors import StartError
 from prefork.master.poller import Poller
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from prefork.ipc.channel import Share
 from prefork.ipc.scoreboard import CONNECTIONS
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.processes import Process
 

@@ -29,7 +29,7 @@ from prefork.ipc.channel import (
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.ipc.seat import Seat
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
 from prefork.master.processes import Process, fork, strangers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from prefork.ipc.channel import Channel
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, TakeOver
 from prefork.master.generation import Generation, Generations, Hooks

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
-from prefork.logs import LogFiles
+from prefork.logs.files import LogFiles
 from prefork.master.control import HeldControl
 from prefork.master.fleet import Wanted
 from prefork.master.identity import Identity

@@ -13,7 +13,7 @@ from prefork.config.addresses import Address
 from prefork.config.errors import ConfigError
 from prefork.ipc.channel import Left, Message, Ready, RecycleMe, Reopen, Retire
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master import fleet as f
 from prefork.master.balance import Balance
 from prefork.master.crew import MALFORMED, Crew, End

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Message, Ready, channel_pair
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.generation import Generation
 from prefork.master.processes import Process

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from time import monotonic
 
 from prefork.ipc.channel import Failed
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.systemd import Notifier
 from prefork.version import VERSION

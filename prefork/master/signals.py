@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.daemon import has_terminal
 from prefork.master.fleet import Ending
 from prefork.master.master import Master

@@ -21,7 +21,7 @@ from prefork.config.load import INTERNAL_PREFIX
 from prefork.config.schema import Config
 from prefork.ipc.channel import Channel
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.logs import STDERR
+from prefork.logs.log import STDERR
 from prefork.master.crew import Crew
 from prefork.master.errors import StartError
 from prefork.master.fleet import Fleet

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from prefork.config.addresses import Address, Inet, Unix
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.listeners import Listener, Listeners, file_identity
 from prefork.master.passed import listening_socket
 from prefork.systemd import Notifier

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from prefork.ipc.channel import Channel
-from prefork.logs import STDERR, STDOUT
+from prefork.logs.log import STDERR, STDOUT
 from prefork.master.poller import Poller
 from prefork.master.processes import end_after, ending, fork, reaped
 from prefork.master.state import State, dump, execute

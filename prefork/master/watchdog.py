@@ -9,7 +9,7 @@ purpose.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.fleet import Fleet, Phase
 from prefork.systemd import Notifier
 

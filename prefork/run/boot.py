@@ -18,7 +18,7 @@ from prefork.config.env_file import read_env_file
 from prefork.config.errors import ConfigError
 from prefork.config.schema import Config
 from prefork.ipc.channel import LARGEST_MESSAGE, Channel, Failed, MalformedError
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.errors import StartError
 from prefork.master.identity import Identity, look_up
 from prefork.master.processes import end_after, ending, fork, reaped

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from prefork.config.addresses import Address, Descriptor
 from prefork.config.schema import Config
 from prefork.ipc.control_path import service_path
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master import control
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError

@@ -7,8 +7,9 @@ from typing import Final
 
 from prefork.config.keys import path_in
 from prefork.config.schema import JOURNALD, Config
-from prefork.journal import SOCKET, Journal, is_there
-from prefork.logs import STDERR, STDOUT, Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.journal import SOCKET, Journal, is_there
+from prefork.logs.log import STDERR, STDOUT, Log
 from prefork.master.errors import StartError
 
 ADVICE: Final = {ENOENT: "make its folder or ", ENXIO: "start what reads it or "}  # of a pipe (fifo(7))

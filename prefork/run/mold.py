@@ -19,7 +19,8 @@ from typing import Final
 
 from prefork.ipc.channel import Channel, Fork, Forked, ForkFailed, Message, Ready, Reopen, TakeSeat
 from prefork.ipc.seat import Seat
-from prefork.logs import Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.log import Log
 from prefork.master.processes import fork_child
 
 PID: Final = Struct("i")  # or an errno, below 0

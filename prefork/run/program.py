@@ -24,7 +24,8 @@ from prefork.development.retrying import persist
 from prefork.development.watching import Watching, check_watching, watching
 from prefork.http.reasons import REASONS
 from prefork.ipc.control_path import service_name
-from prefork.logs import STDERR, Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.log import STDERR, Log
 from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.daemon import Verdict, detach, fill_closed_streams

@@ -14,7 +14,8 @@ from prefork.apps.interface import Application, Find, Source, ThisWorker
 from prefork.apps.noting import Note
 from prefork.config.schema import JOURNALD, Config
 from prefork.ipc.seat import Seat
-from prefork.logs import Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.log import Log
 from prefork.master.identity import Identity
 from prefork.run.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.run.log_files import journal_of_mold, journal_of_worker

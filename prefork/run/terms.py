@@ -7,7 +7,7 @@ from prefork.config.schema import JOURNALD, Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.trust import trusting
-from prefork.journal import Journal
+from prefork.logs.journal import Journal
 from prefork.worker.admitting import Capacity
 from prefork.worker.deadlines import timeouts
 from prefork.worker.opening import Opener

@@ -7,7 +7,7 @@ from prefork.config.keys import keys_of
 from prefork.config.load import load
 from prefork.config.option import HELLO as HELLO_COMMAND
 from prefork.config.option import RUN as RUN_COMMAND
-from prefork.control import CommandError
+from prefork.ipc.client import CommandError
 from prefork.ipc.control_path import service_name
 from prefork.service import host, plan
 from prefork.service.texts import HELLO, paths, shut_out, unit_files

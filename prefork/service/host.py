@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, assert_never
 
 import prefork
-from prefork.control import CommandError, ask
+from prefork.ipc.client import CommandError, ask
 from prefork.ipc.control import Status
 from prefork.ipc.control_path import command_paths, service_name
 from prefork.service.plan import Action, Delete, Keep, Systemctl, Write, unit

@@ -14,7 +14,7 @@ from select import EPOLLEXCLUSIVE
 from typing import Final, Protocol
 
 from prefork.ipc.streams import STDERR, beyond_streams
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.loop import READABLE, Loop
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room

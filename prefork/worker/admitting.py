@@ -13,7 +13,7 @@ from prefork.http.reasons import GIVEN_UP
 from prefork.http.service import Service
 from prefork.http.trust import NOBODY
 from prefork.ipc.scoreboard import CONNECTIONS, Row
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.crowd import Crowd
 from prefork.worker.loop import Loop

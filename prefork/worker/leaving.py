@@ -12,7 +12,7 @@ from typing import Final
 
 from prefork.apps.pool import Pool
 from prefork.ipc.handover import Handover
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.admitting import Admission
 from prefork.worker.connection import Connection
 from prefork.worker.loop import Loop

@@ -14,7 +14,7 @@ from msgspec import msgpack
 
 from prefork.http.waiting import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 

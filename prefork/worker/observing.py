@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
-from prefork.journal import Entries
-from prefork.logs import STDERR, AccessLog
+from prefork.logs.access import AccessLog
+from prefork.logs.journal import Entries
+from prefork.logs.log import STDERR
 from prefork.worker.lines import Lines, Sent
 from prefork.worker.loop import Loop
 

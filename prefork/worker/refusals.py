@@ -6,7 +6,7 @@ from typing import Final
 from prefork.http.reasons import GIVEN_UP, KEYS_OF, number_of
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Row
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 QUIET: Final = 10.0  # seconds between two lines of the same reason
 

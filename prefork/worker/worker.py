@@ -27,8 +27,10 @@ from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, 
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, OPENING, REQUESTS
 from prefork.ipc.seat import Seat
-from prefork.journal import Entries, Journal
-from prefork.logs import AccessLog, Log, LogFiles, tell_losses
+from prefork.logs.access import AccessLog, tell_losses
+from prefork.logs.files import LogFiles
+from prefork.logs.journal import Entries, Journal
+from prefork.logs.log import Log
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import Balance, never

@@ -13,7 +13,7 @@ STAMPS = {
     "apps/serving.py": ["time.time"],  # compared with those of files
     "commands/serving.py": ["time.time"],  # of the end of a certificate
     "development/watching.py": ["time.time"],  # compared with those of files
-    "logs.py": ["time.time_ns"],  # of a line of the log
+    "logs/log.py": ["time.time_ns"],  # of a line of the log
     "run/expiry.py": ["from datetime import ", "time.time"],  # of the end of a certificate
     "worker/observing.py": ["time.time"],  # of a line of the access log
     "worker/worker.py": ["time.time"],  # Date

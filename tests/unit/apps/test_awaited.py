@@ -22,7 +22,7 @@ from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
 from prefork.http.trust import NOBODY
-from prefork.logs import Log
+from prefork.logs.log import Log
 from tests.unit.apps.test_pool import HEAD, LIMIT, PEER, REQUEST, Build, Gate, Stage, gate, stage
 
 __all__ = ["gate", "stage"]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from prefork.apps.errors import ErrorStream
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 Stderr = pytest.CaptureFixture[str]
 

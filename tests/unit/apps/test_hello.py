@@ -4,7 +4,7 @@ from prefork.apps.hello import find_hello, hello
 from prefork.apps.interface import ThisWorker
 from prefork.config.schema import Config, Hello
 from prefork.http.messages import Peer, Request, Response
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 PEER = Peer(b"127.0.0.1")
 

@@ -6,7 +6,7 @@ import pytest
 
 from prefork.apps.hooks import Hooks
 from prefork.apps.interface import LoadError, ThisWorker
-from prefork.logs import Log
+from prefork.logs.log import Log
 from tests.unit.apps.modules import folder
 
 __all__ = ["folder"]

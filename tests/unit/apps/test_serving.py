@@ -16,7 +16,7 @@ from prefork.apps.serving import answering, find_application
 from prefork.config.schema import Config
 from prefork.http.answers import Whole
 from prefork.http.messages import Peer, Request
-from prefork.logs import Log
+from prefork.logs.log import Log
 from tests.unit.apps.modules import folder
 
 __all__ = ["folder"]

@@ -14,7 +14,7 @@ from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.http.answers import Stream, Truncated, Whole
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
-from prefork.logs import Log
+from prefork.logs.log import Log
 
 PEER = Peer(b"127.0.0.1")
 GET = Request(b"GET", b"/path", 1, b"GET /path HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -11,7 +11,7 @@ from prefork.config.load import Loaded, load
 from prefork.config.schema import Config
 from prefork.development.retrying import changed, persist
 from prefork.development.watching import watching
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.errors import StartError
 from prefork.master.poller import Poller
 from prefork.master.signals import CAUGHT

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from prefork.ipc.control import Answer, Dump, Reload, Request, Status, Stop
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master import control as module
 from prefork.master.control import MOST_CLIENTS, Control, listen
 from prefork.master.errors import StartError

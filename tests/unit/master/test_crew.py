@@ -7,7 +7,7 @@ import pytest
 
 from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Retire, channel_pair, close_all
 from prefork.ipc.scoreboard import ROWS, Scoreboard
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.poller import Poller
 from prefork.master.processes import Process

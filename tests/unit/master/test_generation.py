@@ -4,7 +4,7 @@ import pytest
 
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
-from prefork.logs import LogFiles
+from prefork.logs.files import LogFiles
 from prefork.master.fleet import Wanted
 from prefork.master.generation import Generation
 from prefork.master.listeners import SocketOptions, open_listeners

@@ -11,7 +11,8 @@ from prefork.config.schema import Config
 from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Message, Ready, RecycleMe
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
-from prefork.logs import Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.generation import Generation
 from prefork.master.listeners import SocketOptions, open_listeners

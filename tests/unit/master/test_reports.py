@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from prefork.ipc.channel import Failed
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.master.reports import Reports
 from prefork.systemd import Notifier

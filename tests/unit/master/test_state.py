@@ -16,7 +16,8 @@ from prefork.config.schema import Hello as HelloConfig
 from prefork.ipc.channel import Ready, channel_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
-from prefork.logs import Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.errors import StartError
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Wanted

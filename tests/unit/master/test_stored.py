@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prefork.config.addresses import Address, Inet, Passed, Unix
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.listeners import Listener, Listeners, SocketOptions, open_listeners
 from prefork.master.stored import FdStore, is_stored, names, restored
 from prefork.systemd import Notifier

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.fleet import Ending, Fleet, HeartbeatStale, Phase, Place, StopAsked, Wanted
 from prefork.master.watchdog import Watchdog, serves, watchdog_interval
 from prefork.systemd import Notifier

@@ -11,7 +11,7 @@ from prefork.apps.hello import find_hello
 from prefork.apps.interface import Application, LoadError, Source, ThisWorker
 from prefork.config.schema import Config
 from prefork.ipc.channel import LARGEST_MESSAGE, Failed, channel_pair
-from prefork.logs import STDERR, Log
+from prefork.logs.log import STDERR, Log
 from prefork.master.errors import StartError
 from prefork.run.boot import boot, check, stacks_when_late
 

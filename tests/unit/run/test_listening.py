@@ -8,7 +8,7 @@ import pytest
 
 from prefork.config.addresses import Address, Descriptor, Inet, Passed
 from prefork.config.schema import Config
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
 from prefork.master.listeners import Listeners

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from prefork.config.schema import Config
-from prefork.journal import SOCKET, Journal
-from prefork.logs import Log
+from prefork.logs.journal import SOCKET, Journal
+from prefork.logs.log import Log
 from prefork.master.errors import StartError
 from prefork.run.log_files import follow, journal_of_worker, open_files, same_files
 

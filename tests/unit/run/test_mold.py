@@ -13,7 +13,8 @@ import pytest
 from prefork.ipc.channel import Channel, Fork, Forked, ForkFailed, Message, Ready, Reopen, TakeSeat, channel_pair
 from prefork.ipc.scoreboard import REQUESTS, Scoreboard
 from prefork.ipc.seat import Seat
-from prefork.logs import STDERR, Log, LogFiles
+from prefork.logs.files import LogFiles
+from prefork.logs.log import STDERR, Log
 from prefork.master.processes import fork
 from prefork.run.mold import Mold, fork_apart, next_message, other_threads
 

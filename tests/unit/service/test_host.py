@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import prefork
-from prefork.control import CommandError
+from prefork.ipc.client import CommandError
 from prefork.service import host
 from prefork.service.plan import Action, Delete, Keep, Systemctl, Write
 

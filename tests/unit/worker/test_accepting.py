@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.accepting import Acceptor, defers
 from prefork.worker.loop import READABLE, Loop
 

@@ -10,7 +10,7 @@ import pytest
 from prefork.http.messages import Limits, Peer, Response
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.admitting import MOST_REFUSED, Admission, Capacity, peer_name
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.opening import Opener, Step

@@ -10,7 +10,7 @@ from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol
 from prefork.http.service import Service
 from prefork.ipc.handover import LARGEST_PARCEL, Handover, handover_pair
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.loop import Loop
 from prefork.worker.moving import Arrivals, Departures

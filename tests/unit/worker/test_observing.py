@@ -8,7 +8,7 @@ import pytest
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import FRAMINGS, KEEP, Peer, Request, Response
 from prefork.http.trust import trusting
-from prefork.logs import AccessLog
+from prefork.logs.access import AccessLog
 from prefork.worker.lines import Lines
 from prefork.worker.loop import Loop
 from prefork.worker.observing import Observer, Watch, show

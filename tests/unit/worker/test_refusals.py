@@ -9,7 +9,7 @@ from prefork.http.messages import Limits, Peer, Response
 from prefork.http.reasons import GIVEN_UP, REASONS
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Scoreboard
-from prefork.logs import Log
+from prefork.logs.log import Log
 from prefork.worker.refusals import QUIET, Refusals
 
 LINE_FEED = (400, "bare line feed")

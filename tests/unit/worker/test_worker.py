@@ -17,7 +17,9 @@ from prefork.ipc.channel import Adopt, Left, Listen, Ready, RecycleMe, Reopen, R
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
-from prefork.logs import AccessLog, Log, LogFiles
+from prefork.logs.access import AccessLog
+from prefork.logs.files import LogFiles
+from prefork.logs.log import Log
 from prefork.worker.connection import Connection
 from prefork.worker.deadlines import timeouts
 from prefork.worker.signals import IGNORED, OBEYED, OF_TERMINAL, ignore

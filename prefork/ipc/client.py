@@ -1,4 +1,4 @@
-"""Asks a running service to do something, and waits until it has: the other end of the control socket.
+"""Asks a running service to do something, and waits until it has: the other end of its control socket.
 
 Blocks for as long as that takes; what it waits for is bounded by the service's own timeouts.
 """

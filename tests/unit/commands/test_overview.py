@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
+from prefork.commands.overview import overview
 from prefork.ipc.control import LastReload, Mold, Refused, Service, Worker
-from prefork.overview import overview
 
 SERVICE = Service(
     name="prefork-hello",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.control import CommandError, ask, exchange, the_only_path
+from prefork.ipc.client import CommandError, ask, exchange, the_only_path
 from prefork.ipc.control import Answer, Reload, Stop, encode
 
 
@@ -100,7 +100,7 @@ def test_an_interrupted_wait_says_that_the_service_goes_on(tmp_path: Path, monke
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("prefork.control.connect", interrupted)
+    monkeypatch.setattr("prefork.ipc.client.connect", interrupted)
     with pytest.raises(CommandError, match="interrupted") as failure:
         ask(Reload(), [str(tmp_path)])
     assert failure.value.status == 130

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefork.journal import MOST_WAITING, Entries, Journal, field, is_there
+from prefork.logs.journal import MOST_WAITING, Entries, Journal, field, is_there
 from tests.unit.journald import Journald
 
 

@@ -1,0 +1,81 @@
+"""The access log: lines that are written together, and those that find no room."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from prefork.logs.access import ACCESS_BYTES, AccessLog, tell_losses
+from prefork.logs.files import LogFiles
+from prefork.logs.log import Log
+from tests.unit.logs.written import after_process
+
+
+def test_access_lines_are_written_together_by_flush(tmp_path: Path) -> None:
+    files = LogFiles(access_log=str(tmp_path / "access"))
+    assert files.access_fd is not None
+    access = AccessLog(files.access_fd)
+    access.add(b"one\n")
+    access.add(b"two\n")
+    assert (tmp_path / "access").read_bytes() == b""
+    access.flush()
+    access.flush()
+    files.close()
+    assert (tmp_path / "access").read_bytes() == b"one\ntwo\n"
+
+
+def test_what_a_slow_reader_leaves_behind_is_written_later_in_whole_lines_and_the_rest_is_counted() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    access = AccessLog(writer)
+    line = b"x" * 999 + b"\n"
+    added = 4 * ACCESS_BYTES // len(line)
+    for _ in range(added):
+        access.add(line)
+        access.flush()
+    received = os.read(reader, 1 << 20)
+    access.flush()
+    while access._waiting:
+        received += os.read(reader, 1 << 20)
+        access.flush()
+    received += os.read(reader, 1 << 20)
+    os.close(reader)
+    os.close(writer)
+    assert 0 < access.lost < added
+    assert received == line * (added - access.lost)
+
+
+def test_that_an_access_log_waits_for_a_disk_is_told_once_and_its_end_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    access, log = AccessLog(os.open("/dev/full", os.O_WRONLY)), Log("worker-0", "info")
+
+    def told() -> str:
+        access.flush()
+        tell_losses(access, log)
+        return after_process(capfd.readouterr().err)
+
+    assert told() == ""
+    access.add(b"one\n")
+    assert told() == """access log can't be written, lines wait reason="No space left on device"\n"""
+    access.add(b"two\n")
+    assert told() == ""
+    room = os.open(tmp_path / "access", os.O_WRONLY | os.O_CREAT)
+    os.dup2(room, access.fd)
+    assert told() == "access log is written again\n"
+    assert told() == ""
+    assert (tmp_path / "access").read_text() == "one\ntwo\n"
+    os.close(room)
+    os.close(access.fd)
+
+
+def test_an_access_log_on_a_full_disk_stays_bounded() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    access = AccessLog(full)
+    for _ in range(3):
+        access.add(b"x" * (ACCESS_BYTES // 2))
+    access.flush()
+    os.close(full)
+    assert access.lost == 1
+    assert len(access._waiting) == ACCESS_BYTES

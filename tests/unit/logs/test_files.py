@@ -1,0 +1,91 @@
+"""The files of the logs: how they are opened, opened afresh, and given to workers."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from prefork.logs.files import LogFiles
+from prefork.logs.log import STDERR, Log
+from tests.unit.logs.written import after_process
+
+
+def open_descriptors() -> list[str]:
+    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
+
+
+def test_log_files_are_appended_to_and_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.touch(0o640)
+    path.write_text("before\n")
+    LogFiles(str(path))
+    os.write(STDERR, b"after\n")
+    assert path.read_text() == "before\nafter\n"
+    access = LogFiles(access_log=str(tmp_path / "access"))
+    assert (tmp_path / "access").stat().st_mode & 0o137 == 0
+    access.close()
+
+
+def test_a_log_file_serves_a_process_that_was_started_without_stderr(tmp_path: Path) -> None:
+    os.close(STDERR)
+    LogFiles(str(tmp_path / "log"))
+    Log("master", "info").info("event", event="named as the event")
+    assert after_process((tmp_path / "log").read_text()) == 'event event="named as the event"\n'
+
+
+def test_a_log_that_can_not_be_opened_leaves_no_access_log_open(tmp_path: Path) -> None:
+    before = open_descriptors()
+    with pytest.raises(FileNotFoundError) as failure:
+        LogFiles(str(tmp_path / "missing" / "log"), str(tmp_path / "access"))
+    assert failure.value.filename == str(tmp_path / "missing" / "log")
+    assert open_descriptors() == before
+
+
+def test_reopening_after_a_rename_goes_on_in_new_files_at_the_same_numbers(tmp_path: Path) -> None:
+    log_path, access_path = tmp_path / "log", tmp_path / "access"
+    files = LogFiles(str(log_path), str(access_path))
+    assert files.access_fd is not None
+    log_path.rename(tmp_path / "log.1")
+    access_path.rename(tmp_path / "access.1")
+    log = Log("master", "info")
+    log.info("before")
+    assert files.reopen(log) == (files.access_fd, STDERR)
+    log.info("after")
+    os.write(files.access_fd, b"request\n")
+    files.close()
+    assert (tmp_path / "log.1").read_text().endswith("before\n")
+    assert after_process(log_path.read_text()) == "after\n"
+    assert access_path.read_text() == "request\n"
+
+
+def test_a_file_that_can_not_be_reopened_goes_on_and_the_log_says_so(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "log"
+    files = LogFiles(str(path))
+    (tmp_path / "folder").rename(tmp_path / "moved")
+    files.reopen(Log("master", "info"))
+    told = after_process((tmp_path / "moved" / "log").read_text())
+    assert told == f'log file not reopened path={path} reason="No such file or directory"\n'
+
+
+def test_a_worker_adopts_descriptors_in_the_place_of_its_own(tmp_path: Path) -> None:
+    files = LogFiles(str(tmp_path / "log"), str(tmp_path / "access"))
+    before = open_descriptors()
+    flags = os.O_WRONLY | os.O_CREAT
+    files.adopt([os.open(tmp_path / "access.new", flags), os.open(tmp_path / "log.new", flags)])
+    assert files.access_fd is not None
+    os.write(files.access_fd, b"request\n")
+    os.write(STDERR, b"event\n")
+    assert open_descriptors() == before
+    files.close()
+    assert (tmp_path / "access.new").read_text() == "request\n"
+    assert (tmp_path / "log.new").read_text() == "event\n"
+
+
+def test_a_worker_with_other_files_than_it_is_sent_keeps_its_own(tmp_path: Path) -> None:
+    files = LogFiles(str(tmp_path / "log"))
+    before = open_descriptors()
+    files.adopt([os.open(os.devnull, os.O_WRONLY), os.open(os.devnull, os.O_WRONLY)])
+    os.write(STDERR, b"event\n")
+    assert open_descriptors() == before
+    assert (tmp_path / "log").read_text() == "event\n"
