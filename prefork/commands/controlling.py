@@ -9,9 +9,8 @@ from typing import Final
 import click
 from msgspec import json
 
-from prefork.commands.options import CONTEXT
+from prefork.commands.options import CONTEXT, Step
 from prefork.commands.overview import overview
-from prefork.commands.step import Step
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import literal

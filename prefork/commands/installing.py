@@ -6,8 +6,7 @@ from functools import partial
 
 import click
 
-from prefork.commands.options import CONTEXT
-from prefork.commands.step import Step
+from prefork.commands.options import CONTEXT, Step
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 

@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 import click
 
 from prefork.config.keys import KEYS, Key
 from prefork.config.literals import literal
 from prefork.version import VERSION
+
+Step: TypeAlias = Callable[[], int]  # what a command does once its arguments are understood
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 KEYS_BY_PARAMETER: Final[Mapping[str, Key]] = {key.name.replace(".", "_"): key for key in KEYS.values()}

@@ -12,8 +12,7 @@ from msgspec import Struct
 from prefork.apps.hello import find_hello
 from prefork.apps.interface import Find
 from prefork.apps.serving import find_application, find_in_development
-from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, flag, version_option
-from prefork.commands.step import Step
+from prefork.commands.options import CONTEXT, KEYS_BY_PARAMETER, KeyedCommand, Step, flag, version_option
 from prefork.config.describe import as_toml
 from prefork.config.errors import ConfigError
 from prefork.config.keys import Key, keys_of

@@ -7,7 +7,7 @@ from signal import Signals
 import click
 import pytest
 
-from prefork.commands.foreign import meant_option
+from prefork.commands.mistakes import meant_option
 from prefork.commands.serving import run_command
 from prefork.config.keys import KEYS, keys_of
 from prefork.config.option import RUN, Reload
