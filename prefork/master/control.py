@@ -19,9 +19,10 @@ from msgspec.structs import replace
 from prefork.config.addresses import Unix
 from prefork.ipc.control import LONGEST_REQUEST, Answer, Health, Request, Status, Stop, decode_request, encode
 from prefork.logs.log import Log
+from prefork.master.binding import SocketOptions, open_listeners
 from prefork.master.errors import StartError
 from prefork.master.fleet import Fleet, Reloaded, ReloadFailed
-from prefork.master.listeners import Listener, SocketOptions, open_listeners
+from prefork.master.listeners import Listener
 from prefork.master.outcomes import News, Waiting, outcome, resumed
 from prefork.master.poller import ENDED, WRITABLE, Poller
 

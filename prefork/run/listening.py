@@ -8,9 +8,10 @@ from prefork.config.schema import Config
 from prefork.ipc.control_path import service_path
 from prefork.logs.log import Log
 from prefork.master import control
+from prefork.master.binding import SocketOptions, backlog_warning, open_listeners
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
-from prefork.master.listeners import Listener, Listeners, SocketOptions, backlog_warning, open_listeners
+from prefork.master.listeners import Listener, Listeners
 from prefork.master.passed import passed_listeners, unwanted
 from prefork.master.stored import is_stored, restored
 from prefork.systemd import passed_descriptors

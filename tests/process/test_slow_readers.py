@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from prefork.master.listeners import MOST_NOT_SENT
+from prefork.master.binding import MOST_NOT_SENT
 from tests.process import large, proc, tcp
 from tests.process.clients import GET, LAST_GET, Client
 from tests.process.hello import ANY_PORT, Hello, connected

@@ -5,9 +5,9 @@ import pytest
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles
+from prefork.master.binding import SocketOptions, open_listeners
 from prefork.master.fleet import Wanted
 from prefork.master.generation import Generation
-from prefork.master.listeners import SocketOptions, open_listeners
 
 
 def no_work(_seat: Seat) -> None:

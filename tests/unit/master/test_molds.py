@@ -13,9 +13,9 @@ from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles
 from prefork.logs.log import Log
+from prefork.master.binding import SocketOptions, open_listeners
 from prefork.master.crew import Crew
 from prefork.master.generation import Generation
-from prefork.master.listeners import SocketOptions, open_listeners
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
 from prefork.run.mold import next_message

@@ -18,12 +18,12 @@ from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles
 from prefork.logs.log import Log
+from prefork.master.binding import SocketOptions, open_listeners
 from prefork.master.crew import Crew
 from prefork.master.errors import StartError
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Wanted
 from prefork.master.generation import Generation, Kept
 from prefork.master.identity import Identity
-from prefork.master.listeners import SocketOptions, open_listeners
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
 from prefork.master.stacks import Stacks, stacks_pipe

@@ -9,7 +9,8 @@ import pytest
 
 from prefork.config.addresses import Address, Inet, Passed, Unix
 from prefork.logs.log import Log
-from prefork.master.listeners import Listener, Listeners, SocketOptions, open_listeners
+from prefork.master.binding import SocketOptions, open_listeners
+from prefork.master.listeners import Listener, Listeners
 from prefork.master.stored import FdStore, is_stored, names, restored
 from prefork.systemd import Notifier
 
