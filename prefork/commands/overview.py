@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from prefork.ipc.control import LastReload, Refused, Service, Worker
-from prefork.wording import plural, waiting_for_restart
+from prefork.wording import counted, waiting_for_restart
 
 HEADINGS: Final = (
     "slot", "pid", "generation", "phase", "age", "connections", "opening", "requests", "failures", "deadline",
@@ -18,7 +18,7 @@ def overview(service: Service) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join([
         f"{service.name} {service.version}, pid {service.pid}, {service.state}, up {_age(service.uptime)}",
-        f"generation {service.generation}, {service.wanted} {plural('worker', service.wanted)} wanted, last reload {_last(service.last_reload)}",
+        f"generation {service.generation}, {counted(service.wanted, 'worker')} wanted, last reload {_last(service.last_reload)}",
         f"listening at {', '.join(service.listeners) or 'no address'}",
         *(f"mold {each.pid} of generation {each.generation}, {each.state}, up {_age(each.age)}" for each in service.molds),
         *filter(None, [waiting_for_restart(service.at_restart)]),

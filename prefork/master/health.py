@@ -11,7 +11,7 @@ from typing import Final
 from prefork.ipc.control import Answer
 from prefork.master.fleet import Fleet, Phase
 from prefork.master.outcomes import FAILED, stopping
-from prefork.master.standing import counted
+from prefork.wording import counted
 
 QUIET: Final = 60.0  # seconds that a worker may be quiet where no hang_timeout says so
 

@@ -16,7 +16,7 @@ from prefork.master.errors import UnservableError
 from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn, Wanted
 from prefork.master.supervisor import settled
 from prefork.version import VERSION
-from prefork.wording import plural, waiting_for_restart
+from prefork.wording import counted, waiting_for_restart
 
 FAILED = 1  # exit status
 
@@ -110,14 +110,10 @@ def start_error(fleet: Fleet) -> UnservableError | None:
 
 def _settled(asked: int, wanted: int) -> Answer:
     if asked == wanted:
-        return Answer(f"{_workers(wanted)} ready")
-    return Answer(f"{_workers(wanted)} ready, not {asked}: something else was asked for since", FAILED)
+        return Answer(f"{counted(wanted, 'worker')} ready")
+    return Answer(f"{counted(wanted, 'worker')} ready, not {asked}: something else was asked for since", FAILED)
 
 
 def _serving(generation: int, wanted: Wanted) -> str:
-    words = f"generation {generation}, {_workers(wanted.workers)} ready"
+    words = f"generation {generation}, {counted(wanted.workers, 'worker')} ready"
     return "; ".join(filter(None, (words, waiting_for_restart(wanted.at_restart))))
-
-
-def _workers(count: int) -> str:
-    return f"{count} {plural('worker', count)}"

@@ -1,4 +1,4 @@
-"""Tells people, and systemd, what has become of the service; its line about the present is kept in telling.py."""
+"""Tells people, and systemd, what has become of the service; its line about the present is kept in status_line.py."""
 
 from collections.abc import Mapping
 from time import monotonic

@@ -39,8 +39,8 @@ from prefork.master.poller import Poller
 from prefork.master.reports import Reports
 from prefork.master.signals import CAUGHT, Signals
 from prefork.master.state import State, claim, listeners_of
+from prefork.master.status_line import StatusLine
 from prefork.master.stored import FdStore
-from prefork.master.telling import Telling
 from prefork.master.watchdog import Watchdog, watchdog_interval
 from prefork.run.expiry import Expiry
 from prefork.run.extras import prepared_for_molds, secured
@@ -225,9 +225,9 @@ class Program:
     def _tell_manager(self, master: Master, notifier: Notifier) -> None:
         interval = watchdog_interval(self._variables, os.getpid())
         self._poller.keep_time(Watchdog(interval, notifier, lambda: master.fleet, self._log))
-        telling = Telling(notifier, lambda: master.fleet, lambda: master.crew.processes)
-        self._poller.keep_time(telling)
-        master.observers.append(telling.observe)
+        line = StatusLine(notifier, lambda: master.fleet, lambda: master.crew.processes)
+        self._poller.keep_time(line)
+        master.observers.append(line.observe)
 
     def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
         commands = Commands(self._name, master, self._started, REASONS)

@@ -1,7 +1,15 @@
-"""The line that a person reads in `systemctl status`."""
+"""The line that a person reads in `systemctl status`, and when systemd is told it, received at a real socket."""
 
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
 from msgspec.structs import replace
 
+from prefork.ipc.channel import channel_pair
+from prefork.ipc.scoreboard import CONNECTIONS, Scoreboard
 from prefork.master.fleet import (
     DumpStacks,
     Ending,
@@ -15,12 +23,15 @@ from prefork.master.fleet import (
     Wanted,
 )
 from prefork.master.outcomes import News, UpgradeFailed
-from prefork.master.standing import Past, remembered, standing
+from prefork.master.processes import Process
+from prefork.master.stacks import Stacks, stacks_pipe
+from prefork.master.status_line import LOOK, PAUSE, Past, StatusLine, remembered, status_line
+from prefork.systemd import Notifier
 from tests.unit.master.world import World, reloading, serving
 
 
 def line(world: World, connections: int = 0, past: Past | None = None) -> str:
-    return standing(world.fleet, connections, past or Past())
+    return status_line(world.fleet, connections, past or Past())
 
 
 def after(world: World, *news: News, past: Past | None = None) -> Past:
@@ -112,3 +123,90 @@ def test_a_start_that_was_given_up_says_why() -> None:
     world.pass_time(60.0)
     world.exit(*world.alive)
     assert line(world) == "gave up: 2 workers in a row failed: exit status 1"
+
+
+Hear = Callable[[], list[str]]
+
+
+class Service:
+    """A fleet and its one process, whose connections a test sets."""
+
+    def __init__(self, path: str, world: World, process: Process) -> None:
+        self.world = world
+        self.process = process
+        self.line = StatusLine(Notifier({"NOTIFY_SOCKET": path}), lambda: world.fleet, lambda: {0: process})
+
+
+@pytest.fixture
+def process() -> Iterator[Process]:
+    scoreboard = Scoreboard()
+    ours, theirs = channel_pair()
+    reader, writer = stacks_pipe()
+    yield Process(1, 1, ours, scoreboard.take(), set(), Stacks(reader))
+    ours.close()
+    theirs.close()
+    for fd in (reader, writer, scoreboard.fd):
+        os.close(fd)
+
+
+@pytest.fixture
+def service(service_manager: socket.socket, process: Process) -> Service:
+    return Service(service_manager.getsockname(), serving(2), process)
+
+
+def test_a_line_that_has_not_changed_is_told_once(service: Service, hear: Hear) -> None:
+    for now in range(1000, 1030):
+        service.line.expire(float(now))
+    assert hear() == ["STATUS=2 workers, generation 1, 0 connections"]
+
+
+def test_what_nobody_tells_of_is_looked_at_now_and_then(service: Service, hear: Hear) -> None:
+    told = []
+    for now in range(1000, 1020):
+        service.process.row[CONNECTIONS] = now
+        service.line.expire(float(now))
+        told += [now for _ in hear()]
+    assert told == [1000, 1000 + LOOK, 1000 + 2 * LOOK, 1000 + 3 * LOOK]
+
+
+def test_what_came_of_a_reload_is_told_at_once(service: Service, hear: Hear) -> None:
+    service.line.expire(1000.0)
+    service.line.observe(service.world.fleet, [ReloadFailed(2, 1, "no such file")])
+    service.line.observe(service.world.fleet, [Reloaded(3)])
+    _, second, third = hear()
+    assert second.endswith(" failed: no such file")
+    assert "; last reload " in third
+    assert not third.endswith("no such file")
+
+
+def test_a_storm_of_failures_is_told_with_pauses(service: Service, hear: Hear) -> None:
+    told = []
+    for tenth in range(100):
+        now = 1000 + tenth / 10
+        service.line.observe(service.world.fleet, [Respawn(0, f"exit status {tenth}", 0.0)])
+        service.line.expire(now)
+        told += [now for _ in hear()]
+    assert told == [1000 + n * PAUSE for n in range(5)]
+
+
+def test_a_slow_start_and_a_slow_reload_ask_for_time(
+    service_manager: socket.socket, process: Process, hear: Hear
+) -> None:
+    service = Service(service_manager.getsockname(), World(Wanted(2)), process)
+    service.line.expire(1000.0)
+    service.line.expire(1000.0 + LOOK)
+    assert hear()[1:] == ["EXTEND_TIMEOUT_USEC=15000000"] * 2
+    service.world.get_ready()
+    service.line.expire(1000.0 + 2 * LOOK)
+    assert hear() == ["STATUS=2 workers, generation 1, 0 connections"]
+    reloading(service.world)
+    service.line.expire(1000.0 + 3 * LOOK)
+    assert hear()[1:] == ["EXTEND_TIMEOUT_USEC=15000000"]
+
+
+def test_without_systemd_nobody_is_woken(process: Process) -> None:
+    world = serving(1)
+    telling = StatusLine(Notifier({}), lambda: world.fleet, lambda: {0: process})
+    telling.expire(time.monotonic())
+    telling.observe(world.fleet, [Reloaded(2)])
+    assert telling.next_deadline() is None
