@@ -10,6 +10,8 @@ import time
 from array import array
 from collections.abc import Mapping, MutableMapping
 
+from prefork.kernel import cgroups, read
+
 VARIABLES = (
     "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE",
 )  # fmt: skip
@@ -100,13 +102,9 @@ def passed_descriptors(environ: Mapping[str, str], pid: int) -> list[tuple[str, 
     return list(zip([*names, *[UNNAMED] * len(numbers)], numbers, strict=False))
 
 
-def unit_name(cgroups: str = "/proc/self/cgroup") -> str:
+def unit_name(membership: str = "/proc/self/cgroup") -> str:
     """Return the name of the unit that the process belongs to, such as hello.service, empty where it is none."""
-    try:
-        with open(cgroups, encoding="utf-8", errors="replace") as file:
-            paths = [line.rstrip("\n").partition(":")[2].partition(":")[2] for line in file]
-    except OSError:
-        return ""
+    paths = [path for _controllers, path in cgroups(read(membership))]
     units = [part for path in paths for part in path.split("/") if part.endswith(".service")]
     return units[-1] if units else ""
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
+from prefork.kernel import read
 from prefork.master.errors import StartError
 from prefork.master.listeners import Accept, Listener, Listeners, file_identity, unlink
 
@@ -84,13 +85,10 @@ def open_listeners(
 
 def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
     """Return what to say when the kernel cuts `backlog`; None where it doesn't, or can't be asked."""
-    try:
-        with open(path, encoding="ascii") as file:
-            cap = int(file.read())
-    except (OSError, ValueError):
+    cap = read(path).strip()
+    if not cap.isdecimal() or int(cap) >= backlog:
         return None
-    advice = f"to have it all: sysctl -w net.core.somaxconn={backlog}"
-    return f"backlog {backlog} is cut to {cap} by the kernel; {advice}" if cap < backlog else None
+    return f"backlog {backlog} is cut to {cap} by the kernel; to have it all: sysctl -w net.core.somaxconn={backlog}"
 
 
 def _configure(sock: socket.socket, options: SocketOptions) -> None:

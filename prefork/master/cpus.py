@@ -7,7 +7,7 @@ sched_getaffinity(2)). What can't be read sets no limit.
 import os
 from collections.abc import Iterator
 
-from prefork.master.kernel import read
+from prefork.kernel import cgroups, read
 
 
 def allowed_cpus() -> int:
@@ -22,8 +22,7 @@ def quotas(membership: str, folder: str) -> Iterator[int]:
     `membership` is the text of /proc/PID/cgroup, `folder` where the hierarchies are mounted. A container may see the
     path of its host there, which doesn't exist in its own mount: the mount's root is then the container's cgroup.
     """
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
+    for controllers, path in cgroups(membership):
         if controllers and "cpu" not in controllers.split(","):
             continue
         for cgroup in _with_ancestors(path):

@@ -8,6 +8,7 @@ their time again.
 from collections.abc import Callable, Iterable, Mapping
 
 from prefork.ipc.scoreboard import HEARTBEAT
+from prefork.kernel import read
 from prefork.master.processes import Process
 
 CHECKS = 4  # in each hang_timeout
@@ -48,8 +49,4 @@ class Heartbeats:
 
 def is_stopped(pid: int) -> bool:
     """Tell whether a signal or a debugger has stopped the process (proc(5), the state in /proc/PID/stat)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b") ")[2][:1] in b"tT"
-    except OSError:
-        return False
+    return read(f"/proc/{pid}/stat").rpartition(") ")[2].startswith(("t", "T"))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from prefork.master.kernel import read
+from prefork.kernel import cgroups, read
 
 ROOT: Final = "/sys/fs/cgroup"
 OOM_KILL: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
@@ -32,8 +32,7 @@ class OomKills:
 
 def counters(membership: str, root: str) -> Iterator[str]:
     """Yield the files that count, by the text of /proc/PID/cgroup; a container may see its own cgroup as the root."""
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
+    for controllers, path in cgroups(membership):
         if not controllers:
             yield from (f"{root}{path}/memory.events", f"{root}/unified{path}/memory.events")
         elif "memory" in controllers.split(","):

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from prefork.ipc.channel import Channel, channel_pair
 from prefork.ipc.scoreboard import Row
+from prefork.kernel import read
 from prefork.master.stacks import Stacks
 
 # What a signal may do between the fork and the moment when the worker takes care of it.
@@ -102,11 +103,7 @@ def strangers(known: Collection[int]) -> list[int]:
 
     Empty where the kernel doesn't tell (proc(5), /proc/PID/task/TID/children).
     """
-    try:
-        with open("/proc/thread-self/children", encoding="ascii") as file:
-            return [pid for pid in map(int, file.read().split()) if pid not in known]
-    except OSError:
-        return []
+    return [pid for pid in map(int, read("/proc/thread-self/children").split()) if pid not in known]
 
 
 def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> tuple[int, int, Channel]:

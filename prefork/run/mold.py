@@ -19,6 +19,7 @@ from typing import Final
 
 from prefork.ipc.channel import Channel, Fork, Forked, ForkFailed, Message, Ready, Reopen, TakeSeat
 from prefork.ipc.seat import Seat
+from prefork.kernel import read
 from prefork.logs.files import LogFiles
 from prefork.logs.log import Log
 from prefork.master.processes import fork_child
@@ -116,9 +117,7 @@ def other_threads() -> list[str]:
 
 
 def _native_name(tid: int) -> str:
-    with suppress(OSError), open(f"/proc/self/task/{tid}/comm", encoding="utf-8", errors="replace") as file:
-        return file.read().strip()
-    return ""  # it has ended
+    return read(f"/proc/self/task/{tid}/comm").strip()  # empty where it has ended
 
 
 def fork_apart(work: Callable[[], None], leave_behind: Callable[[], None]) -> int:

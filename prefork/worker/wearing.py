@@ -4,6 +4,8 @@ import random
 
 from msgspec import Struct
 
+from prefork.kernel import read
+
 MEMORY_INTERVAL = 5.0  # seconds between two looks at the memory: reading smaps_rollup takes a millisecond
 
 
@@ -45,8 +47,5 @@ class Wearing:
 
 def own_memory() -> int:
     """Return the bytes that this process shares with no other (proc(5), smaps_rollup), 0 where it can't be read."""
-    try:
-        with open("/proc/self/smaps_rollup", "rb") as file:
-            return sum(int(line.split()[1]) * 1024 for line in file if line.startswith(b"Private_"))
-    except OSError:
-        return 0
+    lines = read("/proc/self/smaps_rollup").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
