@@ -1,6 +1,6 @@
-"""Turns the configured user and group into numbers, once and before anything is started.
+"""Who the workers are: the configured user and group as numbers, looked up once and before anything is started.
 
-A worker becomes this identity after it was forked; it then needs no access to the user database.
+A worker becomes this identity after it was forked, for good; it then needs no access to the user database.
 """
 
 import grp
@@ -18,6 +18,25 @@ class Identity(Struct, frozen=True):
     uid: int
     gid: int
     name: str
+
+    def become(self) -> None:
+        """Give up the privileges of this process, and have its supplementary groups.
+
+        Does nothing where the process is that user already: a service manager that has set the user up may refuse every
+        change of it, to itself too. The user goes last, as only root may change the groups (setuid(2), credentials(7)).
+        The kernel clears PR_SET_PDEATHSIG on the way (prctl(2)), so ask for that afterwards.
+
+        Raises:
+            PermissionError: The system refused.
+            RuntimeError: Root's privileges could be regained.
+        """
+        if (os.geteuid(), os.getegid()) == (self.uid, self.gid):
+            return
+        os.initgroups(self.name, self.gid)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+        if self.uid != 0 and _can_regain_root():
+            raise RuntimeError(f"still able to become root after becoming {self.name}")
 
 
 def look_up(user: str | None, group: str | None) -> Identity | None:
@@ -53,3 +72,11 @@ def _gid(group: str) -> int:
     except (KeyError, OverflowError):
         raise StartError(os.EX_CONFIG, f"group: there is no group {group!r}; see `getent group`") from None
     return entry.gr_gid
+
+
+def _can_regain_root() -> bool:
+    try:
+        os.seteuid(0)
+    except PermissionError:
+        return False
+    return True

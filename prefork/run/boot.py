@@ -22,7 +22,6 @@ from prefork.logs.log import Log
 from prefork.master.errors import StartError
 from prefork.master.identity import Identity, look_up
 from prefork.master.processes import end_after, ending, fork, reaped
-from prefork.worker.privileges import become
 
 T = TypeVar("T")
 
@@ -83,7 +82,7 @@ def stacks_when_late(fd: int | None, seconds: float) -> Iterator[None]:
 def change_identity(identity: Identity) -> None:
     """Become the workers' user; raises LoadError, 77, where that may not be."""
     try:
-        become(identity.uid, identity.gid, identity.name)
+        identity.become()
     except (OSError, RuntimeError) as error:
         problem = f"user: a worker can't become {identity.name}: {error}; the system must allow setuid and setgid"
         raise LoadError(os.EX_NOPERM, problem) from None
