@@ -9,9 +9,9 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from prefork.apps.answer_heads import head_of, latest
 from prefork.apps.content import KeptContent
-from prefork.apps.heads import head_of, latest
-from prefork.http.answers import File, Head
+from prefork.http.answers import AnswerHead, File
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -22,7 +22,7 @@ PIECE: Final = 64 * 1024  # bytes
 class Exchange(Struct, eq=False, gc=False):  # a Struct is made in half the time of another object
     """What one call of the application says besides what it returns. To call it is to write, as PEP 3333 has it."""
 
-    head: Head | None = None
+    head: AnswerHead | None = None
     begun: bool = False  # whether some of the answer has been given out
     written: KeptContent | None = None
 

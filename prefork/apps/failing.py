@@ -7,8 +7,8 @@ flag `--reload` of the command line asks for it: no file and no variable that ma
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from prefork.apps.answer_heads import head_of
 from prefork.apps.blame import own_traceback, summary, working_folder
-from prefork.apps.heads import head_of
 from prefork.http.answers import Whole
 
 Failed: TypeAlias = Callable[[BaseException], Whole]

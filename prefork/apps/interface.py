@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from prefork.apps.noting import Note
+from prefork.apps.note import Note
 from prefork.apps.pool import Pool
 from prefork.config.schema import Config
 from prefork.http.service import NewAwaited, NewContent, Respond

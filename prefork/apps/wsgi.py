@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, TypeAlias
 
+from prefork.apps.answer_heads import with_length
 from prefork.apps.awaited import LeftError
 from prefork.apps.blame import blame
 from prefork.apps.content import NO_CONTENT
 from prefork.apps.environ import Environ, Environs
-from prefork.apps.errors import ErrorStream
+from prefork.apps.error_stream import ErrorStream
 from prefork.apps.exchange import LATE, Exchange, FileWrapper, LengthError, Pieces, wrong_content
 from prefork.apps.failing import Failed, unexplained
 from prefork.apps.forked import end_if_forked, status_of
-from prefork.apps.heads import with_length
-from prefork.apps.noting import Note
-from prefork.http.answers import File, Head, Stream, Truncated, Whole
+from prefork.apps.note import Note
+from prefork.http.answers import AnswerHead, File, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import WITHOUT_CONTENT, Peer, Request
@@ -152,7 +152,7 @@ class Streaming:
             self._content.close()
 
 
-def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole:
+def whole(head: AnswerHead | None, result: Sequence[bytes], request: Request) -> Whole:
     """Return an answer all of whose content is there; raises what tells that it can't be given."""
     body = result[0] if len(result) == 1 else b"".join(result)
     head = said(head)
@@ -163,7 +163,7 @@ def whole(head: Head | None, result: Sequence[bytes], request: Request) -> Whole
     return Whole(head, b"" if head.status in WITHOUT_CONTENT else body)
 
 
-def head_of_file(head: Head, file: File) -> Head:
+def head_of_file(head: AnswerHead, file: File) -> AnswerHead:
     """Return the head with the file's length in it, if it is sent; raises LengthError for a file that is too short."""
     if head.length is None:
         return head if head.status in WITHOUT_CONTENT else with_length(head, file.left)
@@ -172,7 +172,7 @@ def head_of_file(head: Head, file: File) -> Head:
     return head
 
 
-def said(head: Head | None) -> Head:
+def said(head: AnswerHead | None) -> AnswerHead:
     """Return what `start_response` was called with."""
     if head is None:
         raise AssertionError("the application did not call start_response (PEP 3333)")

@@ -12,7 +12,7 @@ from msgspec import Struct
 from prefork.http.messages import Response
 
 
-class Head(Struct, frozen=True, eq=False, gc=False):
+class AnswerHead(Struct, frozen=True, eq=False, gc=False):
     """The status line and the fields of an answer in bytes, `block`, made once for many answers.
 
     The only field in it that frames the answer is Content-Length, where its content's `length` in bytes is known. With
@@ -28,7 +28,7 @@ class Head(Struct, frozen=True, eq=False, gc=False):
 class Whole(Struct, frozen=True, eq=False, gc=False):
     """An answer with all its content, of as many bytes as its head says, if it does; none where its status has none."""
 
-    head: Head
+    head: AnswerHead
     body: bytes = b""
 
 
@@ -114,7 +114,7 @@ class Stream:
 
     def __init__(
         self,
-        head: Head,
+        head: AnswerHead,
         pull: Callable[[], bytes | Pending | None],
         close: Callable[[], object],
         file: File | None = None,

@@ -7,7 +7,7 @@ connection goes on; in between, its bytes are looked up.
 from http import HTTPStatus
 from typing import Final
 
-from prefork.http.answers import Head, Whole
+from prefork.http.answers import AnswerHead, Whole
 from prefork.http.grammar import METHODS
 from prefork.http.messages import FRAMINGS, Fields, Framing, Rejection, Response
 
@@ -39,7 +39,7 @@ class Renderer:
         self._tails = {each: each.connection + b"\r\n" for each in FRAMINGS.values()}
         # A table a framing: looking up a pair would cost making it (0.05 µs of some 6 a request).
         self.rendered: dict[Framing, dict[object, bytes]] = {each: {} for each in FRAMINGS.values()}
-        self.heads: dict[Framing, dict[Head, bytes]] = {each: {} for each in FRAMINGS.values()}
+        self.heads: dict[Framing, dict[AnswerHead, bytes]] = {each: {} for each in FRAMINGS.values()}
 
     def set_date(self, date: bytes) -> None:
         """Take the IMF-fixdate of this second (RFC 9110 §5.6.7); what was rendered before is forgotten."""
@@ -68,7 +68,7 @@ class Renderer:
             table[response] = rendered
         return rendered
 
-    def tail(self, head: Head, framing: Framing) -> bytes:
+    def tail(self, head: AnswerHead, framing: Framing) -> bytes:
         """Return the end of an answer's head: when it was given, and how its connection goes on."""
         return framing.connection + b"\r\n" if head.dated else self._tails[framing]
 

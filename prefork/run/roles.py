@@ -11,7 +11,7 @@ from setproctitle import setproctitle
 
 from prefork.apps.forked import end_if_forked
 from prefork.apps.interface import Application, Find, Source, ThisWorker
-from prefork.apps.noting import Note
+from prefork.apps.note import Note
 from prefork.config.schema import JOURNALD, Config
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles

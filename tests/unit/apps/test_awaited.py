@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from prefork.apps.awaited import AwaitedContent, Input
-from prefork.apps.noting import Note
+from prefork.apps.note import Note
 from prefork.apps.pool import BUSY
 from prefork.apps.wsgi import Gateway
 from prefork.http.answers import WANTED, Pending, Whole

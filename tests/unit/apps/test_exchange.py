@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.apps.answer_heads import HeaderError
 from prefork.apps.exchange import IN_MEMORY, Exchange, FileWrapper, LengthError, Pieces
-from prefork.apps.heads import HeaderError
 
 
 class Result:

@@ -16,13 +16,13 @@ import pytest
 
 from prefork.apps import pool as pool_module
 from prefork.apps.pool import BURST, BUSY, Pool, Runner
-from prefork.http.answers import File, Head, Pending, Stream, Truncated, Whole
+from prefork.http.answers import AnswerHead, File, Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Request, Response
 
 PEER = Peer(b"127.0.0.1")
 REQUEST = Request(b"GET", b"/", 1, b"")
-HEAD = Head(200, b"")
+HEAD = AnswerHead(200, b"")
 LIMIT = 10.0  # seconds
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from prefork.apps.content import KeptContent
 from prefork.apps.failing import FAILED
-from prefork.apps.noting import Note
+from prefork.apps.note import Note
 from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.http.answers import Stream, Truncated, Whole
 from prefork.http.forwarded import Forwarding

@@ -2,13 +2,13 @@
 
 import pytest
 
-from prefork.http.answers import WANTED, Head, Pending, Stream, Truncated, Whole
+from prefork.http.answers import WANTED, AnswerHead, Pending, Stream, Truncated, Whole
 
-WHOLE = Whole(Head(200, b""), b"Hello")
+WHOLE = Whole(AnswerHead(200, b""), b"Hello")
 
 
 def stream(closed: list[str]) -> Stream:
-    return Stream(Head(200, b""), lambda: None, lambda: closed.append("closed"))
+    return Stream(AnswerHead(200, b""), lambda: None, lambda: closed.append("closed"))
 
 
 def test_who_waits_is_told_when_it_is_done() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefork.http.answers import Head, Pending, Stream, Whole
+from prefork.http.answers import AnswerHead, Pending, Stream, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request
 from prefork.http.protocol import Protocol
@@ -17,7 +17,7 @@ CLOSING = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 POST = b"POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok"
 BODY = b"x" * (LONGEST_JOINED + 1)
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
-KNOWN, UNKNOWN = Head(200, b"HTTP/1.1 200 OK\r\n" + LENGTH, len(BODY)), Head(200, b"HTTP/1.1 200 OK\r\n")
+KNOWN, UNKNOWN = AnswerHead(200, b"HTTP/1.1 200 OK\r\n" + LENGTH, len(BODY)), AnswerHead(200, b"HTTP/1.1 200 OK\r\n")
 SMALL = Whole(UNKNOWN, b"small")
 SMALL_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall"
 
@@ -36,7 +36,7 @@ class Seen:
     def ended(self) -> None: ...
 
 
-def talk(head: Head = KNOWN, observer: Seen | None = None, limits: Limits | None = None) -> Protocol:
+def talk(head: AnswerHead = KNOWN, observer: Seen | None = None, limits: Limits | None = None) -> Protocol:
     def respond(request: Request, _peer: Peer, _content: Content | None) -> Whole:
         return SMALL if request.target == b"/" else Whole(head, BODY)
 
@@ -54,7 +54,9 @@ def rest(protocol: Protocol) -> list[bytes]:
 @pytest.mark.parametrize("head", [KNOWN, UNKNOWN], ids=["length said", "length found"])
 @pytest.mark.parametrize("observer", [None, Seen()], ids=["unseen", "observed"])
 @pytest.mark.parametrize("request_", [GET, POST, b"\r\n" + GET])
-def test_the_body_is_not_copied_and_the_connection_goes_on(head: Head, observer: Seen | None, request_: bytes) -> None:
+def test_the_body_is_not_copied_and_the_connection_goes_on(
+    head: AnswerHead, observer: Seen | None, request_: bytes
+) -> None:
     protocol = talk(head, observer)
     for _ in range(3):
         assert protocol.receive(request_) == b"HTTP/1.1 200 OK\r\n" + LENGTH + b"\r\n"

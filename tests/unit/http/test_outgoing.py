@@ -2,7 +2,7 @@
 
 import pytest
 
-from prefork.http.answers import File, Head, Pending, Stream
+from prefork.http.answers import AnswerHead, File, Pending, Stream
 from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Framing, Request
 from prefork.http.outgoing import Outgoing
 from prefork.http.response import Renderer
@@ -28,7 +28,7 @@ def outgoing(
     framings: dict[str, Framing] = {
         "keep": FRAMINGS[KEEP, False], "said": FRAMINGS[KEEP_SAID, False], "close": FRAMINGS[CLOSE, False],
     }  # fmt: skip
-    stream = Stream(Head(200, BLOCK, length), source.pull, source.close, file)
+    stream = Stream(AnswerHead(200, BLOCK, length), source.pull, source.close, file)
     return Outgoing(stream, Request(b"GET", b"/", minor, b""), framings[framing])
 
 

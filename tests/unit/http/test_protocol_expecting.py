@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.http.answers import Answer, Head, Pending, Stream, Truncated, Whole
+from prefork.http.answers import Answer, AnswerHead, Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.protocol import Protocol
@@ -19,7 +19,7 @@ from prefork.http.service import Service
 from prefork.http.waiting import Waiting
 from tests.unit.http.test_protocol import CHUNKED, EXPECTING, GET, POST, by_bytes, cuts, split, statuses
 
-OK = Head(200, b"HTTP/1.1 200 OK\r\n")
+OK = AnswerHead(200, b"HTTP/1.1 200 OK\r\n")
 EXPECTING_CHUNKS = CHUNKED.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
 CHUNKS = b"3\r\nHel\r\n2\r\nlo\r\n0\r\n\r\n"
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
 
-from prefork.http.answers import Answer, File, Head, Pending, Stream, Truncated, Whole
+from prefork.http.answers import Answer, AnswerHead, File, Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Rejection, Request
 from prefork.http.protocol import Parcel, Protocol
@@ -21,7 +21,7 @@ from prefork.http.waiting import Waiting
 from tests.unit.http.test_protocol import CHUNKED, EXPECTING, GET, POST, by_bytes, cuts, split, statuses
 
 OK = b"HTTP/1.1 200 OK\r\n"
-EXACT = Head(200, OK + b"Content-Length: 5\r\n", 5)
+EXACT = AnswerHead(200, OK + b"Content-Length: 5\r\n", 5)
 
 
 def get(target: str, *lines: str, method: str = "GET", version: str = "1.1") -> bytes:
@@ -110,7 +110,7 @@ class Application:
             return self.stream(length=5, file=File(3, 0, 5))
         if kind == b"/cut":
             return self.stream(b"one", Truncated())
-        return Whole(EXACT, b"exact") if kind == b"/exact" else Whole(Head(200, OK), b"whole" + content)
+        return Whole(EXACT, b"exact") if kind == b"/exact" else Whole(AnswerHead(200, OK), b"whole" + content)
 
     def stream(
         self, *pieces: bytes | Truncated, length: int | None = None, status: int = 200, file: File | None = None
@@ -125,7 +125,7 @@ class Application:
 
         self.counter["streams"] += 1
         block = OK if length is None else b"%bContent-Length: %d\r\n" % (OK, length)
-        return Stream(Head(status, block, length), pull, self._close, file)
+        return Stream(AnswerHead(status, block, length), pull, self._close, file)
 
     def stepwise(self) -> Stream:
         """Return a stream whose pieces come later."""
@@ -135,7 +135,7 @@ class Application:
             return self.pending[-1]
 
         self.counter["streams"] += 1
-        return Stream(Head(200, OK), pull, self._close)
+        return Stream(AnswerHead(200, OK), pull, self._close)
 
     def _close(self) -> None:
         self.counter["streams closed"] += 1

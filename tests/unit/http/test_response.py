@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from prefork.http.answers import Head, Whole
+from prefork.http.answers import AnswerHead, Whole
 from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Framing, Rejection, Response
 from prefork.http.response import CONTINUE, MOST_HEADS, MOST_RENDERED, Renderer, rejected
 
@@ -113,7 +113,7 @@ def test_a_method_that_is_not_allowed_is_told_those_that_are_rfc9110_15_5_6() ->
 def test_an_answer_of_an_application_is_completed(
     renderer: Renderer, status: int, length: int | None, connection: bytes, said: bytes
 ) -> None:
-    answer = Whole(Head(status, b"HTTP/1.1 200 OK\r\n", length), b"Hello")
+    answer = Whole(AnswerHead(status, b"HTTP/1.1 200 OK\r\n", length), b"Hello")
     for _ in range(2):
         assert (
             b"".join(renderer.whole(answer, FRAMINGS[connection, False]))
@@ -127,19 +127,19 @@ def test_an_answer_of_an_application_is_completed(
 def test_an_answer_without_content_has_no_length_unless_that_is_0_rfc9110_15_3_6(
     renderer: Renderer, status: int, said: bytes
 ) -> None:
-    rendered = b"".join(renderer.whole(Whole(Head(status, b"HTTP/1.1 %d \r\n" % status)), FRAMINGS[KEEP, False]))
+    rendered = b"".join(renderer.whole(Whole(AnswerHead(status, b"HTTP/1.1 %d \r\n" % status)), FRAMINGS[KEEP, False]))
     assert rendered == b"HTTP/1.1 %d \r\n%bDate: %b\r\n\r\n" % (status, said, DATE)
 
 
 def test_an_application_may_have_said_the_date(renderer: Renderer) -> None:
-    answer = Whole(Head(200, b"HTTP/1.1 200 OK\r\nDate: its\r\n", 5, dated=True), b"Hello")
+    answer = Whole(AnswerHead(200, b"HTTP/1.1 200 OK\r\nDate: its\r\n", 5, dated=True), b"Hello")
     assert b"".join(renderer.whole(answer, FRAMINGS[KEEP, False])) == b"HTTP/1.1 200 OK\r\nDate: its\r\n\r\nHello"
 
 
 def test_heads_of_applications_are_forgotten_each_second_and_when_they_are_many(renderer: Renderer) -> None:
     framing = FRAMINGS[KEEP, False]
     for _ in range(MOST_HEADS + 1):
-        renderer.whole(Whole(Head(200, b"", 0)), framing)
+        renderer.whole(Whole(AnswerHead(200, b"", 0)), framing)
     assert len(renderer.heads[framing]) == 1
     renderer.set_date(DATE)
     assert renderer.heads[framing] == {}

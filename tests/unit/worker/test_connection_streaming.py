@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.http.answers import Answer, File, Head, Pending, Stream, Truncated, Whole
+from prefork.http.answers import Answer, AnswerHead, File, Pending, Stream, Truncated, Whole
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Request
 from prefork.http.protocol import HIGH_WATER, Protocol
@@ -59,7 +59,7 @@ class Application:
             return piece
 
         block = BLOCK if self.length is None else BLOCK + LENGTH % self.length
-        return Stream(Head(200, block, self.length), pull, self._close, self.file)
+        return Stream(AnswerHead(200, block, self.length), pull, self._close, self.file)
 
     def stepwise(self) -> Stream:
         """Return a stream each piece of which is asked for by a Pending."""
@@ -68,7 +68,7 @@ class Application:
             self.pending.append(Pending())
             return self.pending[-1]
 
-        return Stream(Head(200, BLOCK), pull, self._close)
+        return Stream(AnswerHead(200, BLOCK), pull, self._close)
 
     def _close(self) -> None:
         self.closed += 1
@@ -337,7 +337,7 @@ def test_an_answer_that_comes_later_is_sent_then_and_nothing_is_read_before(
     server.ask()
     server.ask(3)
     assert (server.waits_for(), len(application.pending)) == (Waiting.APPLICATION, 1)
-    application.pending[0].finish(Whole(Head(200, BLOCK), b"Hello"))
+    application.pending[0].finish(Whole(AnswerHead(200, BLOCK), b"Hello"))
     assert server.client.recv(4096).endswith(b"Hello")
     server.turn()
     assert len(application.pending) == 2
@@ -371,7 +371,7 @@ def test_news_of_a_client_that_has_gone_does_not_end_the_request_of_the_next_one
     def on_notice(_events: int) -> None:
         """Do in one turn what a thread's end and a new client lead to, before the news of the old client's reset."""
         server.loop.forget(notice.fileno())
-        application.pending[0].finish(Whole(Head(200, BLOCK), b"Hello"))
+        application.pending[0].finish(Whole(AnswerHead(200, BLOCK), b"Hello"))
         assert server.is_gone
         os.dup2(ours.fileno(), number, inheritable=False)
         server.socket, server.client = socket.socket(fileno=number), client
@@ -387,7 +387,7 @@ def test_news_of_a_client_that_has_gone_does_not_end_the_request_of_the_next_one
     reset(server.client)
     server.turn()
     assert (server.waits_for(), len(application.pending)) == (Waiting.APPLICATION, 2)
-    application.pending[1].finish(Whole(Head(200, BLOCK), b"Hello"))
+    application.pending[1].finish(Whole(AnswerHead(200, BLOCK), b"Hello"))
     assert client.recv(4096).endswith(b"Hello")
     for each in ours, notice, waker:
         each.close()
@@ -431,7 +431,7 @@ def test_while_the_application_is_at_work_the_connection_stays_and_its_answer_is
     assert not server.connection.can_move
     server.connection.drain()
     assert not server.connection.is_idle
-    application.pending[0].finish(Whole(Head(200, BLOCK), b"Hello"))
+    application.pending[0].finish(Whole(AnswerHead(200, BLOCK), b"Hello"))
     assert b"Connection: close\r\n" in server.receive_all()
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from prefork.apps.errors import ErrorStream
+from prefork.apps.error_stream import ErrorStream
 from prefork.logs.log import Log
 
 Stderr = pytest.CaptureFixture[str]

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefork.apps import heads
-from prefork.apps.heads import HOP_BY_HOP, LONGEST_REMEMBERED, MOST_REMEMBERED, HeaderError, head_of, with_length
+from prefork.apps import answer_heads
+from prefork.apps.answer_heads import HOP_BY_HOP, LONGEST_REMEMBERED, MOST_REMEMBERED, HeaderError, head_of, with_length
 
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    heads.remembered.clear()
-    heads.latest.clear()
+    answer_heads.remembered.clear()
+    answer_heads.latest.clear()
     yield
-    heads.remembered.clear()
-    heads.latest.clear()
+    answer_heads.remembered.clear()
+    answer_heads.latest.clear()
 
 
 class Text(str):
@@ -140,9 +140,9 @@ def test_a_head_that_was_said_before_is_the_same() -> None:
 def test_no_more_heads_are_remembered_than_so_many_and_no_long_ones() -> None:
     for number in range(MOST_REMEMBERED + 1):
         head_of("200 OK", [("X", str(number))])
-    assert len(heads.remembered) == 1
+    assert len(answer_heads.remembered) == 1
     head_of("200 OK", [("X", "x" * LONGEST_REMEMBERED)])
-    assert len(heads.remembered) == 1
+    assert len(answer_heads.remembered) == 1
 
 
 def test_a_head_can_be_completed_with_its_length() -> None:

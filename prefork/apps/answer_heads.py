@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 from typing import Final
 
-from prefork.http.answers import Head
+from prefork.http.answers import AnswerHead
 from prefork.http.grammar import TOKEN
 from prefork.http.messages import WITHOUT_CONTENT
 
@@ -27,16 +27,16 @@ _is_name: Final = re.compile(TOKEN.decode()).fullmatch
 _is_value: Final = re.compile(r"[\t -~\x80-\xff]*").fullmatch
 _is_length: Final = re.compile(r"[0-9]{1,18}").fullmatch
 
-remembered: dict[object, Head] = {}
+remembered: dict[object, AnswerHead] = {}
 # What was said last with each status. Lists are compared in a third of the time that it takes to look them up.
-latest: dict[str, tuple[list[tuple[str, str]], Head]] = {}
+latest: dict[str, tuple[list[tuple[str, str]], AnswerHead]] = {}
 
 
 class HeaderError(ValueError):
     """What an application wants to say, and can't: the message names it."""
 
 
-def head_of(status: str, headers: list[tuple[str, str]]) -> Head:
+def head_of(status: str, headers: list[tuple[str, str]]) -> AnswerHead:
     """Return the head of an answer with this status and these header fields, as PEP 3333 has them.
 
     Raises:
@@ -59,13 +59,13 @@ def head_of(status: str, headers: list[tuple[str, str]]) -> Head:
     return head
 
 
-def with_length(head: Head, length: int) -> Head:
+def with_length(head: AnswerHead, length: int) -> AnswerHead:
     """Return a head that says how long its content is in bytes."""
     block = b"%bContent-Length: %d\r\n" % (head.block, length)
-    return Head(head.status, block, length, head.dated)
+    return AnswerHead(head.status, block, length, head.dated)
 
 
-def _made(status: object, headers: object) -> Head:
+def _made(status: object, headers: object) -> AnswerHead:
     if not isinstance(status, str) or not _is_status(status):
         raise HeaderError(f'the status must be a string such as "200 OK", got {status!r}')
     if not isinstance(headers, list):
@@ -87,7 +87,7 @@ def _made(status: object, headers: object) -> Head:
             length = int(value)
         dated = dated or lower == "date"
         lines += name, ": ", value, "\r\n"
-    return Head(code, "".join(lines).encode("latin-1"), length, dated)
+    return AnswerHead(code, "".join(lines).encode("latin-1"), length, dated)
 
 
 def _pair(header: object) -> tuple[str, str]:

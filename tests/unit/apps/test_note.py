@@ -6,7 +6,7 @@ from time import monotonic_ns
 
 import pytest
 
-from prefork.apps.noting import Note
+from prefork.apps.note import Note
 from prefork.http.messages import Request
 from prefork.ipc.scoreboard import HEARTBEAT, LONGEST_NOTE, Row, Scoreboard
 
