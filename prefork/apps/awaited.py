@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any, BinaryIO
 
 from prefork.apps.content import KeptContent
+from prefork.http.answers import nothing
 
 
 class LeftError(ConnectionAbortedError):
@@ -28,7 +29,7 @@ class AwaitedContent(KeptContent):
         self._is_settled = Event()
         self._has_come = False
         self._has_left = False
-        self.on_wanted: Callable[[], object] = bool
+        self.on_wanted: Callable[[], object] = nothing
 
     # In the loop
 
@@ -47,7 +48,7 @@ class AwaitedContent(KeptContent):
 
     def withhold(self) -> None:
         """Have the application fail that waits for it, or will."""
-        self.on_wanted = bool
+        self.on_wanted = nothing
         self._is_settled.set()
 
     # In any thread
@@ -79,7 +80,7 @@ class AwaitedContent(KeptContent):
         return self.file
 
     def _want(self) -> None:
-        ask, self.on_wanted = self.on_wanted, bool
+        ask, self.on_wanted = self.on_wanted, nothing
         ask()
 
     def _end(self) -> None:

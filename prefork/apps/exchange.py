@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from prefork.apps.answer_heads import head_of, latest
 from prefork.apps.content import KeptContent
-from prefork.http.answers import AnswerHead, File
+from prefork.http.answers import AnswerHead, File, nothing
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -71,7 +71,7 @@ class Pieces:
     def __init__(self, exchange: Exchange, result: Iterable[bytes]) -> None:
         self._exchange = exchange
         self._result = result
-        self._close: Callable[[], object] = getattr(result, "close", bool)
+        self._close: Callable[[], object] = getattr(result, "close", nothing)
         self.written, exchange.written = exchange.written, LATE
         self._first: bytes | None = None
         self._left: int | None = None
@@ -117,7 +117,7 @@ class Pieces:
         """Close what the application returned, as often as it may be asked for; raises whatever that raises."""
         if self.written is not None:
             self.written.close()
-        close, self._close = self._close, bool
+        close, self._close = self._close, nothing
         close()
 
     def _pull(self) -> bytes | None:

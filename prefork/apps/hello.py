@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from prefork.apps.interface import Application, Source, nothing
+from prefork.apps.interface import Application, Source
 from prefork.config.schema import Config
+from prefork.http.answers import nothing
 from prefork.http.messages import Response
 from prefork.http.service import Respond
 

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from prefork.apps.note import Note
 from prefork.apps.pool import Pool
 from prefork.config.schema import Config
+from prefork.http.answers import nothing
 from prefork.http.service import NewAwaited, NewContent, Respond
 from prefork.logs.log import Log
 
@@ -23,10 +24,6 @@ class ThisWorker(Struct, frozen=True):
     pid: int
     log: Log
     note: Note = field(default_factory=Note)
-
-
-def nothing() -> None:
-    """Do nothing."""
 
 
 class Application(Struct, frozen=True):

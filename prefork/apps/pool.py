@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Final, TypeAlias
 
 from prefork.apps.forked import end_if_forked
-from prefork.http.answers import Pending, Stream, Truncated, Whole
+from prefork.http.answers import Pending, Stream, Truncated, Whole, nothing
 from prefork.http.content import Content
 from prefork.http.messages import Peer, Rejection, Request, Response
 from prefork.http.response import rejected
@@ -138,14 +138,14 @@ class Pool:
         if self._waiting:
             pending, task = self._waiting.popitem(last=False)
             pending.has_begun = True
-            pending.on_abandon = bool
+            pending.on_abandon = nothing
             runner.give(partial(task, runner))
             return
         self._idle.append(runner)
 
     def _forget(self, pending: Pending, content: Content | None) -> None:
         """Call the application for nobody; in the queue of those that wait, a place is free again."""
-        pending.on_abandon = bool
+        pending.on_abandon = nothing
         del self._waiting[pending]
         if content is not None:
             content.close()

@@ -21,7 +21,7 @@ from prefork.apps.exchange import LATE, Exchange, FileWrapper, LengthError, Piec
 from prefork.apps.failing import Failed, unexplained
 from prefork.apps.forked import end_if_forked, status_of
 from prefork.apps.note import Note
-from prefork.http.answers import AnswerHead, File, Stream, Truncated, Whole
+from prefork.http.answers import AnswerHead, File, Stream, Truncated, Whole, nothing
 from prefork.http.content import Content
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import WITHOUT_CONTENT, Peer, Request
@@ -177,10 +177,6 @@ def said(head: AnswerHead | None) -> AnswerHead:
     if head is None:
         raise AssertionError("the application did not call start_response (PEP 3333)")
     return head
-
-
-def nothing() -> None:
-    """Be the end of a file, which is no piece."""
 
 
 def report(log: Log, request: Request, error: BaseException) -> None:

@@ -12,6 +12,10 @@ from msgspec import Struct
 from prefork.http.messages import Response
 
 
+def nothing() -> None:
+    """Do nothing: what is called as long as nobody has said what else is to be."""
+
+
 class AnswerHead(Struct, frozen=True, eq=False, gc=False):
     """The status line and the fields of an answer in bytes, `block`, made once for many answers.
 
@@ -57,8 +61,8 @@ class Pending:
     __slots__ = ("abandoned", "has_begun", "is_done", "on_abandon", "on_done", "result")
 
     def __init__(self, *, has_begun: bool = True) -> None:
-        self.on_abandon: Callable[[], object] = bool
-        self.on_done: Callable[[], object] = bool
+        self.on_abandon: Callable[[], object] = nothing
+        self.on_done: Callable[[], object] = nothing
         self.has_begun = has_begun
         self.result: Whole | Stream | bytes | Truncated | Wanted | None = None
         self.is_done = False
@@ -88,7 +92,7 @@ class Pending:
         """Be at work again, with what was wanted; whoever is to be told of the answer says so anew."""
         self.result = None
         self.is_done = False
-        self.on_done = bool
+        self.on_done = nothing
 
     def answer(self) -> "Whole | Stream":
         """Return the result, which is a new answer."""

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Final
 
 from prefork.apps.pool import Pool
+from prefork.http.answers import nothing
 from prefork.ipc.handover import Handover
 from prefork.logs.log import Log
 from prefork.worker.admitting import Admission
@@ -33,7 +34,7 @@ class Leaving:
 
     def __init__(self, admission: Admission, loop: Loop, log: Log, threads: Pool | None) -> None:
         self.ends_at: float | None = None
-        self.on_left: Callable[[], object] = bool
+        self.on_left: Callable[[], object] = nothing
         self.arrivals: set[Arrivals] = set()
         self._admission = admission
         self._loop = loop
@@ -67,7 +68,7 @@ class Leaving:
     def _end_when_done(self) -> None:
         assert self.ends_at is not None
         if self._departures is None or self._departures.move(self._admission.connections):
-            on_left, self.on_left = self.on_left, bool
+            on_left, self.on_left = self.on_left, nothing
             on_left()
         if self._loop.now >= self.ends_at:
             self._cut()

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from unittest.mock import patch
 
-from prefork.apps.interface import Application, Source, ThisWorker, nothing
+from prefork.apps.interface import Application, Source, ThisWorker
 from prefork.apps.wsgi import Gateway
 from prefork.cli import prefork_hello
 from prefork.commands import serving
 from prefork.config.schema import Config
+from prefork.http.answers import nothing
 from prefork.http.forwarded import Forwarding
 from prefork.http.trust import NOBODY
 
