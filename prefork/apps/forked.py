@@ -1,8 +1,31 @@
-"""Ends a process that the application has forked, where it comes back from there: it is to answer nobody."""
+"""A process that the application forks: what it leaves to the worker that it comes from, and its end if it comes back.
+
+It has copies of all descriptors, and the signals that are the worker's. By these it would keep connections open that
+the worker has closed, listen on where nobody serves any more, and wake the worker. Only forks of Python are noticed,
+those of os.fork and multiprocessing; what executes another program leaves all behind in any case. One that returns from
+the application ends: it is to answer nobody.
+"""
 
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+
+from prefork.ipc.seat import Seat
+
+
+def leave(fds: Iterable[int]) -> None:
+    """Have these descriptors lead nowhere. They stay open, as the objects that they belong to may close them later."""
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for fd in fds:
+        if fd >= 0:
+            os.dup2(nowhere, fd, inheritable=False)
+    os.close(nowhere)
+
+
+def leave_seat(seat: Seat) -> None:
+    """Leave what a worker has from its beginning on."""
+    leave((*(each.fileno() for each in seat.listeners), seat.channel.fileno(), seat.stacks))
 
 
 def end_if_forked(pid: int, status: int = 1) -> None:

@@ -14,8 +14,8 @@ from prefork.commands.overview import overview
 from prefork.config.errors import ConfigError
 from prefork.config.keys import KEYS
 from prefork.config.literals import literal
-from prefork.ipc.client import FAILED, CommandError, ask, the_only_path
-from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
+from prefork.ipc.client import CommandError, ask, the_only_path
+from prefork.ipc.control import FAILED, Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
 from prefork.ipc.control_path import command_paths, service_name
 
 # Seconds within which a service that is well has answered; what else is asked for takes as long as it takes.

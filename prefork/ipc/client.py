@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from glob import escape, glob
 
-from prefork.ipc.control import Answer, Request, Stop, decode_answer, encode
+from prefork.ipc.control import FAILED, Answer, Request, Stop, decode_answer, encode
 from prefork.ipc.control_path import folders, name_of, path_in, path_of_unit, service_name
 
-FAILED = 1  # exit status
 INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
 READ_SIZE = 64 * 1024  # bytes
 

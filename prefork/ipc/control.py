@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, json
 T = TypeVar("T")
 
 LONGEST_REQUEST: Final = 4096  # bytes
+FAILED: Final = 1  # exit status of what can't be done, for a reason that no os.EX_* names
 
 
 class Command(Struct, frozen=True, tag_field="command", tag=str.lower):

@@ -45,7 +45,7 @@ def name_of(path: str) -> str:
 
 def path_of_unit(environ: Mapping[str, str]) -> str | None:
     """Return the path of the unit that runs the command, where there is one."""
-    folder = _made_by_systemd(environ)
+    folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # the first that systemd made (systemd.exec(5))
     return f"{folder}/prefork.sock" if folder else None
 
 
@@ -54,11 +54,6 @@ def _paths(name: str, environ: Mapping[str, str], uid: int) -> Iterator[str]:
     for folder in folders(environ, uid):
         yield f"{folder}/{name}.sock"
         yield f"{folder}/{name}/prefork.sock"
-
-
-def _made_by_systemd(environ: Mapping[str, str]) -> str:
-    """Return the first folder of RuntimeDirectory (systemd.exec(5)), empty where there is none."""
-    return environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
 
 
 def _of_user(environ: Mapping[str, str], uid: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from prefork.config.schema import MOST_WORKERS
 from prefork.ipc.control import (
+    FAILED,
     Answer,
     Dump,
     Health,
@@ -27,7 +28,7 @@ from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFa
 from prefork.master.health import health
 from prefork.master.master import Master
 from prefork.master.molds import Molds
-from prefork.master.outcomes import FAILED, News, Waiting, failed, stopping, waiting
+from prefork.master.outcomes import News, Waiting, failed, stopping, waiting
 from prefork.master.processes import Process
 from prefork.version import VERSION
 

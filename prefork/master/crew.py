@@ -6,7 +6,7 @@ the numbers of their generations.
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic_ns
 from typing import Final
@@ -32,7 +32,7 @@ from prefork.ipc.seat import Seat
 from prefork.logs.log import Log
 from prefork.master.oom import OomKills
 from prefork.master.poller import Poller
-from prefork.master.processes import Process, fork, strangers
+from prefork.master.processes import Process, fork
 from prefork.master.stacks import Stacks, stacks_pipe
 from prefork.wording import plural
 
@@ -179,11 +179,6 @@ class Crew:
                     ours.append(one.fileno())
             finally:
                 self.tell(key, message, ours)
-
-    def reap_strangers(self, known: Collection[int]) -> None:
-        """Reap children that are neither workers nor `known`: an init is given some, by exec(3) some are inherited."""
-        for pid in strangers({*known, *self.pids}):
-            os.waitpid(pid, os.WNOHANG)
 
     def _receive(self, key: int) -> None:
         channel = self.processes[key].channel

@@ -13,6 +13,7 @@ from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, Take
 from prefork.master.generation import Generation, Generations, Hooks
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
+from prefork.master.processes import strangers
 
 
 class Forking:
@@ -55,13 +56,21 @@ class Forking:
             self._crew.listen(action.key, self._listeners_of(action.slot))
 
     def reap_strangers(self) -> None:
-        """Reap children that are no workers, unless one may be a worker whose pid a mold is about to tell."""
+        """Reap children that are no workers, unless one may be a worker whose pid a mold is about to tell.
+
+        An init is given some; by exec(3) some are inherited.
+        """
         if not self.molds.forking:
-            self._crew.reap_strangers({*self.known(), *self.molds.pids})
+            for pid in strangers(self._pids):
+                os.waitpid(pid, os.WNOHANG)
+
+    @property
+    def _pids(self) -> set[int]:
+        return {*self.known(), *self.molds.pids, *self._crew.pids}
 
     def _is_new(self, pid: int) -> bool:
         """Tell whether it is a child that isn't known yet: what a mold says, the application may have made it say."""
-        if pid in {*self.known(), *self.molds.pids, *self._crew.pids}:
+        if pid in self._pids:
             return False
         with suppress(OSError):
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from prefork.ipc.control import Answer
+from prefork.ipc.control import FAILED, Answer
 from prefork.master.fleet import Fleet, Phase
-from prefork.master.outcomes import FAILED, stopping
+from prefork.master.outcomes import stopping
 from prefork.wording import counted
 
 QUIET: Final = 60.0  # seconds that a worker may be quiet where no hang_timeout says so

@@ -238,10 +238,6 @@ class Master:
         self._happen(f.ResizeAsked(workers))
         return None
 
-    def reap_strangers(self) -> None:
-        """Reap children that are no workers, when one may have ended."""
-        self.forking.reap_strangers()
-
     # Actions
 
     def retire(self, action: f.Retire) -> f.Event | None:
@@ -302,7 +298,7 @@ class Master:
     # What the workers do
 
     def _on_not_forked(self, key: int, reason: str, status: int = 0) -> None:
-        self.reap_strangers()
+        self.forking.reap_strangers()
         self._happen(f.WorkerExited(key, reason, status))
 
     def _on_exit(self, key: int, end: End) -> None:

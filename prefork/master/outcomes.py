@@ -11,14 +11,12 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from prefork.ipc.control import Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
+from prefork.ipc.control import FAILED, Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
 from prefork.master.errors import UnservableError
 from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn, Wanted
 from prefork.master.supervisor import settled
 from prefork.version import VERSION
 from prefork.wording import counted, waiting_for_restart
-
-FAILED = 1  # exit status
 
 
 class UpgradeFailed(Struct, frozen=True):

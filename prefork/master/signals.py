@@ -10,21 +10,14 @@ from prefork.master.fleet import Ending
 from prefork.master.master import Master
 
 
-class Signals:
-    """The signals, by the methods of the master."""
-
-    def __init__(self, master: Master, log: Log) -> None:
-        self._master = master
-        self._log = log
-
-    def obey(self, number: int, count: int) -> None:
-        """Do what a signal that came `count` times asks for."""
-        if number == signal.SIGCHLD:
-            self._master.reap_strangers()
-            return
-        self._log.info("signal", name=signal.Signals(number).name, count=count)
-        for _ in range(count if number in COUNTED else 1):
-            OBEYED[number](self._master)
+def obey(master: Master, log: Log, number: int, count: int) -> None:
+    """Have the master do what a signal that came `count` times asks for."""
+    if number == signal.SIGCHLD:
+        master.forking.reap_strangers()
+        return
+    log.info("signal", name=signal.Signals(number).name, count=count)
+    for _ in range(count if number in COUNTED else 1):
+        OBEYED[number](master)
 
 
 def interrupt(master: Master) -> None:

@@ -37,7 +37,7 @@ from prefork.master.master import Master
 from prefork.master.pidfile import PidFile
 from prefork.master.poller import Poller
 from prefork.master.reports import Reports
-from prefork.master.signals import CAUGHT, Signals
+from prefork.master.signals import CAUGHT, obey
 from prefork.master.state import State, claim, listeners_of
 from prefork.master.status_line import StatusLine
 from prefork.master.stored import FdStore
@@ -198,7 +198,7 @@ class Program:
         reports = Reports(self._log, notifier, former.version if former else None)
         master = Master(generation, self._hooks(), self._log, reports, self._poller, former=former)
         self._tell_manager(master, notifier)
-        self._poller.on_signal = Signals(master, self._log).obey
+        self._poller.on_signal = partial(obey, master, self._log)
         if commanded is not None:
             self._obey_commands(master, commanded, former.kept.control if former else None)
         if self._held.watching is not None:

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 from setproctitle import setproctitle
 
-from prefork.apps.forked import end_if_forked
+from prefork.apps.forked import end_if_forked, leave_seat
 from prefork.apps.interface import Application, Find, Source, ThisWorker
 from prefork.apps.note import Note
 from prefork.config.schema import JOURNALD, Config
@@ -21,7 +21,6 @@ from prefork.run.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.run.log_files import journal_of_mold, journal_of_worker
 from prefork.run.mold import Mold
 from prefork.run.terms import terms
-from prefork.worker.forked import leave_seat
 from prefork.worker.opening import Opener
 from prefork.worker.worker import Worker
 

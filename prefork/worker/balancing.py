@@ -21,20 +21,12 @@ LONGEST_PAUSE: Final = 0.1  # seconds; so long may a connection wait when the wo
 FRESH_NS: Final = 4 * 10**9  # whoever has not beaten for so long doesn't count: it is stuck, or as good as
 
 
-class Balance:
-    """Compares a worker, which has these connections, with all that accept."""
-
-    def __init__(self, scoreboard: Scoreboard, loop: Loop, connections: AbstractSet[Connection]) -> None:
-        self._scoreboard = scoreboard
-        self._loop = loop
-        self._connections = connections
-
-    def pause(self) -> float:
-        """Return for how many seconds to leave what comes to the others."""
-        own = len(self._connections)
-        if own <= MARGIN:
-            return 0.0
-        return pause_of(own, self._scoreboard.connections(int(self._loop.now * 1e9) - FRESH_NS))
+def pause(scoreboard: Scoreboard, loop: Loop, connections: AbstractSet[Connection]) -> float:
+    """Return for how many seconds a worker with these connections leaves what comes to the others."""
+    own = len(connections)
+    if own <= MARGIN:
+        return 0.0
+    return pause_of(own, scoreboard.connections(int(loop.now * 1e9) - FRESH_NS))
 
 
 def pause_of(own: int, counts: Sequence[int]) -> float:

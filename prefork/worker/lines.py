@@ -135,13 +135,9 @@ class Lines:
                 text = OF_THE_HEAD[letter](line, parts)
             return self._escape(text).replace("%", "%%")
 
-        template = _between(self._pattern, filled).encode() + self._unused
+        # What stands between the directives has no percent sign.
+        template = _DIRECTIVE.sub(filled, self._pattern).encode() + self._unused
         return Known(template, tuple([each for each in fields if each[0] in READ]))
-
-
-def _between(pattern: str, filled: Callable[[re.Match[str]], str]) -> str:
-    """Fill the directives; what stands between them has no percent sign."""
-    return _DIRECTIVE.sub(filled, pattern)
 
 
 def _part(number: int) -> Callable[[bytes, re.Match[bytes] | None], bytes]:

@@ -17,6 +17,7 @@ from itertools import chain
 
 from msgspec import Struct
 
+from prefork.apps.forked import leave
 from prefork.apps.interface import Application
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
@@ -33,10 +34,9 @@ from prefork.logs.journal import Entries, Journal
 from prefork.logs.log import Log
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
-from prefork.worker.balancing import Balance, never
+from prefork.worker.balancing import never, pause
 from prefork.worker.dates import imf_fixdate
 from prefork.worker.deadlines import Timeouts, expired, tick_of
-from prefork.worker.forked import leave
 from prefork.worker.leaving import Leaving
 from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
@@ -99,7 +99,7 @@ class Worker:
         self._connections = self._admission.connections
         self._leaving = Leaving(self._admission, self._loop, log, terms.application.threads)
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
-        self._balance = Balance(seat.scoreboard, self._loop, self._connections)
+        self._pause = partial(pause, seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
         self._date_due = 0.0
         self._stacks = seat.stacks
@@ -165,7 +165,7 @@ class Worker:
             each.settimeout(0)
             # A socket for each worker is one of a reuseport group; unix sockets and those of others are for all.
             shared = self._terms.shared or not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
-            step_aside = self._balance.pause if shared else never
+            step_aside = self._pause if shared else never
             self._acceptors.append(
                 Acceptor(
                     each,
