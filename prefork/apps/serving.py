@@ -15,8 +15,9 @@ from prefork.apps.content import KeptContent
 from prefork.apps.failing import Failed, explained, unexplained
 from prefork.apps.hooks import Hooks
 from prefork.apps.interface import Application, Find, Source, ThisWorker
-from prefork.apps.loading import drop_young_bytecode, load, prepare
+from prefork.apps.loading import load
 from prefork.apps.pool import Pool
+from prefork.apps.preparing import drop_young_bytecode, prepare
 from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
