@@ -37,8 +37,8 @@ class Installation:
         shutil.copytree(Path(prefork.__file__).parent, fresh, ignore=shutil.ignore_patterns("*.pyc.*"))
         (fresh / "version.py").write_text(f'VERSION = "{version}"\n')
         for name, code in more.items():
-            with (fresh / f"{name.replace('_', '/')}.py").open("a") as module:
-                module.write(code)
+            module = fresh / f"{name.replace('_', '/')}.py"
+            module.write_text(module.read_text() + code)  # of one that there is
         if self._package.exists():
             self._package.rename(self._package.with_name("old"))
         fresh.rename(self._package)

@@ -79,7 +79,7 @@ def test_an_upgrade_to_a_broken_configuration_says_why(start: Start, installed: 
 def test_a_program_that_breaks_after_its_trial_ends_all_waiting(start: Start, installed: Installation) -> None:
     hello = start("workers = 2", *CONTROL, environ=installed.environ)
     hello.expected_to_run = False
-    installed.replace(NEXT, run="def resume(*_):\n    raise SystemExit(3)\n")
+    installed.replace(NEXT, run_program="def resume(*_):\n    raise SystemExit(3)\n")
     assert command(hello, "upgrade") == (1, "prefork: error: the service ended before it had an answer\n")
     assert command(hello, "status")[0] == 69
 

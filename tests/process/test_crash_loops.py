@@ -15,7 +15,7 @@ FAILING = "def terms(*args):\n    raise SystemExit(3)\n"
 def test_a_start_at_which_no_worker_gets_ready_ends_with_70_and_the_reason(
     start: Start, installed: Installation
 ) -> None:
-    installed.replace(roles=FAILING)
+    installed.replace(run_roles=FAILING)
     status, error = start.refused("workers = 2", environ=installed.environ)
     assert status == 70
     assert error == "prefork-hello: error: gave up: 3 workers in a row failed: exit status 3"

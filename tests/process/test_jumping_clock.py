@@ -22,7 +22,7 @@ SHORT = 'workers = 2\nhang_timeout = "400ms"\nboot_timeout = 2\nheader_timeout =
 
 
 def test_no_deadline_passes_because_the_clock_jumps(start: Start, installed: Installation) -> None:
-    installed.replace(run=JUMPING)
+    installed.replace(run_program=JUMPING)
     hello = start(SHORT, environ=installed.environ)
     idle = hello.connect()
     assert idle.ask().status == 200

@@ -14,7 +14,7 @@ CLIENTS = 400
 
 
 def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: Start, installed: Installation) -> None:
-    installed.replace(roles=SLOW_BOOT)
+    installed.replace(run_roles=SLOW_BOOT)
     hello = start("workers = 2", environ=installed.environ)
     with Load(hello.connect) as load:
         hello.signal(SIGHUP)
@@ -27,7 +27,7 @@ def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: St
 
 
 def test_a_predecessor_that_is_killed_while_its_successor_starts(start: Start, installed: Installation) -> None:
-    installed.replace(roles=SLOW_BOOT)
+    installed.replace(run_roles=SLOW_BOOT)
     hello = start("workers = 2", environ=installed.environ)
     hello.signal(SIGHUP)
     hello.wait_for_workers(3)

@@ -43,7 +43,7 @@ def finish(hello: Hello, clients: Iterable[Client]) -> None:
 
 
 def test_workers_that_are_not_ready_when_the_master_is_killed_leave(start: Start, installed: Installation) -> None:
-    installed.replace(roles=SLOW_BOOT)
+    installed.replace(run_roles=SLOW_BOOT)
     hello = start.launch("workers = 4", environ=installed.environ)
     hello.wait_for_workers(4)
     kill_master(hello)
@@ -61,7 +61,7 @@ def test_a_master_that_is_killed_at_any_moment_of_its_start_leaves_nothing(start
 def test_a_master_that_is_killed_while_the_successors_start_leaves_nothing(
     start: Start, installed: Installation
 ) -> None:
-    installed.replace(roles=SLOW_BOOT)
+    installed.replace(run_roles=SLOW_BOOT)
     hello = start("workers = 2", environ=installed.environ)
     clients = beginning(hello)
     hello.signal(SIGHUP)

@@ -86,7 +86,7 @@ def test_after_an_upgrade_the_configuration_is_the_present_one(start: Start, ins
 
 BROKEN = [
     ({"worker_worker": "def broken(:\n"}, r"SyntaxError: .*"),
-    ({"run": "import no_such_module\n"}, r"\"ModuleNotFoundError: .*no_such_module.*"),
+    ({"run_program": "import no_such_module\n"}, r"\"ModuleNotFoundError: .*no_such_module.*"),
     ({"cli": "import os\nos._exit(3)\n"}, r"\"exit status 3\""),
     ({"master_state": "FORMAT = 99\n"}, r".*version 0\.\d+\.\d+ wrote format \d, 99\.0 reads 99; restart .*"),
     ({"config_schema": "time\n"}, r".*NameError: .*"),

@@ -27,7 +27,12 @@ def test_a_printed_line_is_written_at_once_and_whole() -> None:
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, its:
         subprocess.run(
-            [sys.executable, "-u", "-c", f"from prefork.apps import preparing; preparing.tell_lines_at_once(); {prints}"],
+            [
+                sys.executable,
+                "-u",
+                "-c",
+                f"from prefork.apps import preparing; preparing.tell_lines_at_once(); {prints}",
+            ],
             stdout=its.fileno(),
             stderr=its.fileno(),
             check=True,
