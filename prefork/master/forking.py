@@ -10,7 +10,7 @@ from prefork.ipc.channel import Channel
 from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, TakeOver
-from prefork.master.generation import Generation, Generations, Hooks
+from prefork.master.generation import Generation, Generations, Root
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
 from prefork.master.processes import strangers
@@ -25,7 +25,7 @@ class Forking:
         crew: Crew,
         *,
         generations: Generations,
-        hooks: Hooks,
+        root: Root,
         fleet: Callable[[], Fleet],
         log: Log,
     ) -> None:
@@ -35,7 +35,7 @@ class Forking:
         self._poller = poller
         self._crew = crew
         self._generations = generations
-        self._hooks = hooks
+        self._root = root
         self._fleet = fleet
 
     def spawn(self, action: Spawn) -> Event:
@@ -98,7 +98,7 @@ class Forking:
         self._crew.leave_behind()
         self.molds.leave_behind()
         self._generations.leave_behind(kept)
-        self._hooks.in_child()
+        self._root.in_child()
 
     def _on_forked(self, key: int, pid: int, channel: Channel) -> None:
         slot = self._fleet().places[key].slot

@@ -5,6 +5,7 @@ A generation is what a reload makes anew. The composition root makes it, and doe
 
 import socket
 from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -65,31 +66,35 @@ class Kept(Struct, frozen=True):
     started: float = 0.0
 
 
-class Hooks(Struct, frozen=True):
-    """What the master has done for it.
+class Root(Protocol):
+    """What the composition root does for the master."""
 
-    `renew` makes the generation of this number, after the given one, from the present configuration; it raises
-    ConfigError or StartError. `grow` returns the listeners that so many workers need; it raises StartError. `merge`
-    takes over from the second generation, which is given up, what the first needs of it, and gives the rest back.
-    `on_ready` is called once. `in_child` closes in a forked worker what is the master's. `kept` tells what an upgrade
-    is to pass on.
-    """
+    def renew(self, previous: Generation, number: int) -> Generation:
+        """Make the generation of this number from the present configuration; raises ConfigError or StartError."""
 
-    renew: Callable[[Generation, int], Generation]
-    grow: Callable[[Generation, int], Listeners]
-    merge: Callable[[Generation, Generation], Generation]
-    on_ready: Callable[[], None]
-    in_child: Callable[[], None]
-    kept: Callable[[], Kept]
+    def grow(self, generation: Generation, workers: int) -> Listeners:
+        """Return the listeners that so many workers need; raises StartError."""
+
+    def merge(self, kept: Generation, given_up: Generation) -> Generation:
+        """Return the first with what it needs of the other, and give the rest of that back."""
+
+    def on_ready(self) -> None:
+        """Know that the service is ready; called once."""
+
+    def in_child(self) -> None:
+        """Close in a forked worker what is the master's."""
+
+    def kept(self) -> Kept:
+        """Return what an upgrade is to pass on."""
 
 
 class Generations:
     """Those that have workers which stay, by their numbers; `newest` is the highest number that any had."""
 
-    def __init__(self, first: Generation, newest: int, hooks: Hooks) -> None:
+    def __init__(self, first: Generation, newest: int, root: Root) -> None:
         self.newest = newest
         self._members = {first.number: first}
-        self._hooks = hooks
+        self._root = root
 
     def __getitem__(self, number: int) -> Generation:
         return self._members[number]
@@ -100,20 +105,20 @@ class Generations:
         Raises:
             ConfigError, StartError: there is none; everything is as before.
         """
-        generation = self._hooks.renew(previous, self.newest)
+        generation = self._root.renew(previous, self.newest)
         self._members[generation.number] = generation
         return generation
 
     def grow(self, number: int, workers: int) -> None:
         """Open the listeners that so many workers need; raises StartError."""
         generation = self._members[number]
-        self._members[number] = replace(generation, listeners=self._hooks.grow(generation, workers))
+        self._members[number] = replace(generation, listeners=self._root.grow(generation, workers))
 
     def keep_only(self, number: int) -> None:
         """Give all others up; what the one of this number needs of theirs becomes its own."""
         kept = self._members.pop(number)
         for each in self._members.values():
-            kept = self._hooks.merge(kept, each)
+            kept = self._root.merge(kept, each)
         self._members = {number: kept}
 
     def leave_behind(self, kept: Collection[socket.socket]) -> None:

@@ -19,7 +19,7 @@ from prefork.master.balance import Balance
 from prefork.master.crew import MALFORMED, Crew, End
 from prefork.master.errors import StartError
 from prefork.master.forking import Forking
-from prefork.master.generation import Generation, Generations, Hooks
+from prefork.master.generation import Generation, Generations, Root
 from prefork.master.heartbeats import Heartbeats
 from prefork.master.outcomes import News, UpgradeFailed, start_error
 from prefork.master.poller import Poller
@@ -46,7 +46,7 @@ class Master:
     def __init__(
         self,
         generation: Generation,
-        hooks: Hooks,
+        root: Root,
         log: Log,
         reports: Reports,
         poller: Poller,
@@ -56,8 +56,8 @@ class Master:
         """Go on, where there is a `former`, with its workers, which are of this generation or older."""
         self.observers: list[Observer] = []
         self._fleet = former.fleet if former else f.Fleet(generation.wanted())
-        self._generations = Generations(generation, former.newest if former else generation.number, hooks)
-        self._hooks = hooks
+        self._generations = Generations(generation, former.newest if former else generation.number, root)
+        self._root = root
         self._log = log
         self._reports = reports
         self._reload_again = False
@@ -66,7 +66,7 @@ class Master:
         self.crew.on_malformed = lambda key: self.kill(f.Kill(key, MALFORMED))
         self.crew.on_exit = self._on_exit
         self.forking = Forking(
-            poller, self.crew, generations=self._generations, hooks=hooks, fleet=lambda: self._fleet, log=log
+            poller, self.crew, generations=self._generations, root=root, fleet=lambda: self._fleet, log=log
         )
         self.forking.known = lambda: self._upgrade.pids
         self.molds = self.forking.molds
@@ -215,7 +215,7 @@ class Master:
         return self._upgrade.due and quiet
 
     def _state(self) -> State:
-        return state_of(self._fleet, self._generations.newest, self._current, self.crew, self._hooks.kept())
+        return state_of(self._fleet, self._generations.newest, self._current, self.crew, self._root.kept())
 
     def reopen(self) -> None:
         """Open the log files afresh, here and in the workers."""
@@ -272,7 +272,7 @@ class Master:
 
     def announce(self, action: f.ServiceReady) -> None:
         """Tell that the service is there."""
-        self._hooks.on_ready()
+        self._root.on_ready()
         self._reports.ready(self._fleet.wanted)
 
     def keep_new(self, action: f.Reloaded) -> None:

@@ -30,7 +30,7 @@ from prefork.master.commands import Commands
 from prefork.master.control import Control, HeldControl
 from prefork.master.daemon import Verdict, detach, fill_closed_streams
 from prefork.master.errors import StartError, refusals
-from prefork.master.generation import Generation, Hooks, Kept
+from prefork.master.generation import Generation, Kept
 from prefork.master.identity import look_up
 from prefork.master.listeners import Listener, Listeners
 from prefork.master.master import Master
@@ -184,6 +184,72 @@ class Program:
             self._master(generation, commanded, former).run()
             return os.EX_OK
 
+    # What the master asks for, as its Root.
+
+    def renew(self, previous: Generation, number: int) -> Generation:
+        """Make the generation of this number, after the given one, from the present configuration."""
+        read = self._reread().config
+        held = held_until_restart(previous.config, read)
+        for name in held:
+            self._log.warning("takes effect at the next restart", key=name)
+        if not held.keys().isdisjoint(("user", "group")):
+            look_up(read.user, read.group)  # else it is the restart that fails
+        config = replace(read, **held)
+        listeners = listen(config, worker_count(config), previous.listeners.reachable())
+        try:
+            generation = self._generation(number, config, listeners, previous)
+        except StartError:
+            listeners.close_dropped(previous.listeners)
+            raise
+        self._store.keep(listeners)
+        return replace(generation, at_restart=tuple(held))
+
+    def grow(self, generation: Generation, workers: int) -> Listeners:
+        """Open what so many workers need."""
+        listeners = listen(generation.config, workers, generation.listeners)
+        self._store.keep(listeners)
+        return listeners
+
+    def merge(self, kept: Generation, given_up: Generation) -> Generation:
+        """Have the first take over what it needs of the second, which is given up."""
+        listeners = kept.listeners.with_sockets_of(given_up.listeners)
+        self._store.settle(listeners)
+        for each in (kept, given_up):
+            each.listeners.close_dropped(listeners)
+        if given_up.files is not kept.files:
+            given_up.files.close()
+            kept.files.reopen(self._log)
+        follow(self._log, kept.config, self._name)
+        return replace(kept, listeners=listeners)
+
+    def on_ready(self) -> None:
+        """Tell who waits for the start."""
+        if self._held.verdict is not None:
+            self._held.verdict.ready()
+            self._held = replace(self._held, verdict=None)
+
+    def in_child(self) -> None:
+        """Close in a forked process what is the master's."""
+        if self._log.journal is not None:
+            self._log.journal.close()
+        if self._control is not None:
+            self._control.close_in_child()
+        self._held.close_in_child()
+
+    def kept(self) -> Kept:
+        """Return what an upgrade is to pass on."""
+        return Kept(
+            path=self._loaded.path,
+            identity=self._identity,
+            pid_file=self._pid_file.path if self._pid_file else None,
+            variables=self._variables,
+            descriptors={"pid_file": self._pid_file.fd} if self._pid_file else {},
+            control=self._control.held() if self._control else None,
+            started=self._started,
+        )
+
+    # What these consist of.
+
     def _master(
         self, generation: Generation, commanded: Listener | None, former: State | None = None, *, why_not: str = ""
     ) -> Master:
@@ -196,7 +262,7 @@ class Program:
         self._store = FdStore(notifier, store_capacity(self._variables), self._log, self._held.inherited.stored)
         self._store.settle(generation.listeners)
         reports = Reports(self._log, notifier, former.version if former else None)
-        master = Master(generation, self._hooks(), self._log, reports, self._poller, former=former)
+        master = Master(generation, self, self._log, reports, self._poller, former=former)
         self._tell_manager(master, notifier)
         self._poller.on_signal = partial(obey, master, self._log)
         if commanded is not None:
@@ -211,16 +277,6 @@ class Program:
         setproctitle(f"{self._name}: master [{self._loaded.path or 'no config file'}]")
         self._log = Log("master", config.log_level)
         follow(self._log, config, self._name)
-
-    def _hooks(self) -> Hooks:
-        return Hooks(
-            renew=self._renew,
-            grow=self._grow,
-            merge=self._merge,
-            on_ready=self._on_ready,
-            in_child=self._in_child,
-            kept=self._kept,
-        )
 
     def _tell_manager(self, master: Master, notifier: Notifier) -> None:
         interval = watchdog_interval(self._variables, os.getpid())
@@ -239,17 +295,6 @@ class Program:
     def _close_control(self, commanded: Listener) -> None:
         (self._control or commanded).close()  # it may listen anew
 
-    def _kept(self) -> Kept:
-        return Kept(
-            path=self._loaded.path,
-            identity=self._identity,
-            pid_file=self._pid_file.path if self._pid_file else None,
-            variables=self._variables,
-            descriptors={"pid_file": self._pid_file.fd} if self._pid_file else {},
-            control=self._control.held() if self._control else None,
-            started=self._started,
-        )
-
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
         def files() -> LogFiles:
             return previous.files if previous and same_files(previous.config, config) else open_files(config)
@@ -267,51 +312,6 @@ class Program:
         return Generation(
             number, config, workers, listeners, files, roles.be_worker, roles.be_mold if has_mold else None
         )
-
-    def _renew(self, previous: Generation, number: int) -> Generation:
-        read = self._reread().config
-        held = held_until_restart(previous.config, read)
-        for name in held:
-            self._log.warning("takes effect at the next restart", key=name)
-        if not held.keys().isdisjoint(("user", "group")):
-            look_up(read.user, read.group)  # else it is the restart that fails
-        config = replace(read, **held)
-        listeners = listen(config, worker_count(config), previous.listeners.reachable())
-        try:
-            generation = self._generation(number, config, listeners, previous)
-        except StartError:
-            listeners.close_dropped(previous.listeners)
-            raise
-        self._store.keep(listeners)
-        return replace(generation, at_restart=tuple(held))
-
-    def _grow(self, generation: Generation, workers: int) -> Listeners:
-        listeners = listen(generation.config, workers, generation.listeners)
-        self._store.keep(listeners)
-        return listeners
-
-    def _merge(self, kept: Generation, given_up: Generation) -> Generation:
-        listeners = kept.listeners.with_sockets_of(given_up.listeners)
-        self._store.settle(listeners)
-        for each in (kept, given_up):
-            each.listeners.close_dropped(listeners)
-        if given_up.files is not kept.files:
-            given_up.files.close()
-            kept.files.reopen(self._log)
-        follow(self._log, kept.config, self._name)
-        return replace(kept, listeners=listeners)
-
-    def _on_ready(self) -> None:
-        if self._held.verdict is not None:
-            self._held.verdict.ready()
-            self._held = replace(self._held, verdict=None)
-
-    def _in_child(self) -> None:
-        if self._log.journal is not None:
-            self._log.journal.close()
-        if self._control is not None:
-            self._control.close_in_child()
-        self._held.close_in_child()
 
     def _say_how_it_starts(self, generation: Generation) -> None:
         config = generation.config
