@@ -4,7 +4,7 @@ The application's thread posts its wish to the loop and waits, until all of the 
 decided about it, and its end, is the loop's; so the loop never writes into what a thread has closed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from io import BufferedIOBase
 from threading import Event
@@ -109,12 +109,6 @@ class Input(BufferedIOBase):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         return self._content().readline(-1 if size is None else size)
-
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        return self._content().readlines(-1 if hint is None else hint)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._content())
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         return self._content().seek(offset, whence)
