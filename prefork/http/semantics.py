@@ -21,11 +21,10 @@ DIGITS: Final = re.compile(rb"[0-9]{1,18}").fullmatch  # 18 digits are more than
 class Draft:
     """What the rules have found out so far."""
 
-    __slots__ = ("body_length", "close", "expects_continue", "has_host", "keep_alive", "minor")
+    __slots__ = ("body_length", "close", "expects_continue", "keep_alive", "minor")
 
     def __init__(self, minor: int) -> None:
         self.minor = minor
-        self.has_host = False
         self.close = False
         self.keep_alive = False
         self.body_length: int | None = 0
@@ -38,7 +37,6 @@ def host(draft: Draft, values: Sequence[bytes]) -> None:
         raise Rejection(400, "more than one Host field")
     if not IS_HOST(values[0]):
         raise Rejection(400, "invalid Host")
-    draft.has_host = True
 
 
 def connection(draft: Draft, values: Sequence[bytes]) -> None:
@@ -102,13 +100,6 @@ def understand(method: bytes, minor: int, fields: Fields) -> Meaning:
         Rejection: 400, 417 or 501, as the rule that it breaks says.
     """
     draft = Draft(minor)
-    apply_rules(draft, fields)
-    if not draft.has_host and minor > 0:
-        raise Rejection(400, "no Host field")
-    return Meaning(framing(draft, method), draft.body_length, draft.expects_continue and draft.body_length != 0)
-
-
-def apply_rules(draft: Draft, fields: Fields) -> None:
     found: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         found.setdefault(name, []).append(value)
@@ -116,6 +107,9 @@ def apply_rules(draft: Draft, fields: Fields) -> None:
         raise Rejection(400, "both Content-Length and Transfer-Encoding")  # RFC 9112 §6.1: smuggling
     for name, values in found.items():
         RULES[name](draft, values)
+    if b"host" not in found and minor > 0:
+        raise Rejection(400, "no Host field")
+    return Meaning(framing(draft, method), draft.body_length, draft.expects_continue and draft.body_length != 0)
 
 
 def framing(draft: Draft, method: bytes) -> Framing:
