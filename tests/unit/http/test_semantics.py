@@ -97,7 +97,17 @@ def test_chunked_makes_the_length_unknown_rfc9112_6_1(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [b"gzip", b"identity", b"gzip, chunked", b"gzip;q=1, chunked", b"xchunked", b"chunkedx", b"chunke", b"'chunked'"],
+    [
+        b"gzip",
+        b"identity",
+        b"gzip, chunked",
+        b"gzip;q=1, chunked",
+        b"gzip \t;q=1",
+        b"xchunked",
+        b"chunkedx",
+        b"chunke",
+        b"'chunked'",
+    ],
 )
 def test_any_other_transfer_coding_is_not_implemented_rfc9112_6_1(value: bytes) -> None:
     assert refusal(HOST, (b"transfer-encoding", value)) == 501
@@ -115,7 +125,7 @@ def test_chunked_is_the_last_coding_and_once_rfc9112_6_3(value: bytes) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"", b",", b"chunked,", b",chunked", b"chunked;q=1", b"chunked ;q=1", b"chunked;", b'"chunked"', b"chunked\x0b",
+        b"", b",", b"chunked,", b",chunked", b"chunked;q=1", b"chunked ;q=1", b"chunked\t;q=1", b"chunked;", b'"chunked"', b"chunked\x0b",
         b"chunked\x00", b"chunked\xa0", b"chun ked", b"gzip, , chunked",
     ],
 )  # fmt: skip
@@ -141,6 +151,11 @@ def test_content_length_with_transfer_encoding_is_refused_rfc9112_6_1(fields: Fi
 @pytest.mark.parametrize("body", [LENGTH, CODING])
 def test_a_body_may_wait_for_100_continue_rfc9110_10_1_1(value: bytes, body: tuple[bytes, bytes]) -> None:
     assert meaning((b"expect", value), body).expects_continue
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+def test_a_body_does_not_wait_unasked_rfc9110_10_1_1(minor: int) -> None:
+    assert not meaning(LENGTH, minor=minor).expects_continue
 
 
 def test_without_a_body_100_continue_is_overlooked_rfc9110_10_1_1() -> None:
