@@ -44,9 +44,7 @@ class FixedBody(Struct, tag=True):
             sink(data)
             return None
         sink(data[: self.missing])
-        rest = data[self.missing :]
-        self.missing = 0
-        return rest
+        return data[self.missing :]
 
 
 class Part(Enum):
