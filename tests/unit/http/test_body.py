@@ -81,6 +81,13 @@ def test_an_empty_chunked_body_ends_at_once_rfc9112_7_1() -> None:
     assert chunked(b"0\r\n\r\n") == b""
 
 
+@pytest.mark.parametrize(
+    "line", [b"A", b"a", b"A;b", b"a \t;b", b"a; \tb", b"a;b \t=c", b"a;b= \tc", b'a;b="c \\" d"', b"a;b=c;d ; e"]
+)
+def test_a_chunk_size_is_hexadecimal_with_extensions_that_are_overlooked_rfc9112_7_1_1(line: bytes) -> None:
+    assert chunked(line + b"\r\n0123456789\r\n0\r\n\r\nGET /") == b"GET /"
+
+
 @st.composite
 def chunk_lines(draw: st.DrawFn, size: int) -> bytes:
     digits = draw(st.sampled_from([b"%x", b"%X", b"%03x", b"%015x"])) % size
