@@ -11,7 +11,6 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from prefork.http.content import drop
 from prefork.http.grammar import QUOTED_STRING, TOKEN, VALUE
 from prefork.http.messages import Rejection
 
@@ -37,7 +36,7 @@ class FixedBody(Struct, tag=True):
         if self.missing > self.limit:
             raise Rejection(413, "request body too large")
 
-    def feed(self, data: bytes, sink: Sink = drop) -> bytes | None:
+    def feed(self, data: bytes, sink: Sink) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it."""
         if len(data) < self.missing:
             self.missing -= len(data)
@@ -69,7 +68,7 @@ class ChunkedBody(Struct, tag=True):
     unread: bytes = b""
     trailers: int = 0
 
-    def feed(self, data: bytes, sink: Sink = drop) -> bytes | None:
+    def feed(self, data: bytes, sink: Sink) -> bytes | None:
         """Take what belongs to the body; return None while it goes on, else the bytes that follow it.
 
         Raises:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.http.body import LONGEST_SIZE, LONGEST_TRAILERS, ChunkedBody, FixedBody
+from prefork.http.content import drop
 from prefork.http.messages import Rejection
 
 NO_LIMIT = 10**9
@@ -18,11 +19,13 @@ EXTENSIONS = 16 * 1024
 Pieces = Callable[[bytes], list[bytes]]
 
 
-def feed(body: FixedBody | ChunkedBody, pieces: Sequence[bytes]) -> bytes | int | None:
+def feed(
+    body: FixedBody | ChunkedBody, pieces: Sequence[bytes], sink: Callable[[bytes], object] = drop
+) -> bytes | int | None:
     """Return what follows the body, None when it goes on, or the status with which it is refused."""
     for number, piece in enumerate(pieces):
         try:
-            rest = body.feed(piece)
+            rest = body.feed(piece, sink)
         except Rejection as rejection:
             return rejection.status
         if rest is not None:
@@ -55,16 +58,18 @@ cuts = st.lists(st.integers(0, 1000), max_size=8)
 
 @given(content=st.binary(min_size=1, max_size=50), rest=st.binary(max_size=20), cuts=cuts)
 def test_a_body_of_known_length_ends_after_its_length_rfc9112_6_2(content: bytes, rest: bytes, cuts: list[int]) -> None:
-    assert feed(FixedBody(len(content), NO_LIMIT), split(content + rest, cuts)) == rest
+    taken: list[bytes] = []
+    assert feed(FixedBody(len(content), NO_LIMIT), split(content + rest, cuts), taken.append) == rest
+    assert b"".join(taken) == content
 
 
 def test_a_body_goes_on_until_its_last_byte_rfc9112_6_2() -> None:
     body = FixedBody(3, NO_LIMIT)
-    assert [body.feed(b"a"), body.feed(b"b"), body.feed(b"cd")] == [None, None, b"d"]
+    assert [body.feed(each, drop) for each in (b"a", b"b", b"cd")] == [None, None, b"d"]
 
 
 def test_a_body_may_be_as_long_as_the_limit_and_no_longer_rfc9110_15_5_14() -> None:
-    assert FixedBody(5, limit=5).feed(b"12345") == b""
+    assert FixedBody(5, limit=5).feed(b"12345", drop) == b""
     with pytest.raises(Rejection) as caught:
         FixedBody(6, limit=5)
     assert caught.value.status == 413
@@ -82,10 +87,11 @@ def test_an_empty_chunked_body_ends_at_once_rfc9112_7_1() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"A", b"a", b"A;b", b"a \t;b", b"a; \tb", b"a;b \t=c", b"a;b= \tc", b'a;b="c \\" d"', b"a;b=c;d ; e"]
+    "line",
+    [b"1A", b"1a", b"1A;b", b"1a \t;b", b"1a; \tb", b"1a;b \t=c", b"1a;b= \tc", b'1a;b="c \\" d"', b"1a;b=c;d ; e"],
 )
 def test_a_chunk_size_is_hexadecimal_with_extensions_that_are_overlooked_rfc9112_7_1_1(line: bytes) -> None:
-    assert chunked(line + b"\r\n0123456789\r\n0\r\n\r\nGET /") == b"GET /"
+    assert chunked(line + b"\r\n" + b"a" * 26 + b"\r\n0\r\n\r\nGET /") == b"GET /"
 
 
 @st.composite
@@ -98,16 +104,27 @@ def chunk_lines(draw: st.DrawFn, size: int) -> bytes:
 
 @st.composite
 def chunked_bodies(draw: st.DrawFn) -> bytes:
+    return draw(chunked_contents())[0]
+
+
+@st.composite
+def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A body in chunks, and its content."""
     chunks = draw(st.lists(st.binary(min_size=1, max_size=20) | st.sampled_from([b"\r\n", b"0\r\n\r\n"]), max_size=5))
     encoded = b"".join(draw(chunk_lines(len(chunk))) + chunk + b"\r\n" for chunk in chunks)
     trailers = draw(st.lists(st.sampled_from([b"X: a\r\n", b"Y:\r\n", b"Content-Length: 5\r\n"]), max_size=3))
-    return encoded + draw(chunk_lines(0)) + b"".join(trailers) + b"\r\n"
+    return encoded + draw(chunk_lines(0)) + b"".join(trailers) + b"\r\n", b"".join(chunks)
 
 
-@given(body=chunked_bodies(), rest=st.binary(max_size=20), cuts=cuts)
-def test_any_split_of_a_chunked_body_leaves_what_follows_it(body: bytes, rest: bytes, cuts: list[int]) -> None:
-    assert chunked(*split(body + rest, cuts)) == rest
-    assert chunked(*by_bytes(body)) == b""
+@given(body=chunked_contents(), rest=st.binary(max_size=20), cuts=cuts)
+def test_any_split_of_a_chunked_body_gives_its_content_and_leaves_what_follows_it(
+    body: tuple[bytes, bytes], rest: bytes, cuts: list[int]
+) -> None:
+    encoded, content = body
+    for pieces in (split(encoded + rest, cuts), [*by_bytes(encoded), rest]):
+        taken: list[bytes] = []
+        assert feed(ChunkedBody(NO_LIMIT, EXTENSIONS), pieces, taken.append) == rest
+        assert b"".join(taken) == content
 
 
 @given(body=chunked_bodies(), cut=st.integers(1, 1000))
@@ -146,7 +163,7 @@ def test_a_malformed_chunk_size_is_refused_rfc9112_7_1(line: bytes) -> None:
 )
 def test_it_is_told_which_part_of_a_size_line_is_malformed_rfc9112_7_1_1(line: bytes, reason: str) -> None:
     with pytest.raises(Rejection) as caught:
-        ChunkedBody(NO_LIMIT, EXTENSIONS).feed(line + b"\r\n")
+        ChunkedBody(NO_LIMIT, EXTENSIONS).feed(line + b"\r\n", drop)
     assert caught.value.reason == reason
 
 
@@ -180,7 +197,7 @@ def test_a_line_of_the_framing_is_refused_alike_however_it_arrives(start: bytes,
         body = ChunkedBody(100, EXTENSIONS)
         try:
             for piece in pieces:
-                if body.feed(piece) is not None:
+                if body.feed(piece, drop) is not None:
                     return "the end"
         except Rejection as rejection:
             return f"{rejection.status} {rejection.reason}"

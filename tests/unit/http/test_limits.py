@@ -3,6 +3,7 @@
 import pytest
 
 from prefork.http.body import ChunkedBody
+from prefork.http.content import drop
 from prefork.http.messages import Limits, Peer, Rejection, Response
 from prefork.http.protocol import Protocol
 from prefork.http.service import Service
@@ -30,9 +31,9 @@ def test_a_field_may_be_as_long_as_the_limit_and_no_longer_rfc6585_5(*, plain: b
 
 
 def test_the_extensions_of_a_body_may_be_as_long_as_the_limit_and_no_longer_rfc9112_7_1_1() -> None:
-    assert ChunkedBody(10, extensions_left=2).feed(b"1;a\r\nx\r\n0\r\n\r\n") == b""
+    assert ChunkedBody(10, extensions_left=2).feed(b"1;a\r\nx\r\n0\r\n\r\n", drop) == b""
     with pytest.raises(Rejection, match="extensions"):
-        ChunkedBody(10, extensions_left=1).feed(b"1;a\r\nx\r\n0\r\n\r\n")
+        ChunkedBody(10, extensions_left=1).feed(b"1;a\r\nx\r\n0\r\n\r\n", drop)
 
 
 @pytest.mark.parametrize("request_", [GET, POST + b"12"])
