@@ -528,6 +528,13 @@ def test_the_observer_is_told_each_head_its_request_and_the_status() -> None:
     ]
 
 
+def test_the_observer_is_told_of_each_request_whether_it_is_remembered_or_not() -> None:
+    talk = Conversation(observed=True)
+    talk.say(GET, GET, GET, GET + GET)
+    assert GET in talk.service.heads.remembered
+    assert [head for head, _, _ in talk.observed] == [GET] * 5
+
+
 def test_the_observer_is_told_of_a_head_that_never_ended() -> None:
     talk = Conversation(observed=True)
     talk.say(GET + b"GET /slow")
