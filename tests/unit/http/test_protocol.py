@@ -75,7 +75,7 @@ def moved(protocol: Protocol, to: Conversation, *, observed: bool = False) -> No
     """Have the conversation go on where the protocol leaves, in another process."""
     parcel = msgpack.encode(protocol.leave())
     to.renew(observed=observed)
-    to.protocol.resume(msgpack.decode(parcel, type=Parcel))
+    assert to.protocol.resume(msgpack.decode(parcel, type=Parcel)) == b""
 
 
 @pytest.fixture
@@ -540,6 +540,24 @@ def test_the_observer_is_told_of_a_head_that_never_ended() -> None:
     talk.say(GET + b"GET /slow")
     talk.protocol.expire()
     assert talk.observed[-1] == (b"GET /slow", None, 408)
+
+
+@pytest.mark.parametrize(
+    ("said", "unanswered"),
+    [
+        (b"", (b"", False)),
+        (GET, (b"", False)),
+        (GET + b"GET /slow", (b"GET /slow", False)),
+        (POST + b"He", (POST, True)),
+        (POST + b"Hello", (b"", False)),
+        (b"nonsense\r\n\r\n", (b"", False)),
+    ],
+)
+def test_it_is_known_what_head_is_not_answered_and_whether_it_is_valid(
+    talk: Conversation, said: bytes, unanswered: tuple[bytes, bool]
+) -> None:
+    talk.say(said)
+    assert talk.protocol.unanswered == unanswered
 
 
 # Any stream

@@ -396,6 +396,15 @@ def test_content_that_is_refused_in_the_middle_is_let_go_of(app: Application) ->
     assert (app.counter["contents"], app.all_is_closed) == (1, True)
 
 
+@pytest.mark.parametrize("heavy", [False, True])
+def test_content_that_was_let_go_of_does_not_go_on_elsewhere(app: Application, *, heavy: bool) -> None:
+    app.content = type("Light or heavy", (Kept,), {"heavy": heavy})
+    app.say(POST + b"He")
+    app.protocol.expire()
+    assert app.protocol.can_move
+    assert app.protocol.leave() == Parcel(keep_alive=False)
+
+
 def test_where_there_is_no_room_for_content_the_client_is_told(app: Application) -> None:
     app.content = type("Small", (Kept,), {"room": 3})
     assert statuses(app.say(POST + b"Hello" + GET)) == [507]
@@ -417,7 +426,7 @@ def test_content_goes_on_elsewhere_unless_it_is_too_much(app: Application) -> No
     assert app.protocol.can_move
     parcel = msgpack.decode(msgpack.encode(app.protocol.leave()), type=Parcel)
     there = Application()
-    there.protocol.resume(parcel)
+    assert there.protocol.resume(parcel) == b""
     assert there.say(b"llo") == whole(b"Hello")
     app.renew()
     app.content = type("Heavy", (Kept,), {"heavy": True})
