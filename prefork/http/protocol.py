@@ -182,7 +182,7 @@ class Protocol(Answering):
 
     @property
     def _is_taking(self) -> bool:
-        return not self.behind and self.waiting_for is not NOTHING and self.waiting_for is not APPLICATION
+        return self.waiting_for is not NOTHING and self.waiting_for is not APPLICATION
 
     def _receive_head(self, head: bytes) -> bytes:
         """Answer one whole head that came alone, or ask for its body."""
