@@ -129,9 +129,12 @@ def test_after_connection_close_the_answer_says_so_and_the_rest_is_dropped_rfc91
     assert talk.state() == (False, False, Waiting.NOTHING)
 
 
-def test_a_peer_that_asked_for_the_close_and_said_no_more_is_done(talk: Conversation) -> None:
-    talk.say(CLOSING)
-    assert talk.state() == (False, True, Waiting.NOTHING)
+@pytest.mark.parametrize("before", [b"", GET, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"])
+def test_a_peer_that_asked_for_the_close_and_said_no_more_is_done(talk: Conversation, before: bytes) -> None:
+    for _ in range(3):  # it is remembered by then
+        talk.renew()
+        talk.say(before + CLOSING)
+        assert talk.state() == (False, True, Waiting.NOTHING)
 
 
 def test_http_1_0_is_closed_after_its_answer_rfc9112_9_3(talk: Conversation) -> None:
@@ -550,6 +553,7 @@ def test_the_observer_is_told_of_a_head_that_never_ended() -> None:
         (GET + b"GET /slow", (b"GET /slow", False)),
         (POST + b"He", (POST, True)),
         (POST + b"Hello", (b"", False)),
+        (POST.replace(b"Host", b"Connection: close\r\nHost") + b"Hello" + GET, (b"", False)),
         (b"nonsense\r\n\r\n", (b"", False)),
     ],
 )
