@@ -218,10 +218,8 @@ class Protocol(Answering):
                 self.peer_is_done = False
             answers.append(answer)
             room -= len(answer)
-            if self.waiting_for is APPLICATION:
+            if self.waiting_for is APPLICATION or not self.keep_alive:
                 return data[start:]
-            if not self.keep_alive:
-                return b""
         if start < len(data) and (room <= 0 or len(answers) >= depth):
             self.behind = True
             self._unread = data[start:]
