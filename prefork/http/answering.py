@@ -221,4 +221,3 @@ class Answering:
         self.keep_alive = False
         self._unread = b""
         self.behind = False
-        self._request = None

@@ -265,7 +265,6 @@ class Protocol(Answering):
             self._body = ChunkedBody(limits.body, limits.chunk_extensions)
         else:
             self._body = FixedBody(length, limits.body)
-        self._unread = b""
         if request.expects_continue and not rest:  # RFC 9110 §10.1.1: not once the body has begun to arrive
             if self._service.new_awaited is not None:
                 answers.append(self._answer_early(request, self._service.new_awaited()))
@@ -312,9 +311,9 @@ class Protocol(Answering):
         if self._awaited is not None:
             self._give_content(self._awaited, answers)
             return rest
-        request, self._request, self._body = self._request, None, None
-        content, self._content = self._content, None
-        self.waiting_for = LAST if self._draining else REQUEST
+        request, content = self._request, self._content
+        self._body = self._content = None
+        self.waiting_for = REQUEST
         answers.append(self._answer(request, content))
         return rest
 
