@@ -105,6 +105,25 @@ def test_a_streamed_answer_is_told_when_it_is_whole_and_all_of_it_is_taken(log: 
     assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 10 120 +']
 
 
+def test_a_streamed_answer_is_told_at_its_end_though_all_has_been_taken_by_then(log: Log) -> None:
+    log.observer.answered(HEAD, REQUEST, 200, size=110, body=10, more=True)
+    log.observer.sent(110)
+    assert log.lines() == []
+    log.observer.ended()
+    assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 10 110 +']
+
+
+def test_a_streamed_answer_grows_though_the_one_before_it_is_not_taken_yet(log: Log) -> None:
+    log.answer()
+    log.observer.answered(HEAD, REQUEST, 404, size=100, body=0, more=True)
+    log.observer.grew(size=10, body=10)
+    log.observer.ended()
+    log.observer.sent(SIZE)
+    assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 200 5 105 +']
+    log.observer.sent(110)
+    assert log.lines() == ['127.0.0.1 "GET /a HTTP/1.1" 404 10 110 +']
+
+
 def test_a_streamed_answer_that_goes_on_no_more_is_not_complete(log: Log) -> None:
     log.observer.answered(HEAD, REQUEST, 200, size=110, body=10, more=True)
     log.observer.sent(110)
@@ -134,6 +153,19 @@ def test_the_time_runs_from_the_first_byte_of_a_request_to_the_last_of_its_answe
     assert 2e6 <= second < 3e6
 
 
+def test_the_time_of_a_request_that_came_with_the_one_before_runs_from_the_answer_to_that() -> None:
+    log = Log("%D")
+    log.loop.now -= 3
+    log.observer.begin()
+    log.loop.now += 3
+    log.answer()
+    log.answer()
+    log.observer.sent(2 * SIZE)
+    first, second = map(int, log.lines())
+    log.close()
+    assert first - second >= 2e6
+
+
 def test_what_is_owed_moves_to_another_process(log: Log) -> None:
     heir = Log()
     log.answer()
@@ -149,10 +181,18 @@ def test_where_only_heads_are_shown_nothing_is_kept(capfd: Stderr) -> None:
     watch = Watch(None, Lines("combined"), Forwarding(trusting([])), loop, show_heads=True)
     observer = Observer(watch, Peer(b"::1"))
     observer.answered(HEAD, REQUEST, 200, size=SIZE, body=5, more=False)
+    observer.answered(HEAD, REQUEST, 200, size=SIZE, body=5, more=True)
+    observer.grew(size=5, body=5)
+    observer.ended()
     observer.closed(b"GET", valid=False)
     assert not observer.owed
     assert "GET /a HTTP/1.1" in capfd.readouterr().err
     loop.close()
+
+
+def test_no_head_is_shown_where_that_is_not_wanted(log: Log, capfd: Stderr) -> None:
+    log.answer()
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("peer", "logged"), [(b"127.0.0.1", "192.0.2.1"), (b"192.0.2.9", "192.0.2.9")])
