@@ -176,6 +176,43 @@ def test_what_is_owed_moves_to_another_process(log: Log) -> None:
     heir.close()
 
 
+def test_the_time_of_a_request_runs_on_in_another_process() -> None:
+    log, heir = Log("%D"), Log("%D")
+    log.loop.now -= 3
+    log.observer.begin()
+    heir.observer.resume(*log.observer.leave())
+    heir.observer.begin()
+    heir.answer()
+    heir.observer.sent(SIZE)
+    assert int(heir.lines()[0]) >= 3e6
+    for each in log, heir:
+        each.close()
+
+
+def test_the_time_of_a_request_that_is_never_answered_runs_from_its_first_byte_if_any_was_seen() -> None:
+    log = Log("%D")
+    log.observer.closed(b"GET /unseen", valid=False)
+    log.loop.now -= 3
+    log.observer.begin()
+    log.loop.now += 3
+    log.observer.closed(b"GET /half", valid=False)
+    unseen, half = map(int, log.lines())
+    log.close()
+    assert half - unseen >= 2e6
+
+
+def test_where_no_access_log_is_any_more_nobody_is_told_what_was_owed() -> None:
+    log, loop = Log(), Loop()
+    log.answer()
+    watch = Watch(None, Lines("combined"), Forwarding(trusting([])), loop, show_heads=True)
+    heir = Observer(watch, Peer(b"127.0.0.1"))
+    heir.resume(*log.observer.leave())
+    heir.sent(SIZE)
+    assert not heir.owed
+    log.close()
+    loop.close()
+
+
 def test_where_only_heads_are_shown_nothing_is_kept(capfd: Stderr) -> None:
     loop = Loop()
     watch = Watch(None, Lines("combined"), Forwarding(trusting([])), loop, show_heads=True)
