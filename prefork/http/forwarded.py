@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Final
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ _is_host: Final = re.compile(HOST).fullmatch
 _PORT: Final = rb"(?::(?:[0-9]{1,5}|_[0-9A-Za-z._-]+))?"
 # RFC 7239 §6; in X-Forwarded-For, IPv6 addresses come without brackets too. No zone: that is a name that anybody can
 # choose.
-_node: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\]%b|([0-9]+\.[0-9.]+)%b|([0-9A-Fa-f:.]+)" % (_PORT, _PORT)).fullmatch
+_node: Final = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))%b|([0-9A-Fa-f:.]+)" % _PORT).fullmatch
 
 
 class Client(Struct, frozen=True):
@@ -77,7 +77,7 @@ class Forwarding:
 
     def _client(self, nearest: Client, told: Fields) -> Client:
         client = nearest
-        for _, hop in zip(range(MOST_HOPS), hops(told), strict=False):
+        for hop in islice(hops(told), MOST_HOPS):
             if not self.is_trusted(client.address):
                 break
             client = Client(hop.address or client.address, hop.scheme or client.scheme, hop.host or client.host)
