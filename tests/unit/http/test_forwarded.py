@@ -41,7 +41,17 @@ def address(name: bytes, value: bytes) -> bytes:
         (b"192.0.2.1, unknown, 10.0.0.1", b"10.0.0.1"),
         (b"192.0.2.1, 10.0.0.01", NEAR),
         (b"192.0.2.1, fe80::1%<b>", NEAR),
+        (b"192.0.2.1:_aZ0._-", b"192.0.2.1"),
+        (b"192.0.2.1:99999", b"192.0.2.1"),
+        (b"192.0.2.1:100000", NEAR),
+        (b"192.0.2.1:", NEAR),
+        (b"192.0.2.1:_", NEAR),
+        (b"[192.0.2.1", NEAR),
+        (b"[]", NEAR),
+        (b"[2001:DB9::192.0.2.1]", b"2001:db9::c000:201"),
+        (b"192.0.2.1, " + b", ".join([b"10.0.0.1"] * (2 * MOST_HOPS)), b"10.0.0.1"),
         (b"unix:", NEAR),
+        (b"1:2", NEAR),
         (b"1", NEAR),
         (b"", NEAR),
     ],
@@ -59,8 +69,12 @@ def test_the_first_address_from_the_end_that_is_not_trusted_is_the_clients(value
         (b'for="[2001:db9:cafe::17]:4711"', b"2001:db9:cafe::17"),
         (b'for="192.0.2.1:_port"', b"192.0.2.1"),
         (b'for="1\\92.0.2.1"', b"192.0.2.1"),
+        (b'\tfor=192.0.2.1\t;\tby=""\t', b"192.0.2.1"),
         (b'by="a, b";for=192.0.2.1', b"192.0.2.1"),
         (b"for=6.6.6.6, for=192.0.2.1, for=10.0.0.1", b"192.0.2.1"),
+        (b"for=192.0.2.1, \t , for=10.0.0.1", b"192.0.2.1"),
+        (b"for=10.0.0.2, for=10.0.0.11", b"10.0.0.2"),
+        (b'for=6.6.6.6;by="\\", for=10.0.0.1', b"10.0.0.1"),
         (b"for=6.6.6.6, for=unknown, for=10.0.0.1", b"10.0.0.1"),
         (b"for=6.6.6.6, for=_hidden", NEAR),
         (b"for=6.6.6.6, proto=https", NEAR),
@@ -141,6 +155,12 @@ def test_a_stranger_is_not_believed(fields: Fields) -> None:
 def test_a_unix_socket_is_believed_where_it_is_trusted() -> None:
     forwarding = Forwarding(trusting(["unix:"]))
     assert forwarding.client(Peer(b"unix:"), ((b"x-forwarded-for", b"192.0.2.1"),)).address == b"192.0.2.1"
+
+
+def test_a_proxy_that_speaks_tls_with_us_may_have_a_client_that_does_not() -> None:
+    peer = Peer(NEAR, b"https")
+    assert FORWARDING.client(peer, ((b"x-forwarded-for", b"192.0.2.1"),)) == Client(b"192.0.2.1", b"https")
+    assert FORWARDING.client(peer, ((b"x-forwarded-proto", b"http"),)) == Client(NEAR, b"http")
 
 
 def test_without_a_word_the_peer_is_the_client() -> None:

@@ -1,7 +1,7 @@
 """Which connections count as one client's."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import pytest
@@ -28,6 +28,13 @@ def connect(loop: Loop, crowd: Crowd[Connection], address: bytes) -> Connection:
     connection = Connection(ours, Peer(address), Protocol(SERVICE, Peer(b"127.0.0.1")), loop, crowd)
     connection.begin(to_read=False)
     return connection
+
+
+def crowd_of(loop: Loop, addresses: Sequence[bytes]) -> Crowd[Connection]:
+    crowd: Crowd[Connection] = Crowd()
+    for address in addresses:
+        connect(loop, crowd, address)
+    return crowd
 
 
 @pytest.mark.parametrize(
@@ -62,7 +69,7 @@ def test_connections_are_counted_from_their_beginning_to_their_end(loop: Loop) -
 
 
 def test_behind_a_unix_socket_nobody_is_counted(loop: Loop) -> None:
-    crowd: Crowd[Connection] = Crowd()
-    connection = connect(loop, crowd, b"unix:")
+    crowd = crowd_of(loop, [b"unix:"])
     assert (len(crowd), crowd.count_of(Peer(b"unix:"))) == (1, 0)
-    connection.close()
+    for connection in list(crowd):
+        connection.close()
