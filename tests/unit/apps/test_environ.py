@@ -242,6 +242,16 @@ def test_the_same_head_of_a_proxy_and_of_a_stranger_is_told_apart() -> None:
         assert environs.make(request, peer, None)["REMOTE_ADDR"] == address
 
 
+def test_what_a_proxy_tells_of_its_client_is_told_of_nobody_else() -> None:
+    environs = Environs(BASE, Forwarding(lambda address: address == b"127.0.0.1"))
+    request = PARSE(get("/", *TOLD))
+    stranger = {"REMOTE_ADDR": "192.0.2.7", "wsgi.url_scheme": "http", "HTTP_HOST": "a.example", "SERVER_PORT": "80"}
+    for peer, expected in [(PROXY, BELIEVED), (PROXY, BELIEVED), (PEER, stranger), (PROXY, BELIEVED)]:
+        environ = environs.make(request, peer, None)
+        assert {key: environ[key] for key in expected} == expected
+        assert ("HTTPS" in environ) is (peer is PROXY)
+
+
 # Bounds, and anything
 
 
