@@ -113,10 +113,10 @@ class Environs:
 
     def _tell_client(self, environ: Environ, fields: Fields, peer: Peer) -> Environ:
         """Tell in the environ whose the request is, by its peer and by what that says if it is trusted; return it."""
-        environ["REMOTE_ADDR"] = peer.address.decode() if peer.address != b"unix:" else ""
+        address = peer.address
         if fields or peer.scheme != b"http":
             client = self._forwarding.client(peer, fields)
-            environ["REMOTE_ADDR"] = client.address.decode() if client.address != b"unix:" else ""
+            address = client.address
             if client.scheme == b"https":
                 environ["wsgi.url_scheme"] = "https"
                 environ["HTTPS"] = "on"
@@ -124,6 +124,7 @@ class Environs:
                 environ["HTTP_HOST"] = client.host.decode()
             usual_port = "443" if client.scheme == b"https" else "80"
             environ["SERVER_NAME"], environ["SERVER_PORT"] = server_of(environ.get("HTTP_HOST", ""), usual_port)
+        environ["REMOTE_ADDR"] = address.decode() if address != b"unix:" else ""
         return environ
 
 
@@ -146,14 +147,14 @@ def path_of(target: str) -> str:
     if target == "*":
         return ""
     _, _, rest = target.partition("//")
-    _, slash, path = rest.partition("/")
-    return f"{slash or '/'}{path}"
+    _, _, path = rest.partition("/")
+    return f"/{path}"
 
 
 @lru_cache(MOST_HOSTS)
 def server_of(host: str, usual_port: str) -> tuple[str, str]:
     """Return the name and the port to which a request went, by what it says itself (RFC 3875 §4.1.14, §4.1.15)."""
     name, colon, port = host.rpartition(":")
-    if not colon or not (port.isdigit() or not port):  # none, or within an IPv6 address
+    if not colon or (port and not port.isdigit()):  # none, or within an IPv6 address
         name, port = host, ""
     return name or "localhost", port or usual_port
