@@ -115,6 +115,7 @@ def test_it_can_be_mounted_at_a_path_beyond_ascii() -> None:
         ("[::1]", "[::1]", "80"),
         ("[::1]:8080", "[::1]", "8080"),
         ("[2001:db8::1234]", "[2001:db8::1234]", "80"),
+        ("123", "123", "80"),
         ("", "localhost", "80"),
     ],
 )
@@ -226,6 +227,24 @@ def test_a_trusted_proxy_tells_whose_it_is(peer: Peer, spell: Callable[[str], st
 def test_it_may_tell_in_the_standard_field_rfc7239(name: str) -> None:
     environ = make(get("/", f"{name}: for=198.51.100.9;proto=https;host=shop.example"), PROXY)
     assert {key: environ[key] for key in BELIEVED} == BELIEVED
+
+
+@pytest.mark.parametrize(
+    ("peer", "line", "expected"),
+    [
+        (PROXY, "X-Forwarded-For: 198.51.100.9", {"REMOTE_ADDR": "198.51.100.9", "SERVER_PORT": "80"}),
+        (Peer(b"unix:"), "X-Forwarded-Proto: https", {"REMOTE_ADDR": "", "SERVER_PORT": "443"}),
+        (PROXY, "X-Forwarded-Host: b:1", {"REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "b", "SERVER_PORT": "1"}),
+    ],
+)
+def test_what_it_does_not_tell_stays_as_it_is(peer: Peer, line: str, expected: dict[str, str]) -> None:
+    environ = make(get("/", line), peer)
+    assert {key: environ[key] for key in expected} == expected
+
+
+def test_it_may_pass_on_a_request_without_a_host() -> None:
+    environ = make(b"GET / HTTP/1.0\r\nX-Forwarded-Proto: https\r\n\r\n", PROXY)
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"], "HTTP_HOST" in environ) == ("localhost", "443", False)
 
 
 def test_nobody_else_is_believed() -> None:
