@@ -1,6 +1,7 @@
 """The access log's lines: each format, each directive, and whatever a peer sends stays within its quotes."""
 
 import json
+import os
 import re
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.config.keys import KEYS
-from prefork.worker.lines import AT_THE_END, LARGEST_REMEMBERED, MOST_REMEMBERED, OF_THE_HEAD, Lines, Sent
+from prefork.worker.lines import AT_THE_END, LARGEST_REMEMBERED, MOST_REMEMBERED, OF_THE_HEAD, Lines, Sent, escaped
 from tests.unit.journald import parsed
 
 HEAD = b"GET /a?b HTTP/1.1\r\nHost: h\r\nReferer: http://x/\r\nUser-Agent: curl/8\r\nReferer: second\r\n\r\n"
@@ -32,7 +33,7 @@ def test_a_combined_line_is_as_apache_writes_it() -> None:
 
 
 def test_a_json_line_has_numbers_as_numbers() -> None:
-    assert json.loads(line("json")) | {"pid": 0} == {
+    assert json.loads(line("json")) == {
         "time": "2000-10-10T13:55:36Z",
         "client": "192.0.2.7",
         "method": "GET",
@@ -46,7 +47,7 @@ def test_a_json_line_has_numbers_as_numbers() -> None:
         "host": "h",
         "referer": "http://x/",
         "user_agent": "curl/8",
-        "pid": 0,
+        "pid": os.getpid(),
     }
 
 
@@ -90,6 +91,28 @@ def test_the_parts_of_a_first_line_that_is_well_formed_are_told_whatever_follows
     assert [told[each] for each in ("method", "target", "protocol", "host")] == ["GET", "/a?b", "HTTP/1.1", ""]
 
 
+@pytest.mark.parametrize(
+    ("asked", "parts"),
+    [
+        (b"GET /a HTTP/1.0", b"GET|/a|-|HTTP/1.0"),
+        (b"GET /a?b=c?d HTTP/1.1", b"GET|/a|?b=c?d|HTTP/1.1"),
+        (b"GET /? HTTP/1.1", b"GET|/|?|HTTP/1.1"),
+        (b"OPTIONS * HTTP/1.1", b"OPTIONS|*|-|HTTP/1.1"),
+        (b"GET http://a/b?c HTTP/1.1", b"GET|http://a/b|?c|HTTP/1.1"),
+        (b"GET /a b HTTP/1.1", b"-|-|-|-"),
+        (b"GET /a HTTP/1.1 ", b"-|-|-|-"),
+        (b"GET /a\nb HTTP/1.1", b"-|-|-|-"),
+        (b"GET", b"-|-|-|-"),
+    ],
+)
+def test_a_target_is_a_path_and_a_query(asked: bytes, parts: bytes) -> None:
+    assert line("%m|%U|%q|%H", asked + b"\r\n\r\n", valid=False) == parts + b"\n"
+
+
+def test_a_first_line_ends_with_any_line_feed() -> None:
+    assert line("%r", b"GET /a\nHost: a\r\n\r\n", valid=False) == b"GET /a\n"
+
+
 def test_of_a_refused_head_only_its_first_line_is_told() -> None:
     head = b"\r\n\nGET /a  HTTP/1.1\r\nReferer: http://x/\r\n\r\n"
     assert line('"%r" "%m" "%{Referer}i"', head, valid=False) == b'"GET /a  HTTP/1.1" "-" "-"\n'
@@ -98,6 +121,10 @@ def test_of_a_refused_head_only_its_first_line_is_told() -> None:
 def test_what_a_client_sends_is_escaped_as_apache_does() -> None:
     head = b'GET / HTTP/1.1\r\nA: a"b\\c\t\x80\xff%s%%b\r\n\r\n'
     assert line("%{A}i %s", head) == rb"a\"b\\c\t\x80\xff%s%%b 200" + b"\n"
+
+
+def test_the_common_controls_have_names_as_apache_gives_them() -> None:
+    assert escaped(b'\b\n\r\t\v"\\\x00\x1b\x7f\xff !') == r"\b\n\r\t\v\"\\\x00\x1b\x7f\xff !"
 
 
 @given(st.binary(), st.booleans())
