@@ -74,13 +74,26 @@ def test_whatever_comes_is_a_header_or_the_beginning_of_one_or_refused(data: byt
     [
         b"GET / HTTP/1.1\r\n",
         b"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 65536 1\r\n",
+        b"PROXY TCP6 ::1 ::1 1 65536\r\n",
+        b"PROXY TCP6 ::1 ::1 65536 1\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 000001 2\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 000002\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.8  2\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 \r\n",
         b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.800 1 2\r\n",
+        b"PROXY TCP6 ::1 ::1::1 1 2\r\n",
         b"PROXY TCP4 1.2.3.400 5.6.7.8 1 2\r\n",
         b"PROXY TCP4 ::1 ::1 1 2\r\n",
         b"PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n",
         b"PROXY UDP4 1.2.3.4 5.6.7.8 1 2\r\n",
         b"PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
+        b"PROXY UNKNOWN a\nb\r\n",
+        b"PROXY UNKNOWN a\rb\r\n",
         b"PROXY UNKNOWN".ljust(LONGEST_V1, b"x"),
+        b"GET / HTTP",
+        b"PROX ",
         SIGNATURE[:-1] + b"x",
         v2(0x22, 0x11, bytes(12)),
         v2(0x11, 0x11, bytes(12)),
@@ -95,6 +108,25 @@ def test_whatever_comes_is_a_header_or_the_beginning_of_one_or_refused(data: byt
 def test_a_malformed_header_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="malformed"):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 0 65535\r\n", b"1.2.3.4"),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 65535 0\r\n", b"1.2.3.4"),
+        (b"PROXY TCP6 2001:DB8::A ::FFFF:5.6.7.8 1 2\r\n", b"2001:db8::a"),
+        (b"PROXY TCP6 ::FFFF:1.2.3.4 ::A 1 2\r\n", b"1.2.3.4"),
+        (b"PROXY UNKNOWN\r\n", None),
+        (b"PROXY UNKNOWN \r\n", None),
+        (v2(0x21, 0x11, b"\1\2\3\4" + bytes(8)), b"1.2.3.4"),
+        (v2(0x21, 0x21, b"\x20" + bytes(35)), b"2000::"),
+        *((v2(0x21, family, bytes(12)), None) for family in (0x00, 0x12, 0x22, 0x31, 0x32)),
+    ],
+)
+def test_so_far_as_it_is_whole_a_header_tells_an_address_where_it_has_one(header: bytes, address: bytes | None) -> None:
+    assert parse(header) == parse(header + b"x") == Header(len(header), address)
+    assert [parse(header[:length]) for length in range(1, len(header))] == [None] * (len(header) - 1)
 
 
 def test_an_ipv4_client_of_a_proxy_that_listens_for_both_versions_is_one() -> None:
