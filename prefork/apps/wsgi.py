@@ -112,12 +112,11 @@ class Streaming:
     def begin(self, exchange: Exchange, result: object) -> Whole | Stream:
         """Return the answer, or what is answered in its place."""
         try:
-            if isinstance(result, FileWrapper) and exchange.head is not None and self._pieces.written is None:
-                file = result.file(exchange.head.length)
-            else:
-                file = None
-            if file is not None:
-                return Stream(head_of_file(said(exchange.head), file), nothing, self.close, file)
+            if isinstance(result, FileWrapper) and self._pieces.written is None:
+                head = said(exchange.head)
+                file = result.file(head.length)
+                if file is not None:
+                    return Stream(head_of_file(head, file), nothing, self.close, file)
             has_content = self._pieces.begin()
             head = said(exchange.head)
             if has_content:
