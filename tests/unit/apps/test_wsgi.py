@@ -1,5 +1,6 @@
 """An application is called, and what it does becomes an answer, or what is answered in its place."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,7 @@ from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.http.answers import Stream, Truncated, Whole
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
+from prefork.ipc.scoreboard import HEARTBEAT, Scoreboard
 from prefork.logs.log import Log
 
 PEER = Peer(b"127.0.0.1")
@@ -83,6 +85,27 @@ def content_of(answer: Whole | Stream) -> bytes:
 # What is answered
 
 
+def test_what_the_application_is_called_for_is_noted_each_time_and_that_it_lives_where_that_is_due() -> None:
+    scoreboard = Scoreboard()
+    row = scoreboard.take()
+    noted: list[tuple[str, bool]] = []
+
+    def application(_environ: Environ, start_response: Begin) -> list[bytes]:
+        noted.append((row.noted, row[HEARTBEAT] > 0))
+        start_response("200 OK", [])
+        return []
+
+    note = Note(row)
+    respond = Gateway(application, Forwarding(lambda _address: False), Log("worker-0", "info"), note).respond
+    other = Request(b"GET", b"/other", 1, b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+    for request, due in ((GET, 0.0), (GET, math.inf), (GET, 0.0), (other, math.inf)):
+        row[HEARTBEAT], note.due = 0, due
+        respond(request, PEER, None)
+    told = f"GET {GET.target.decode()}"
+    assert noted == [(told, True), (told, False), (told, True), ("GET /other", False)]
+    scoreboard.close()
+
+
 def test_the_environ_has_what_the_pep_asks_for() -> None:
     seen: list[Environ] = []
 
@@ -95,6 +118,8 @@ def test_the_environ_has_what_the_pep_asks_for() -> None:
     [environ] = seen
     assert type(environ) is dict
     assert environ["wsgi.version"] == (1, 0)
+    assert (environ["SCRIPT_NAME"], environ["wsgi.url_scheme"]) == ("", "http")
+    assert {"write", "writelines", "flush"} <= set(dir(environ["wsgi.errors"]))
     assert environ["wsgi.input"].read() == b""
     flags = ("wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.input_terminated")
     assert [environ[flag] for flag in flags] == [False, True, False, True]
@@ -109,8 +134,9 @@ def test_what_is_a_list_is_answered_whole(result: Iterable[bytes]) -> None:
     assert answer.body == b"".join(result)
 
 
-def test_its_length_may_be_said_by_the_application() -> None:
-    answer = ask(answering([b"Hello"], ("Content-Length", "5")))
+@pytest.mark.parametrize("result", [[b"Hello"], [b"He", b"llo"]])
+def test_its_length_may_be_said_by_the_application(result: Iterable[bytes]) -> None:
+    answer = ask(answering(result, ("Content-Length", "5")))
     assert isinstance(answer, Whole)
     assert (answer.head.length, answer.body) == (5, b"Hello")
 
@@ -124,11 +150,15 @@ def test_bytes_may_be_of_a_kind_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("pieces", [[b"He", b"llo"], [b"", b"Hello", b""]])
-def test_other_iterables_are_given_piece_by_piece(pieces: list[bytes]) -> None:
+@pytest.mark.parametrize("headers", [[], [("Content-Length", "5")]])
+def test_other_iterables_are_given_piece_by_piece(
+    pieces: list[bytes], headers: list[tuple[str, str]], capfd: Stderr
+) -> None:
     result = Result(*pieces)
-    answer = ask(answering(result))
+    answer = ask(answering(result, *headers))
     assert isinstance(answer, Stream)
     assert (content_of(answer), result.closed) == (b"Hello", 1)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("pieces", [[], [b"", b""]])
