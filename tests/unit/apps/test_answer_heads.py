@@ -127,7 +127,7 @@ def test_an_answer_without_content_says_no_length_that_a_client_would_wait_for_r
 
 
 def test_an_application_may_say_the_date_itself() -> None:
-    assert head_of("200 OK", [("date", "Sun, 06 Nov 1994 08:49:37 GMT")]).dated
+    assert head_of("200 OK", [("date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("X", "1")]).dated
 
 
 def test_a_head_that_was_said_before_is_the_same() -> None:
@@ -141,7 +141,8 @@ def test_no_more_heads_are_remembered_than_so_many_and_no_long_ones() -> None:
     for number in range(MOST_REMEMBERED + 1):
         head_of("200 OK", [("X", str(number))])
     assert len(answer_heads.remembered) == 1
-    head_of("200 OK", [("X", "x" * LONGEST_REMEMBERED)])
+    head = head_of("200 OK", [("X", "x" * LONGEST_REMEMBERED)])
+    assert head.block == b"HTTP/1.1 200 OK\r\nX: " + b"x" * LONGEST_REMEMBERED + b"\r\n"
     assert len(answer_heads.remembered) == 1
 
 

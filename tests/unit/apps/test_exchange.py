@@ -49,6 +49,18 @@ def pulled(pieces: Pieces) -> list[bytes]:
 # start_response
 
 
+def test_each_head_is_what_was_said_for_it_though_the_application_changes_its_list() -> None:
+    headers = [("X", "1")]
+    blocks = []
+    for added in ([], [("Y", "2")], [("Z", "3")], []):
+        headers += added
+        exchange = Exchange()
+        exchange.start_response("200 OK", headers)
+        assert exchange.head is not None
+        blocks.append(exchange.head.block.removeprefix(b"HTTP/1.1 200 OK\r\n"))
+    assert blocks == [b"X: 1\r\n", b"X: 1\r\nY: 2\r\n", *[b"X: 1\r\nY: 2\r\nZ: 3\r\n"] * 2]
+
+
 def test_the_head_is_what_was_said() -> None:
     exchange = Exchange()
     write = exchange.start_response("404 Not Found", [("X", "1")])
