@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, Scoreboard
-from prefork.worker.balancing import LONGEST_PAUSE, MARGIN, PAUSE, SLACK, Balance, pause_of
+from prefork.worker.balancing import LONGEST_PAUSE, MARGIN, PAUSE, SLACK, pause, pause_of
 from prefork.worker.loop import Loop
 from tests.unit.worker.test_crowd import crowd_of
 
@@ -13,7 +13,7 @@ counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=64)
 
 
 @pytest.mark.parametrize(
-    ("counts", "pause"),
+    ("counts", "expected"),
     [
         ([1, 0, 0, 0], 0),
         ([2, 0, 0, 0], 1.5 * PAUSE),
@@ -24,8 +24,8 @@ counts = st.lists(st.integers(0, 10_000), min_size=1, max_size=64)
         ([100], 0),
     ],
 )
-def test_who_is_ahead_pauses_the_longer_the_more(counts: list[int], pause: float) -> None:
-    assert pause_of(counts[0], counts) == pytest.approx(pause)
+def test_who_is_ahead_pauses_the_longer_the_more(counts: list[int], expected: float) -> None:
+    assert pause_of(counts[0], counts) == pytest.approx(expected)
 
 
 @given(counts)
@@ -58,15 +58,15 @@ def test_only_those_count_that_have_accepted_of_late() -> None:
     assert scoreboard.connections(0) == [0, 1, 0, 3]
 
 
-@pytest.mark.parametrize(("own", "pause"), [(0, 0), (1, 0), (5, 2 * PAUSE)])
-def test_a_worker_compares_itself_with_those_that_have_beaten_of_late(own: int, pause: float) -> None:
+@pytest.mark.parametrize(("own", "expected"), [(0, 0), (1, 0), (5, 2 * PAUSE)])
+def test_a_worker_compares_itself_with_those_that_have_beaten_of_late(own: int, expected: float) -> None:
     scoreboard, loop = Scoreboard(), Loop()
     loop.now = 100.0
     for count, beaten in ((own, 100.0), (1, 97.0), (0, 95.0)):
         row = scoreboard.take()
         row[CONNECTIONS], row[ACCEPTING] = count, int(beaten * 1e9)
     connections = crowd_of(loop, [b"192.0.2.1"] * own)
-    assert Balance(scoreboard, loop, connections).pause() == pytest.approx(pause)
+    assert pause(scoreboard, loop, connections) == pytest.approx(expected)
     for connection in list(connections):
         connection.close()
     scoreboard.close()
