@@ -314,7 +314,9 @@ def test_a_piece_that_can_not_be_made_cuts(app: Application) -> None:
 
 def test_who_waits_too_long_is_told_and_the_answer_closed(app: Application) -> None:
     app.say(get("/later") + GET)
+    assert app.protocol.occupying
     assert statuses(app.protocol.expire()) == [503]
+    assert (app.protocol.pending, app.protocol.occupying) == (None, "")
     app.pending.pop().finish(app.answer(b"/pieces"))
     assert (app.protocol.keep_alive, app.all_is_closed, app.protocol.cut) == (False, True, False)
 
@@ -465,6 +467,15 @@ def test_the_observer_is_told_of_answers_without_content_that_they_have_none(app
     for sent in get("/pieces", method="HEAD"), get("/status?204"):
         app.say(sent)
         assert app.told[-1][3:] == [0, False]
+
+
+def test_the_observer_is_told_how_much_a_refusal_is(app: Application) -> None:
+    reason = len(b"no Host field\n")
+    for method, body in (("GET", reason), ("HEAD", 0)):
+        app.renew(observed=True)
+        head = f"{method} / HTTP/1.1\r\n\r\n".encode()
+        answer = app.say(head)
+        assert app.told[-1] == [head, 400, len(answer), body, False]
 
 
 # Anything
