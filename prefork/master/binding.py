@@ -19,6 +19,7 @@ from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.kernel import read
 from prefork.master.errors import StartError
 from prefork.master.listeners import Accept, Listener, Listeners, file_identity, unlink
+from prefork.master.owning import owning
 
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
 # Bytes that the kernel takes of an answer beyond what the network does (TCP_NOTSENT_LOWAT, tcp(7)). Without, a client
@@ -35,14 +36,16 @@ PROBLEMS: Final = {
 class SocketOptions(Struct, frozen=True):
     """What sockets are given.
 
-    `unix_mode` is for the files of unix ones; for those of TCP are `tcp_user_timeout`, in seconds, 0 for the system's,
-    and `tcp_defer_accept`, for how many seconds a connection may be left to the kernel that nothing has come of yet.
+    `unix_mode` and `unix_group`, whose None is the master's own, are for the files of unix ones; for those of TCP are
+    `tcp_user_timeout`, in seconds, 0 for the system's, and `tcp_defer_accept`, for how many seconds a connection may be
+    left to the kernel that nothing has come of yet.
     """
 
     backlog: int
     unix_mode: int = 0o660
     tcp_user_timeout: float = 0.0
     tcp_defer_accept: float = 0.0
+    unix_group: int | None = None
 
 
 def open_listeners(
@@ -178,12 +181,8 @@ def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listen
     fresh = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     fresh.settimeout(0)
     unlink(temporary)
-    # chmod(2) follows a symbolic link, which who may write to the folder can put in the place of the socket meanwhile.
-    umask = os.umask(0o777 & ~options.unix_mode)
-    try:
+    with owning(options.unix_mode, options.unix_group):
         fresh.bind(temporary)
-    finally:
-        os.umask(umask)
     try:
         fresh.listen(options.backlog)
         listener = Listener(address, (fresh,), file_identity(temporary))

@@ -11,6 +11,7 @@ from prefork.master import control
 from prefork.master.binding import SocketOptions, backlog_warning, open_listeners
 from prefork.master.cpus import allowed_cpus
 from prefork.master.errors import StartError
+from prefork.master.identity import Identity
 from prefork.master.listeners import Listener, Listeners
 from prefork.master.passed import passed_listeners, unwanted
 from prefork.master.stored import is_stored, restored
@@ -37,11 +38,11 @@ class Inherited:
         named = [number for _, number in (*self._named, *self._stored)]
         return named + [each.number for each in bind if isinstance(each, Descriptor)]
 
-    def listen(self, config: Config) -> Listeners:
-        """Open what is to be listened on at the start; raises StartError."""
+    def listen(self, config: Config, identity: Identity | None) -> Listeners:
+        """Open what is to be listened on at the start, with these workers; raises StartError."""
         passed, self._closed = passed_listeners(self._named, config.bind)
         self._restored = restored(self._stored, config.bind)
-        return listen(config, worker_count(config), Listeners(config.accept, self._restored, passed))
+        return listen(config, worker_count(config), Listeners(config.accept, self._restored, passed), identity)
 
     def close_fresh(self, listeners: Listeners) -> None:
         """Close what `listen` has opened itself, as the start fails: what waits in the fd store is for the next one."""
@@ -73,11 +74,15 @@ def worker_count(config: Config) -> int:
     return allowed_cpus() if config.workers == "auto" else config.workers
 
 
-def listen(config: Config, workers: int, previous: Listeners | None) -> Listeners:
-    """Open what is to be listened on, taking over what there is; raises StartError."""
+def listen(config: Config, workers: int, previous: Listeners | None, identity: Identity | None = None) -> Listeners:
+    """Open what is to be listened on, taking over what there is; raises StartError.
+
+    A unix socket belongs to the group of the workers, so that a proxy of that group reaches it.
+    """
+    group = identity.gid if identity else None
     return open_listeners(
         config.bind,
-        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout, config.tcp_defer_accept),
+        SocketOptions(config.backlog, config.unix_mode, config.tcp_user_timeout, config.tcp_defer_accept, group),
         accept=config.accept,
         slots=workers,
         previous=previous,

@@ -158,7 +158,7 @@ class Program:
             self._identity = look_up(config.user, config.group)
             self._variables = drop_variables(os.environ)
             with refusals(), ExitStack() as undo:
-                listeners = self._held.inherited.listen(config)
+                listeners = self._held.inherited.listen(config, self._identity)
                 undo.callback(self._held.inherited.close_fresh, listeners)
                 generation = self._generation(1, config, listeners, None)
                 master = self._master(generation, commanded, why_not=why_not)
@@ -195,7 +195,7 @@ class Program:
         if not held.keys().isdisjoint(("user", "group")):
             look_up(read.user, read.group)  # else it is the restart that fails
         config = replace(read, **held)
-        listeners = listen(config, worker_count(config), previous.listeners.reachable())
+        listeners = listen(config, worker_count(config), previous.listeners.reachable(), self._identity)
         try:
             generation = self._generation(number, config, listeners, previous)
         except StartError:
@@ -206,7 +206,7 @@ class Program:
 
     def grow(self, generation: Generation, workers: int) -> Listeners:
         """Open what so many workers need."""
-        listeners = listen(generation.config, workers, generation.listeners)
+        listeners = listen(generation.config, workers, generation.listeners, self._identity)
         self._store.keep(listeners)
         return listeners
 

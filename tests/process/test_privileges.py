@@ -15,6 +15,7 @@ from tests.process.starting import AS_NOBODY, Start
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
 
 WITHOUT_KILL = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill")
+UNIX = ("unix:hello.sock",)
 NOBODY = pwd.getpwnam("nobody")
 
 
@@ -39,6 +40,19 @@ def test_workers_take_another_group_than_the_user_has(start: Start) -> None:
     (worker,) = hello.worker_pids()
     assert (ids(worker, "Uid"), ids(worker, "Gid")) == ({NOBODY.pw_uid}, {group.gr_gid})
     assert 0 not in ids(worker, "Groups")
+
+
+def test_a_unix_socket_is_of_the_group_of_the_workers_before_and_after_a_reload(start: Start) -> None:
+    group = next(each for each in grp.getgrall() if each.gr_gid not in (0, NOBODY.pw_gid))
+    names = f'user = "nobody"\ngroup = "{group.gr_name}"'
+    hello = start(f"workers = 1\n{names}", bind=UNIX)
+    socket = hello.folder / "hello.sock"
+    assert (socket.stat().st_uid, socket.stat().st_gid) == (0, group.gr_gid)
+    socket.unlink()
+    hello.reload(f"workers = 1\n{names}", UNIX)
+    assert (socket.stat().st_uid, socket.stat().st_gid) == (0, group.gr_gid)
+    assert hello.connect().ask().status == 200
+    assert ids(hello.master_pid, "Gid") == {0}
 
 
 def test_workers_without_rights_log_to_files_of_root_and_are_replaced(start: Start) -> None:

@@ -46,7 +46,7 @@ def number() -> int:
 def opened(*bind: Address) -> tuple[Listeners, Inherited, Config]:
     config = Config(bind=bind)
     inherited = Inherited()
-    return inherited.listen(config), inherited, config
+    return inherited.listen(config, None), inherited, config
 
 
 def test_a_socket_may_be_given_by_its_number(number: int) -> None:
