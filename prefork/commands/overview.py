@@ -21,11 +21,17 @@ def overview(service: Service) -> str:
         f"generation {service.generation}, {counted(service.wanted, 'worker')} wanted, last reload {_last(service.last_reload)}",
         f"listening at {', '.join(service.listeners) or 'no address'}",
         *(f"mold {each.pid} of generation {each.generation}, {each.state}, up {_age(each.age)}" for each in service.molds),
-        *filter(None, [waiting_for_restart(service.at_restart)]),
+        *filter(None, [waiting_for_restart(service.at_restart), service.failure]),
+        *(_silent(each) for each in service.workers if each.silent),
         "",
         *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
         *_refused(service.refused),
     ])  # fmt: skip
+
+
+def _silent(worker: Worker) -> str:
+    doing = f", busy with {worker.request}" if worker.request else ""
+    return f"worker {worker.slot} has been silent for {worker.silent:.0f} s{doing}"
 
 
 def _last(reload: LastReload | None) -> str:

@@ -58,7 +58,8 @@ class Worker(Struct, frozen=True):
     """One worker's place; `deadline` seconds from now its phase has lasted too long, or in BACKOFF the next is forked.
 
     `age` in seconds, `connections` and `requests` are those of its process, if there is one; those that are `opening`,
-    by a TLS handshake or a PROXY header, are no connections yet.
+    by a TLS handshake or a PROXY header, are no connections yet. It has been `silent` for so many seconds, in which
+    its loop didn't turn; then `request` is what it was given to serve last.
     """
 
     slot: int
@@ -71,6 +72,8 @@ class Worker(Struct, frozen=True):
     failures: int
     deadline: float | None
     opening: int = 0
+    silent: float = 0.0
+    request: str = ""
 
 
 class Mold(Struct, frozen=True):
@@ -102,7 +105,8 @@ class Service(Struct, frozen=True):
     """How the service is: `state` is "starting", "serving", "reloading" or "stopping"; `wanted` counts workers.
 
     `uptime` is in seconds, and goes on over upgrades; so do the counts of what was `refused`, by reason. New values of
-    the keys `at_restart` have been read, and don't hold yet.
+    the keys `at_restart` have been read, and don't hold yet. `failure` says which worker failed or hung last, when and
+    why, until a reload succeeds.
     """
 
     name: str
@@ -118,6 +122,7 @@ class Service(Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
     molds: tuple[Mold, ...] = ()
     at_restart: tuple[str, ...] = ()
+    failure: str = ""
 
 
 class Answer(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
+from time import monotonic, strftime
 from typing import Any, Final
 
 from prefork.config.schema import MOST_WORKERS
@@ -30,7 +30,11 @@ from prefork.master.master import Master
 from prefork.master.molds import Molds
 from prefork.master.outcomes import News, Waiting, failed, stopping, waiting
 from prefork.master.processes import Process
+from prefork.master.status_line import Past, remembered
 from prefork.version import VERSION
+
+LIVELY: Final = (Phase.READY, Phase.HUNG, Phase.RETIRING)  # in which a worker beats, or should
+LONGEST_SILENCE: Final = 2.0  # seconds; a loop that has nothing to do turns once in one
 
 
 class Commands:
@@ -45,6 +49,7 @@ class Commands:
         self._started = started
         self._reasons = reasons
         self._last_reload: LastReload | None = None
+        self._past = Past()
 
     def expect(self, request: Request) -> Waiting:
         """Return what is to be waited for; before it is begun, since some things fail at once."""
@@ -56,8 +61,10 @@ class Commands:
             return stopping(self._master.fleet)
         return BEGIN[type(request)](self, request)
 
-    def observe(self, _fleet: Fleet, news: Sequence[News]) -> None:
-        """Remember how the last reload went."""
+    def observe(self, fleet: Fleet, news: Sequence[News]) -> None:
+        """Remember how the last reload went, and who failed last."""
+        if news:
+            self._past = remembered(self._past, fleet, news, strftime("%H:%M:%S"))
         for each in news:
             match each:
                 case Reloaded(generation):
@@ -116,6 +123,7 @@ class Commands:
             refused=refused(self._reasons, self._master.crew.scoreboard.counts()),
             molds=molds(self._master.molds, now),
             at_restart=fleet.wanted.at_restart,
+            failure=self._past.failure,
         )
         ready = sum(each.phase is Phase.READY for each in fleet.places.values())
         return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)
@@ -155,6 +163,7 @@ def _age(process: Process, now: float) -> float:
 
 
 def _worker(place: Place, process: Process | None, now: float) -> Worker:
+    silent = _silence(place, process, now)
     return Worker(
         slot=place.slot,
         pid=process.pid if process else None,
@@ -166,7 +175,17 @@ def _worker(place: Place, process: Process | None, now: float) -> Worker:
         failures=place.failures,
         deadline=None if place.deadline is None else round(place.deadline - now, 3),
         opening=process.row[OPENING] if process else 0,
+        silent=silent,
+        request=process.row.noted if process and silent else "",
     )
+
+
+def _silence(place: Place, process: Process | None, now: float) -> float:
+    """Return for how long it has given no sign of life, where that is longer than usual."""
+    if process is None or place.phase not in LIVELY:
+        return 0.0
+    age = now - process.row[HEARTBEAT] / 1e9
+    return round(age, 3) if age > LONGEST_SILENCE else 0.0
 
 
 BEGIN: Final[Mapping[type[Request], Callable[[Commands, Any], Answer | None]]] = {  # Any: each takes its own request

@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import subprocess
+import sys
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests.process import proc
+from tests.process import blocking, proc
 from tests.process.clients import GET, HALF_A_HEAD, Load
 from tests.process.commands import CONTROL, PREFORK, begin, command, end, status
 from tests.process.hello import Hello
 from tests.process.starting import AS_NOBODY, READ_ALL, Start, environment
 from tests.process.waiting import until
 
+WITH_BLOCKING = (sys.executable, str(Path(blocking.__file__)))
 REFUSED = (
     "prefork: error: reload failed, generation {} goes on: "
     'hello.toml:2: workers: expected a whole number from 1 to 1024 or "auto", got "many"\n'
@@ -291,6 +293,30 @@ def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
     assert worker["deadline"] < 30
     until(lambda: all(each["phase"] == "ready" for each in status(hello)["workers"]), "the workers")
     hello.descriptors = {pid: hello.descriptor_count(pid) for pid in hello.worker_pids()}
+
+
+def test_status_says_why_a_worker_failed_last_until_a_reload(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL)
+    assert status(hello)["failure"] == ""
+    kill_workers(hello)
+    reason = r"worker 0 failed \d\d:\d\d:\d\d: killed by SIGKILL"
+    assert re.fullmatch(reason, status(hello)["failure"])
+    assert re.search(rf"\n{reason}\n\n", command(hello, "status")[1])
+    hello.reload("workers = 1")
+    assert status(hello)["failure"] == ""
+
+
+def test_status_says_which_worker_is_silent_and_on_which_request(start: Start) -> None:
+    hello = start("workers = 1", *CONTROL, under=WITH_BLOCKING)
+    assert status(hello)["workers"][0]["silent"] == 0
+    client = hello.connect()
+    client.send(GET.replace(b" / ", b" /sleep?seconds=3600 "))
+    until(lambda: status(hello)["workers"][0]["silent"], "its silence")
+    (worker,), (_, said) = status(hello)["workers"], command(hello, "status")
+    assert (worker["phase"], worker["request"]) == ("ready", "GET /sleep?seconds=3600")
+    assert re.search(r"\nworker 0 has been silent for \d s, busy with GET /sleep\?seconds=3600\n\n", said)
+    kill_workers(hello)
+    assert status(hello)["workers"][0]["silent"] == 0
 
 
 def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) -> None:

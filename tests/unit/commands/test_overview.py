@@ -68,3 +68,15 @@ def test_a_service_that_was_never_reloaded_and_listens_nowhere_says_so() -> None
     lines = overview(replace(SERVICE, last_reload=None, listeners=())).split("\n")
     assert lines[1].endswith("last reload none")
     assert lines[2] == "listening at no address"
+
+
+def test_what_failed_last_and_who_gives_no_sign_of_life_is_told_above_the_workers() -> None:
+    silent = replace(SERVICE.workers[0], silent=8.4, request="GET /report")
+    told = replace(SERVICE, failure="worker 1 failed 05:12:34: killed by SIGKILL", workers=(silent,))
+    assert overview(told).split("\n")[3:6] == [
+        "worker 1 failed 05:12:34: killed by SIGKILL",
+        "worker 0 has been silent for 8 s, busy with GET /report",
+        "",
+    ]
+    unknown = replace(SERVICE.workers[0], silent=3.0)
+    assert "\nworker 0 has been silent for 3 s\n" in overview(replace(SERVICE, workers=(unknown,)))
