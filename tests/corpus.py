@@ -42,7 +42,7 @@ CASES: Final = tuple(Case(section, rule, sent, answers) for section, rule, *rows
         (get(lines=b"X: a\rb\r\n"), (400,)), (b"GET / HTTP/1.1\rHost: a\r\n\r\n", (400,)), (get(lines=b"X: a\r\r\n"), (400,))),
     ("RFC 9112 §2.2", "no white space between the request line and the first field", (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", (400,))),
     ("RFC 9112 §2.2", "TLS, or another protocol, on this port", (TLS_HELLO, (400,)), (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", (400,)),
-        (b"\x00\x00\x00\x00", (400,))),
+        (b"\x00\x00\x00\x00", (400,)), (b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n" + get(), (400,)), (b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x00" + get(), (400,))),
     ("RFC 9112 §2.3", "any HTTP/1.x is served as the highest that is known", (b"GET / HTTP/1.9\r\nHost: a\r\n\r\n" + get(), (200, 200)),
         (b"GET / HTTP/1.0\r\n\r\n", (200,))),
     ("RFC 9110 §15.6.6", "no other major version, the preface of HTTP/2 among them", (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (505,)),

@@ -9,7 +9,7 @@ import inspect
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ DEFAULT_NAME: Final = "application"  # what frameworks call it, and other server
 USUAL_MODULES: Final = frozenset({"app", "wsgi"})
 USUAL_NAMES: Final = ("app", DEFAULT_NAME, "create_app", "make_app")
 WSGI_ARGUMENTS: Final = 2  # PEP 3333: environ, start_response
+PYTHONS_OWN: Final = (os.__file__, __file__)  # where its modules are, and where pip has put others
 NOT_LOADED: Final = os.EX_DATAERR
 
 _PATCHED: Final = "it replaces what Python waits by, as gevent.monkey does, and prefork can't serve then; take threads"
@@ -48,6 +49,8 @@ def import_module(target: str, name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if not own_frames(error) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise _no_module(target, error.name) from None
+        if folder := unreadable_folder(PYTHONS_OWN):
+            raise _no_python(target, folder) from None
         raise failure(target, error) from None
     except BaseException as error:  # noqa: BLE001 - whatever the application raises is told as its own
         raise failure(target, error) from None
@@ -70,6 +73,16 @@ def _no_module(target: str, missing: str) -> LoadError:
     meant = difflib.get_close_matches(leaf, sorted(_modules(folders)), n=1)
     hint = f", did you mean {meant[0]}?" if meant else "" if parent else "; set chdir or pythonpath"
     return LoadError(NOT_LOADED, f"{target}: there is no module {leaf} in {parent or os.getcwd()}{hint}")
+
+
+def unreadable_folder(files: Iterable[str]) -> str:
+    """Return the first folder of these files in which this user can look for no others, or nothing."""
+    return next((each for each in map(os.path.dirname, files) if not os.access(each, os.R_OK | os.X_OK)), "")
+
+
+def _no_python(target: str, folder: str) -> LoadError:
+    problem = f"{folder}, where Python looks for modules, can't be read by the user {os.geteuid()}"
+    return LoadError(os.EX_NOPERM, f"{target}: {problem}; take a Python and an environment that it can read")
 
 
 def _modules(folders: Sequence[str]) -> Iterator[str]:

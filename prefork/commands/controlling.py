@@ -27,8 +27,10 @@ def control_commands() -> list[click.Command]:
     fast = click.Option(["--fast"], is_flag=True, help="Cut connections instead of finishing what has begun.")
     count = click.Argument(["count"], metavar="+N|-N|N")
     return [
-        _control_command("reload", Reload, "Replace the workers by some of the present configuration."),
-        _control_command("upgrade", Upgrade, "Become the program that is installed now, without a pause."),
+        _control_command(
+            "reload", Reload, "Read the configuration again and replace the workers, without losing a request."
+        ),
+        _control_command("upgrade", Upgrade, "Become the version that is installed now, without losing a request."),
         _control_command("stop", Stop, "End the service, and wait until it has ended.", fast),
         _control_command("status", Status, "Show the service and its workers."),
         _control_command("workers", _workers, "Have so many workers, or so many more or fewer.", count),

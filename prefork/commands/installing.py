@@ -18,7 +18,7 @@ def service_command() -> click.Command:
         commands=[_install_command(), _remove_command()],
         context_settings=CONTEXT,
         no_args_is_help=False,
-        help="Have systemd run it.",
+        help="Make it a service of systemd, or undo that.",
     )
 
 

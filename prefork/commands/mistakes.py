@@ -23,6 +23,8 @@ def problem_of(error: click.ClickException) -> str:
         return f"{error.option_name}: {what}{_expected(error.option_name)}"
     if ":" in message and message.startswith("No such command"):
         return f"{bare(message[:1].lower() + message[1:])}; an application is served by `prefork run`"
+    if isinstance(error, click.UsageError) and message.startswith("Missing command"):
+        return f"missing command; see `{error.ctx.command_path if error.ctx else 'prefork'} --help`"
     name, _, _ = message.removeprefix("No such command '").partition("'")
     if name in COMMANDS:
         return f"no such command '{name}', did you mean '{COMMANDS[name]}'?"

@@ -17,6 +17,8 @@ from prefork.config.setting import Setting
 _BY_NAMES: Final[Mapping[Names, Key]] = {tuple(key.name.split(".")): key for key in KEYS.values()}
 _TABLES: Final = {key.table for key in KEYS.values() if key.table}
 
+_OTHERS: Final = (".py", ".ini", ".yaml", ".yml", ".json", ".conf")  # gunicorn.conf.py, uwsgi.ini, …
+
 # tomllib ends what it says with "(at line 3, column 5)" or "(at end of document)".
 _SYNTAX_ERROR: Final = re.compile(r"(?P<problem>.*) \(at (?:line (?P<line>\d+)|end).*\)", re.DOTALL)
 
@@ -63,11 +65,15 @@ def _parse(path: str, text: str) -> dict[str, Any]:
         found = _SYNTAX_ERROR.fullmatch(str(error))
         line = int(found["line"]) if found and found["line"] else text.count("\n") + 1
         problem = found["problem"] if found else str(error)
-        raise ConfigError(_place(path, line), "", f"not valid TOML: {problem}") from None
+        raise ConfigError(_place(path, line), "", f"not valid TOML: {problem}", _hint_at_file(path)) from None
     except ValueError:
         raise ConfigError(bare(path), "", "not valid TOML: a number has too many digits") from None
     except RecursionError:
         raise ConfigError(bare(path), "", "not valid TOML: nested too deeply") from None
+
+
+def _hint_at_file(path: str) -> str:
+    return "write the settings of another server as TOML, by our names" if path.endswith(_OTHERS) else ""
 
 
 def _flatten(document: Mapping[str, Any]) -> Iterator[tuple[Names, object]]:

@@ -36,14 +36,15 @@ OURS: Final[Mapping[str, str]] = {
     "--uid": "--user", "-u": "--user", "--gid": "--group", "-g": "--group",
     "--daemonize": "--daemon", "-D": "--daemon", "--pid": "--pid-file", "--pidfile": "--pid-file",
     "--error-logfile": "--log", "--log-file": "--log", "--logto": "--log",
-    "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
+    "--post-fork": "--hooks", "--post-worker-init": "--hooks", "--worker-exit": "--hooks", "--pre-fork": "--hooks",
+    "--when-ready": "--hooks", "--on-starting": "--hooks", "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
 }
 NONE: Final = frozenset({
     "--attach-daemon", "--ca-certs", "--cheap", "--cheaper", "--ciphers", "--cron", "--forwarder-headers", "--header-map", "--idle", "--log-config",
     "--log-syslog", "--mule", "--offload-threads", "--spooler", "--stats", "--touch-reload",
 })
 NEEDLESS: Final = frozenset({
-    "--capture-output", "--die-on-term", "--enable-threads", "--master", "-M", "--need-app", "--no-sendfile", "--single-interpreter",
+    "--capture-output", "--sendfile", "--die-on-term", "--enable-threads", "--master", "-M", "--need-app", "--no-sendfile", "--single-interpreter",
     "--thunder-lock", "--vacuum", "--worker-tmp-dir",
 })
 # fmt: on

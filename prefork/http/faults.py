@@ -28,6 +28,7 @@ _TARGET: Final = _METHOD + rb" [!-~]*?"
 # fmt: off
 FAULTS: Final = (
     Fault(rb"\A(?:\r\n)?\x16\x03",                 "RFC 9112 §2.2",   400, "TLS on a port that speaks plain HTTP"),
+    Fault(rb"\A(?:PROXY (?:TCP|UNKNOWN)|\r\n\r\n\x00\r\nQUIT\n)", "RFC 9112 §2.2", 400, "PROXY header of an unknown proxy"),
     Fault(rb"(?<!\r)\n",                           "RFC 9112 §2.2",   400, "bare line feed"),
     Fault(rb"\r(?!\n)",                            "RFC 9112 §2.2",   400, "bare carriage return"),
     Fault(rb"\A\r\n\r\n",                          "RFC 9112 §2.2",   400, "more than one empty line before a request"),

@@ -41,7 +41,7 @@ def parse(data: bytes) -> Header | None:
     try:
         return _parse_v2(data) if data[:1] == SIGNATURE[:1] else _parse_v1(data)
     except ValueError:
-        raise ValueError("malformed PROXY header") from None
+        raise ValueError("no PROXY header, or a malformed one") from None
 
 
 def _parse_v1(data: bytes) -> Header | None:

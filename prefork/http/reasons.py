@@ -13,7 +13,7 @@ GIVEN_UP: Final = 0  # in place of a status: there was no request yet that could
 REASONS: Final[tuple[tuple[int, str], ...]] = (
     (GIVEN_UP, "another reason"),
     (GIVEN_UP, "waited too long for what comes before HTTP"),
-    (GIVEN_UP, "malformed PROXY header"),
+    (GIVEN_UP, "no PROXY header, or a malformed one"),
     (GIVEN_UP, "TLS handshake failed"),
     (400, "TLS on a port that speaks plain HTTP"),
     (400, "plain HTTP to a port that speaks TLS: use https://"),
@@ -66,11 +66,14 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (GIVEN_UP, "too many connections"),
     (GIVEN_UP, "too many connections of one client"),
     (400, "malformed chunk extension"),
+    (400, "PROXY header of an unknown proxy"),
 )
 # fmt: on
 # By which keys of the configuration a reason is bounded, where it is.
 KEYS_OF: Final[Mapping[str, str]] = {
     "waited too long for what comes before HTTP": "handshake_timeout",
+    "no PROXY header, or a malformed one": "proxy_protocol, proxy_allow_ips",
+    "PROXY header of an unknown proxy": "proxy_protocol, proxy_allow_ips",
     "waited too long for the rest of a head": "header_timeout",
     "waited too long for the rest of a body": "body_timeout, min_data_rate",
     "request body too large": "limit_body",

@@ -57,9 +57,17 @@ def tell_losses(access_log: AccessLog | Entries, log: Log) -> None:
     if isinstance(access_log, AccessLog) and access_log.problem != access_log.told:
         access_log.told = access_log.problem
         if access_log.problem:
-            log.error("access log can't be written, lines wait", reason=access_log.problem)
+            path, reason = _path_of(access_log.fd), access_log.problem
+            log.error("access log can't be written, lines wait", path=path, reason=reason)
         else:
             log.info("access log is written again")
     if access_log.lost:
         log.warning("access log lines lost", count=access_log.lost)
         access_log.lost = 0
+
+
+def _path_of(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:  # no /proc
+        return ""

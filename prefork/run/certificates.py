@@ -103,6 +103,7 @@ def _fault(certificate: Certificate, error: ssl.SSLError) -> str:
         case "KEY_VALUES_MISMATCH" | "KEY_TYPE_MISMATCH" | "NO_CERTIFICATE_ASSIGNED":
             return f"isn't the key of {certificate.path}"
         case "NO_START_LINE" | "PEM_LIB":
-            return "holds no key in PEM, or one that is encrypted"
+            hint = "; set tls_key" if certificate.key_path == certificate.path else ""
+            return f"holds no key in PEM, or one that is encrypted{hint}"
         case reason:
             return f"{reason.lower().replace('_', ' ')}, says OpenSSL of it with {certificate.path}"

@@ -68,7 +68,9 @@ class Acceptor:
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         if self._turned_away:
             self._log.error(
-                "out of descriptors: connections turned away", count=self._turned_away, hint="raise LimitNOFILE"
+                "out of descriptors: connections turned away",
+                count=self._turned_away,
+                hint="raise LimitNOFILE= of the unit, or ulimit -n",
             )
             self._turned_away = 0
         if not self._watched:

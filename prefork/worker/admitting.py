@@ -110,7 +110,7 @@ class Admission:
             self._told_full = not self._told_full
             event = "full: new connections wait" if self._told_full else "no longer full"
             opening = len(self.openings)
-            log.warning(event, connections=len(self.connections) + opening, opening=opening)
+            log.warning(event, connections=len(self.connections) + opening, opening=opening, key="max_connections")
 
     @property
     def _room(self) -> int:

@@ -97,7 +97,7 @@ def test_a_full_disk_under_the_access_log_is_told_once_before_a_line_is_lost(sta
     assert serves(hello, 1)
     hello.stop()
     told = re.findall(r"error worker-0\[\d+\] (.*)", hello.log)
-    assert told == ['access log can\'t be written, lines wait reason="No space left on device"']
+    assert told == ['access log can\'t be written, lines wait path=/dev/full reason="No space left on device"']
 
 
 @pytest.mark.skipif(bool(NO_DISK), reason=f"no file system can be mounted here: {NO_DISK}")

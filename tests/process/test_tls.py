@@ -349,7 +349,7 @@ def test_a_proxy_header_comes_before_the_handshake(start: Start, trust: Trust, t
         ('tls_cert = "../none.pem"', 66, "tls_cert: ../none.pem: can't be read: No such file"),
         ('tls_cert = "../a.pem"\ntls_key = "../none.key"', 66, "tls_key: ../none.key: can't be read: No such file"),
         ('tls_cert = "../a.key"', 78, "tls_cert: ../a.key: holds no certificate"),
-        ('tls_cert = "../a.pem"', 78, "tls_key: ../a.pem: holds no key"),
+        ('tls_cert = "../a.pem"', 78, "tls_key: ../a.pem: holds no key in PEM, or one that is encrypted; set tls_key"),
         ('tls_cert = "../a.pem"\ntls_key = "../b.key"', 78, "tls_key: ../b.key: isn't the key of ../a.pem"),
         (
             'tls_cert = "../a.pem"\ntls_key = "../locked.key"',

@@ -60,6 +60,14 @@ def test_a_file_may_say_little(write: Write, content: str) -> None:
     assert len(list(read_file(write(content)))) <= 1
 
 
+@pytest.mark.parametrize("name", ["gunicorn.conf.py", "uwsgi.ini"])
+def test_a_file_of_another_server_is_told_as_such(write: Write, name: str) -> None:
+    os.rename(write("[uwsgi]\nbind = 'a:1' if True else None"), name)
+    told = complaint(name)
+    assert str(told).startswith(f"{name}:2: not valid TOML: ")
+    assert str(told).endswith(", write the settings of another server as TOML, by our names")
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
@@ -76,6 +84,8 @@ def test_a_file_may_say_little(write: Write, content: str) -> None:
         ("[[hello]]", "x.toml:1: hello: expected a table, got a list"),
         ("wrokers = 1", 'x.toml:1: wrokers: unknown key, did you mean "workers"?'),
         ("thunder-lock = true", "x.toml:1: thunder-lock: unknown key, leave it out, none is needed"),
+        ("sendfile = false", "x.toml:1: sendfile: unknown key, leave it out, none is needed"),
+        ('post_fork = "x"', 'x.toml:1: post_fork: unknown key, did you mean "hooks"?'),
         ("keep-alive-timeout = 1", 'x.toml:1: keep-alive-timeout: unknown key, did you mean "keep_alive_timeout"?'),
         ('body = "x"', 'x.toml:1: body: unknown key, did you mean "body" in [hello]?'),
         ("[hello]\nworkers = 1", 'x.toml:2: hello.workers: unknown key, did you mean "workers" above the first table?'),

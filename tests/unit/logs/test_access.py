@@ -58,7 +58,7 @@ def test_that_an_access_log_waits_for_a_disk_is_told_once_and_its_end_once(
 
     assert told() == ""
     access.add(b"one\n")
-    assert told() == """access log can't be written, lines wait reason="No space left on device"\n"""
+    assert told() == """access log can't be written, lines wait path=/dev/full reason="No space left on device"\n"""
     access.add(b"two\n")
     assert told() == ""
     room = os.open(tmp_path / "access", os.O_WRONLY | os.O_CREAT)

@@ -111,7 +111,7 @@ def test_the_log_tells_of_how_many_it_is_full_those_that_are_being_opened_among_
     for _ in range(2):
         assert door.knock() == "let in"
         door.admission.tell_full(log)
-    assert capfd.readouterr().err.endswith("full: new connections wait connections=2 opening=2\n")
+    assert capfd.readouterr().err.endswith("full: new connections wait connections=2 opening=2 key=max_connections\n")
 
 
 def test_beyond_the_limit_so_many_are_opened_to_be_told_and_the_others_closed(at_end: ExitStack) -> None:

@@ -13,7 +13,7 @@ from prefork.logs.log import Log
 from prefork.worker.refusals import QUIET, Refusals
 
 LINE_FEED = (400, "bare line feed")
-HEADER = (GIVEN_UP, "malformed PROXY header")
+HEADER = (GIVEN_UP, "TLS handshake failed")
 
 
 class Refusing:
@@ -84,5 +84,5 @@ def test_a_line_says_whose_the_last_was_and_where_there_was_one_the_status(refus
     refusing._refusals.tell(100.0)
     assert [line.partition("] ")[2] for line in refusing.logged.splitlines()] == [
         'requests refused status=400 reason="bare line feed" count=2 last=192.0.2.2',
-        'connections given up reason="malformed PROXY header" count=1 last=192.0.2.3',
+        'connections given up reason="TLS handshake failed" count=1 last=192.0.2.3',
     ]
