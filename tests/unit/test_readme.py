@@ -9,6 +9,7 @@ import pytest
 
 from prefork.commands.mistakes import meant_option
 from prefork.commands.serving import run_command
+from prefork.config.file import read_file
 from prefork.config.keys import KEYS, keys_of
 from prefork.config.option import RUN, Reload
 from prefork.master.fleet import Phase
@@ -17,6 +18,7 @@ from prefork.master.transitions import TRANSITIONS
 from tests.corpus import table
 
 README = Path(__file__).parents[2] / "README.md"
+PAGES = (README, README.parent / "docs/applications.md", README.parent / "systemd/README.md")
 
 
 def section(name: str) -> str:
@@ -112,3 +114,34 @@ def test_what_the_recipe_for_a_container_copies_is_in_a_clone() -> None:
     copied = re.findall(r"^COPY (\S+) ", (clone / "systemd/README.md").read_text(), re.MULTILINE)
     assert copied
     assert [path for path in copied if not (clone / path).exists()] == []
+
+
+def shown(language: str) -> list[str]:
+    """Return the blocks of this language on all pages."""
+    return [each for page in PAGES for each in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
+def test_the_configurations_that_are_shown_are_valid(tmp_path: Path) -> None:
+    for text in shown("toml"):
+        path = tmp_path / "shown.toml"
+        path.write_text(text)
+        assert [setting.value() for setting in read_file(str(path))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        headings = re.findall(r"^#+ (.*)", target.read_text(), re.MULTILINE) if anchor else []
+        spelled = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+        assert not anchor or anchor in spelled, anchor
+
+
+def test_the_log_lines_that_are_explained_are_those_of_the_code() -> None:
+    table = README.read_text().partition("| what you see |")[2].partition("\n\n")[0]
+    seen = [row.split(" | ")[0] for row in table.splitlines()[2:]]
+    quoted = re.findall(r"(?:`|reason=\")([A-Za-z][a-zA-Z',:; -]{9,}?)(?:`|\"| …| \w+=)", "\n".join(seen))
+    code = "\n".join(path.read_text() for path in (README.parent / "prefork").rglob("*.py"))
+    assert [each for each in quoted if each.rpartition(", ")[2] not in code] == []  # a signal's name is the system's
+    assert len(quoted) > 10
