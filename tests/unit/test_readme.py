@@ -18,7 +18,7 @@ from prefork.master.transitions import TRANSITIONS
 from tests.corpus import table
 
 README = Path(__file__).parents[2] / "README.md"
-PAGES = (README, README.parent / "docs/applications.md", README.parent / "systemd/README.md")
+PAGES = (README, README.parent / "prefork/apps/README.md", README.parent / "systemd/README.md")
 
 
 def section(name: str) -> str:
