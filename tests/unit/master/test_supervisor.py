@@ -204,6 +204,17 @@ def test_a_worker_that_dies_again_and_again_is_put_off_twice_as_long_each_time(
     assert delays == pytest.approx([0.0, *(min(each, longest) for each in doubled)])
 
 
+def test_a_worker_that_hangs_again_and_again_is_put_off_no_longer_than_one_that_dies() -> None:
+    world = serving(1)
+    for _ in range(12):
+        world.happen(HeartbeatStale(0))
+        world.pass_time(DUMP_TIME)
+        world.exit(0, reason="killed by SIGKILL")
+        world.pass_time(LONGEST_ABSENCE)
+        world.get_ready()
+    assert world.drain()[-2:] == [Respawn(0, "hang_timeout passed", LONGEST_ABSENCE), Spawn(0, 0, 1)]
+
+
 def test_a_worker_that_was_healthy_for_a_while_is_forgiven() -> None:
     world = serving(1)
     for _ in range(3):
@@ -215,7 +226,7 @@ def test_a_worker_that_was_healthy_for_a_while_is_forgiven() -> None:
     assert (world.fleet.places[0].failures, next_deadline(world.fleet)) == (0, None)
 
 
-@pytest.mark.parametrize("failures", [1, 5, 1000])
+@pytest.mark.parametrize("failures", [1, 5, 10_000])
 def test_slots_that_failed_together_come_back_spread_over_a_quarter(failures: int) -> None:
     delays = [backoff(Place(0, slot, 1, failures=failures)) for slot in range(100)]
     assert len(set(delays)) == 100
@@ -331,7 +342,9 @@ def test_a_graceful_stop_asks_all_workers_to_leave_and_ends_with_the_last() -> N
 def test_a_graceful_stop_kills_who_does_not_leave_in_time() -> None:
     world = serving(1)
     world.happen(StopAsked(Ending.GRACEFUL))
-    world.pass_time(world.fleet.wanted.graceful_timeout + KILL_MARGIN)
+    world.pass_time(world.fleet.wanted.graceful_timeout)
+    assert world.count(Kill) == 0  # it ends by itself at this moment
+    world.pass_time(KILL_MARGIN)
     assert world.drain()[-1] == Kill(0, "graceful_timeout passed")
 
 
@@ -344,6 +357,13 @@ def test_a_fast_stop_kills_all_workers_whatever_they_do() -> None:
     assert {each.key for each in world.drain() if isinstance(each, Kill)} == set(world.alive) == {0, 1, 2, 3}
     world.obey()
     assert world.drain() == [Finish(Ending.FAST, "")]
+
+
+def test_a_fast_stop_kills_a_worker_that_starts_once() -> None:
+    world = World(Wanted(1, boot_timeout=5))
+    world.happen(StopAsked(Ending.FAST))
+    world.pass_time(5)
+    assert world.drain()[1:] == [Kill(0, "fast")]
 
 
 def test_a_fast_stop_after_a_graceful_one_kills_who_is_left() -> None:

@@ -212,6 +212,15 @@ def test_a_worker_that_leaves_is_told_of_another_heir_when_its_own_has_died() ->
     assert world.drain()[-2:] == [Retire(0, (3,), for_good=False), Retire(1, (3,), for_good=False)]
 
 
+def test_a_worker_that_leaves_during_a_reload_hands_over_only_to_those_that_stay() -> None:
+    world = serving(3)
+    reloading(world)
+    world.get_ready()
+    world.drain()
+    world.happen(ResizeAsked(2))
+    assert world.drain()[-1] == Retire(2, (3,), for_good=False)
+
+
 def test_a_reload_replaces_a_worker_that_waits_for_its_next_fork() -> None:
     world = serving(1)
     world.exit(0)

@@ -179,6 +179,7 @@ class World:
             if place.phase is not Phase.EMPTY:  # it may be forked, and that not be told yet
                 assert (place.key in self.alive) is (place.phase in WITH_PROCESS)
             assert place.phase is not Phase.GONE
+            assert place.phase is not Phase.EMPTY or place.deadline is None
             was = before.places.get(place.key)
             if was is not None and was.phase is Phase.READY and place.phase is Phase.RETIRING:
                 assert self._may_leave(place)
