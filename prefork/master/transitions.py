@@ -122,11 +122,7 @@ def lose_patience(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> 
 def heirs_of(fleet: Fleet, place: Place) -> tuple[int, ...]:
     """Return the keys of those who take the place's connections over: its successor, else all that are ready."""
     wanted = range(fleet.wanted.workers)
-    ready = [
-        each
-        for each in fleet.places.values()
-        if each.phase is Phase.READY and each.key != place.key and each.slot in wanted
-    ]
+    ready = [each for each in fleet.places.values() if each.phase is Phase.READY and each.slot in wanted]
     newest = [each for each in ready if is_newest(fleet, each)] or ready
     successor = [each for each in newest if each.slot == place.slot]
     return tuple(each.key for each in successor or newest)
