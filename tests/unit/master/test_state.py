@@ -2,12 +2,13 @@
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import json
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from prefork.config.addresses import Inet, Unix
@@ -44,41 +45,43 @@ from prefork.version import VERSION
 counts = st.integers(0, 2**40)
 moments = st.floats(0, 1e12)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-places = st.builds(
-    Place,
-    key=counts,
-    slot=counts,
-    generation=counts,
-    phase=st.sampled_from(Phase),
-    failures=counts,
-    deadline=st.none() | moments,
-    worn=st.booleans(),
-)
-wants = st.builds(
-    Wanted,
-    workers=counts,
-    generation=counts,
-    surge=counts,
-    boot_timeout=moments,
-    graceful_timeout=moments,
-    shutdown_delay=moments,
-    max_old_generations=counts,
-    max_spawn_failures=counts,
-)
-fleets = st.builds(
-    Fleet,
-    wanted=wants,
-    places=st.lists(places, max_size=5).map(lambda some: {each.key: each for each in some}),
-    next_key=counts,
-    fallback=st.none() | wants,
-    proven=st.booleans(),
-    failures=counts,
-    announced=st.booleans(),
-    ending=st.none() | st.sampled_from(Ending),
-    ends_at=st.none() | moments,
-    reason=words,
-    status=counts,
-)
+PLACE: Mapping[str, st.SearchStrategy[object]] = {
+    "key": counts,
+    "slot": counts,
+    "generation": counts,
+    "phase": st.sampled_from(Phase),
+    "failures": counts,
+    "deadline": st.none() | moments,
+    "worn": st.booleans(),
+    "heirs": st.lists(counts, max_size=3).map(tuple),
+    "leaves_by": st.none() | moments,
+    "outlived": st.booleans(),
+}
+WANTED: Mapping[str, st.SearchStrategy[object]] = {
+    "workers": counts,
+    "generation": counts,
+    "surge": counts,
+    "boot_timeout": moments,
+    "graceful_timeout": moments,
+    "shutdown_delay": moments,
+    "max_old_generations": counts,
+    "max_spawn_failures": counts,
+    "at_restart": st.lists(words, max_size=3).map(tuple),
+}
+wants = st.builds(Wanted, **WANTED)
+FLEET: Mapping[str, st.SearchStrategy[object]] = {
+    "wanted": wants,
+    "places": st.lists(st.builds(Place, **PLACE), max_size=5).map(lambda some: {each.key: each for each in some}),
+    "next_key": counts,
+    "fallback": st.none() | wants,
+    "proven": st.booleans(),
+    "failures": counts,
+    "announced": st.booleans(),
+    "ending": st.none() | st.sampled_from(Ending),
+    "ends_at": st.none() | moments,
+    "reason": words,
+    "status": counts,
+}
 
 
 def state(fleet: Fleet | None = None, config: Config | None = None, kept: Kept | None = None) -> State:
@@ -98,14 +101,14 @@ def no_work(_seat: Seat) -> None:
     pytest.fail("no worker is forked here")
 
 
-@given(fleet=fleets)
+@given(fleet=st.builds(Fleet, **FLEET))
 def test_a_fleet_comes_out_as_it_went_in(fleet: Fleet) -> None:
     assert load(dump(state(fleet))).fleet == fleet
 
 
-def test_every_field_of_a_fleet_is_among_the_examples() -> None:
-    built = {"wanted", "places", "next_key", "fallback", "proven", "failures"}
-    assert set(Fleet.__struct_fields__) == built | {"announced", "ending", "ends_at", "reason", "status"}
+@pytest.mark.parametrize(("value", "fields"), [(Fleet, FLEET), (Place, PLACE), (Wanted, WANTED)])
+def test_every_field_of_a_fleet_is_among_the_examples(value: type[Struct], fields: Mapping[str, object]) -> None:
+    assert set(value.__struct_fields__) == set(fields)
 
 
 def test_a_configuration_comes_out_as_it_went_in() -> None:
