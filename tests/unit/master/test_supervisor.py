@@ -176,6 +176,20 @@ def test_while_a_slot_backs_off_the_next_that_is_ready_serves_its_socket() -> No
     assert world.drain()[-1] == TakeOver(0, 2)
     world.exit(0)
     assert world.drain()[-1] == TakeOver(1, 2)
+    world.pass_time(SHORTEST_BACKOFF)
+    world.drain()
+    world.happen(ResizeAsked(3))
+    assert world.drain() == []
+
+
+def test_a_slot_whose_worn_worker_still_serves_needs_nobody_else_while_it_backs_off() -> None:
+    world = serving(2)
+    world.wear(0)
+    world.exit(2)
+    world.pass_time(0)
+    world.exit(2)
+    assert world.places(Phase.BACKOFF)
+    assert world.count(TakeOver) == 0
 
 
 def test_a_worker_that_dies_is_replaced_at_once() -> None:
@@ -294,13 +308,38 @@ def test_workers_of_more_old_generations_than_may_linger_are_killed_when_they_ha
     for _ in range(3):
         reloading(world)
         world.get_ready()
+    world.pass_time(HANDOVER_TIME / 2)
+    world.happen(ResizeAsked(1))  # what else happens gives no more time
     assert world.count(Kill) == 0
-    world.pass_time(HANDOVER_TIME)
+    world.pass_time(HANDOVER_TIME / 2)
     assert [each for each in world.drain() if isinstance(each, Kill)] == [Kill(0, "max_old_generations exceeded")]
     world.pass_time(0)
     assert world.drain() == []
     world.exit(0)
     assert [place.generation for place in world.places(Phase.RETIRING)] == [2, 3]
+
+
+def test_workers_of_the_present_generation_that_leave_are_not_counted_among_the_old() -> None:
+    world = World(Wanted(1, max_old_generations=1))
+    world.get_ready()
+    reloading(world)
+    world.get_ready()
+    world.wear(1)
+    world.get_ready()
+    assert [(each.generation, each.outlived) for each in world.places(Phase.RETIRING)] == [(1, False), (2, False)]
+
+
+def test_a_worker_that_serves_does_not_hurry_with_those_of_its_generation_that_leave() -> None:
+    world = World(Wanted(2, max_old_generations=1))
+    world.get_ready()
+    world.exit(1)
+    world.pass_time(0)
+    world.get_ready()
+    for _ in range(2):
+        reloading(world)
+        world.get_ready(max(world.booting))
+    assert [(each.slot, each.outlived) for each in world.places(Phase.RETIRING)] == [(0, True), (0, False), (1, False)]
+    assert not world.of_slot(1, Phase.READY).outlived
 
 
 # Stop
@@ -399,6 +438,7 @@ def test_a_stop_during_a_reload_ends_both_generations_and_reports_no_reload() ->
     reloading(world)
     world.happen(StopAsked(Ending.GRACEFUL))
     assert world.drain() == [Retire(0, (), for_good=True), Retire(1, (), for_good=True), Retire(2, (), for_good=True)]
+    assert world.fleet.fallback is None
     world.get_ready()
     world.obey()
     assert world.drain() == [Finish(Ending.GRACEFUL, "")]

@@ -3,6 +3,7 @@
 from prefork.master.fleet import (
     KILL_MARGIN,
     LEAVING_TIME,
+    HeartbeatStale,
     Kill,
     Phase,
     ReloadAsked,
@@ -221,11 +222,52 @@ def test_a_worker_that_leaves_during_a_reload_hands_over_only_to_those_that_stay
     assert world.drain()[-1] == Retire(2, (3,), for_good=False)
 
 
+def test_a_worker_that_has_been_killed_is_told_of_no_other_heir() -> None:
+    world = serving(2)
+    reloading(world)
+    world.get_ready(2)
+    world.get_ready(3)
+    world.pass_time(world.fleet.wanted.graceful_timeout + KILL_MARGIN)
+    world.drain()
+    world.exit(2)
+    assert world.killed == {0, 1}
+    assert world.count(Retire) == 0
+
+
+def test_a_reload_waits_anew_for_a_predecessor_that_is_told_of_another_heir() -> None:
+    world = serving(2)
+    world.busy = True
+    reloading(world)
+    world.get_ready(2)
+    world.get_ready(3)
+    world.leave(1)
+    world.pass_time(LEAVING_TIME - 1)
+    world.exit(2)
+    world.pass_time(1)
+    world.get_ready()
+    assert not world.count(Reloaded)
+    world.pass_time(LEAVING_TIME - 1)
+    assert world.drain()[-1] == Reloaded(2)
+
+
 def test_a_reload_replaces_a_worker_that_waits_for_its_next_fork() -> None:
     world = serving(1)
     world.exit(0)
     assert reloading(world) == [Spawn(1, 0, 2)]
     assert [place.key for place in world.places(*Phase)] == [1]
+
+
+def test_a_worker_that_dies_during_a_reload_is_replaced_by_the_new_generation_at_once() -> None:
+    world = serving(2)
+    reloading(world)
+    world.exit(1, reason="killed by SIGSEGV")
+    assert world.drain() == [Respawn(1, "killed by SIGSEGV", 0.0), Spawn(3, 1, 2)]
+
+
+def test_a_reload_replaces_a_worker_that_hangs_besides_those_that_surge_allows() -> None:
+    world = serving(3)
+    world.happen(HeartbeatStale(2))
+    assert reloading(world) == [Spawn(3, 2, 2), Spawn(4, 0, 2)]
 
 
 def test_a_reload_may_change_the_number_of_workers() -> None:

@@ -3,8 +3,9 @@
 What holds in any order of events, at any time:
 a place has a process exactly while it is STARTING, LATE, READY, HUNG or RETIRING · every Retire and Kill names a worker
 that was forked and is not reaped · a ready worker that is still wanted is retired only for a ready successor · every
-heir is ready and stays · a slot has at most one newest place · the deadlines that have passed are dealt with at once ·
-who is told to leave by a reload has left before it is told that it is done, or has had the time to.
+heir is ready and stays · a slot has at most one newest place, and `surge` slots at most have one beside a worker that
+serves · the deadlines that have passed are dealt with at once · who is told to leave by a reload has left before it is
+told that it is done, or has had the time to.
 """
 
 from typing import Final
@@ -185,6 +186,8 @@ class World:
                 assert self._may_leave(place)
         newest = [each.slot for each in after.places.values() if is_newest(after, each)]
         assert len(newest) == len(set(newest))
+        serving = {each.slot for each in self.places(Phase.READY) if not is_newest(after, each)}
+        assert len(serving.intersection(newest)) <= after.wanted.surge
         spawned = [action.key for action in actions if isinstance(action, Spawn)]
         assert spawned == [each.key for each in after.places.values() if each.key in spawned]
         for key in spawned:
