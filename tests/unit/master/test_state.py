@@ -11,26 +11,30 @@ from hypothesis import strategies as st
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from prefork.config.addresses import Inet, Unix
+from prefork.config.addresses import Inet, Passed, Unix
 from prefork.config.schema import Config
 from prefork.config.schema import Hello as HelloConfig
 from prefork.ipc.channel import Ready, channel_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles
-from prefork.logs.log import Log
+from prefork.logs.log import STDERR, Log
 from prefork.master.binding import SocketOptions, open_listeners
+from prefork.master.control import HeldClient, HeldControl
 from prefork.master.crew import Crew
 from prefork.master.errors import StartError
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Wanted
 from prefork.master.generation import Generation, Kept
 from prefork.master.identity import Identity
+from prefork.master.listeners import Listeners
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
 from prefork.master.stacks import Stacks, stacks_pipe
 from prefork.master.state import (
     FORMAT,
     VARIABLE,
+    HeldListener,
+    HeldWorker,
     State,
     claim,
     dump,
@@ -176,8 +180,10 @@ def test_a_state_that_is_not_there_is_refused_with_status_70(number: str) -> Non
 
 def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path: Path) -> None:
     addresses = (Inet("127.0.0.1", 0), Unix(str(tmp_path / "socket")))
-    listeners = open_listeners(addresses, SocketOptions(1), accept="reuseport", slots=2)
+    members = open_listeners(addresses, SocketOptions(1), accept="reuseport", slots=2).members
+    listeners = Listeners("reuseport", members, passed=members[:1])
     files = LogFiles(access_log=str(tmp_path / "access"))
+    kept = Kept(descriptors={"pid_file": os.open(os.devnull, os.O_RDONLY)})
     generation = Generation(2, Config(bind=addresses), 2, listeners, files, no_work)
     scoreboard = Scoreboard()
     ours, theirs = channel_pair()
@@ -192,16 +198,15 @@ def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path:
     crew = Crew(poller, scoreboard, Log("master", "info"))
     crew.processes[8] = Process(os.getpid(), pidfd, ours, row, given, Stacks(reader))
 
-    written = dump(state_of(Fleet(Wanted(2)), 3, generation, crew, Kept()))
-    held = {each.fileno() for each in listeners.sockets}
+    written = dump(state_of(Fleet(Wanted(2)), 3, generation, crew, kept))
     before = listeners.addresses
     for each in (*listeners.sockets, ours._socket):
         each.detach()  # as execve(2) does: the objects go, the descriptors stay
 
     state = load(written)
-    assert set(state.descriptors()) > held | {scoreboard.fd, files.access_fd}
+    assert (state.log_paths, state.access_fd, state.kept) == (files.paths, files.access_fd, kept)
     again = listeners_of(state)
-    assert again.addresses == before
+    assert (again.addresses, again.passed) == (before, again.members[:1])
     assert [each.file for each in again.members] == [each.file for each in listeners.members]
     assert {each.gettimeout() for each in again.sockets} == {0}
     ((key, found),) = processes_of(state, again, Scoreboard(scoreboard.fd))
@@ -217,8 +222,22 @@ def test_descriptors_lead_to_the_same_sockets_rows_and_processes_again(tmp_path:
     found.forget()
     theirs.close()
     files.close()
-    for fd in (pidfd, scoreboard.fd, writer):
+    for fd in (pidfd, scoreboard.fd, writer, *kept.descriptors.values()):
         os.close(fd)
+
+
+def test_all_that_a_state_names_is_passed_on_but_the_standard_streams() -> None:
+    control = HeldControl("control.sock", 18, None, (HeldClient(19, None, b"", b""),))
+    full = replace(
+        state(kept=Kept(descriptors={"pid_file": 17}, control=control)),
+        listeners=(HeldListener(Inet("::1", 80), (10, 11)),),
+        passed=(HeldListener(Passed("http"), (12,)),),
+        workers={1: HeldWorker(pid=1, channel=13, row=0, listeners=(10,), stacks=14)},
+        scoreboard=15,
+        access_fd=16,
+    )
+    assert sorted(full.descriptors()) == list(range(10, 20))
+    assert sorted(replace(full, access_fd=STDERR).descriptors()) == sorted({*range(10, 20)} - {16})
 
 
 def test_what_was_claimed_is_inherited_no_further() -> None:
