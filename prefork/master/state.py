@@ -123,7 +123,10 @@ def listeners_of(state: State) -> Listeners:
 
 
 def processes_of(state: State, listeners: Listeners, scoreboard: Scoreboard) -> Iterator[tuple[int, Process]]:
-    """Yield the workers by their keys, as objects again; call it once. Their pids are still theirs: none is reaped."""
+    """Yield the workers by their keys, as objects again; call it once. Their pids are still theirs: none is reaped.
+
+    What a worker still listens on and the master has closed is left out.
+    """
     sockets = {each.fileno(): each for each in listeners.sockets}
     for key, each in state.workers.items():
         channel = Channel(_socket(each.channel))
@@ -210,13 +213,11 @@ def _held_listener(listener: Listener) -> HeldListener:
 
 
 def _held_worker(process: Process) -> HeldWorker:
-    """Leave out what the worker still listens on and the master has closed."""
-    listeners = (each.fileno() for each in process.listeners)
     return HeldWorker(
         pid=process.pid,
         channel=process.channel.fileno(),
         row=process.row.number,
-        listeners=tuple(sorted(fd for fd in listeners if fd >= 0)),
+        listeners=tuple(each.fileno() for each in process.listeners),
         stacks=process.stacks.fd,
     )
 
