@@ -189,9 +189,9 @@ def surplus(fleet: Fleet) -> list[Place]:
 
 def heirless(fleet: Fleet) -> list[Place]:
     """Return the places that are leaving and whose heirs are dead, since they were named, or have never been."""
-    alive = {each.key for each in fleet.places.values() if each.phase in (Phase.READY, Phase.HUNG, Phase.RETIRING)}
+    alive = {each.key for each in fleet.places.values() if each.phase in (Phase.READY, Phase.RETIRING)}
     leaving = [each for each in fleet.places.values() if each.phase is Phase.RETIRING and each.deadline is not None]
-    return [each for each in leaving if fleet.ending is None and alive.isdisjoint(each.heirs)]
+    return [each for each in leaving if alive.isdisjoint(each.heirs)]
 
 
 def outlived(fleet: Fleet, now: float) -> list[Place]:
@@ -209,7 +209,7 @@ def outlived(fleet: Fleet, now: float) -> list[Place]:
 def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:
     """Let no connection be stranded in the socket of a slot that is no longer wanted: another worker takes it over."""
     workers = fleet.wanted.workers
-    if fleet.ending is None and 0 < workers <= place.slot:
+    if 0 < workers <= place.slot:
         heirs = (
             each for each in staying(fleet, place.slot % workers) if each.phase not in (Phase.EMPTY, Phase.BACKOFF)
         )
@@ -220,7 +220,7 @@ def stand_ins(fleet: Fleet) -> Iterator[Action]:
     """While a slot backs off, let the next that is ready serve its socket too; who does already is not told again."""
     ready = {each.slot: each.key for each in fleet.places.values() if each.phase is Phase.READY}
     waiting = [each.slot for each in fleet.places.values() if each.phase is Phase.BACKOFF and each.failures > 1]
-    for slot in waiting if fleet.ending is None else ():
+    for slot in waiting:
         following = [(slot + distance) % fleet.wanted.workers for distance in range(1, fleet.wanted.workers)]
         heir = next((ready[each] for each in following if each in ready), None)
         if heir is not None and slot not in ready:
@@ -242,7 +242,7 @@ def vacant(fleet: Fleet) -> Iterator[int]:
             free.append(slot)
         else:
             yield slot
-    yield from free[: max(0, fleet.wanted.surge - rolling)]
+    yield from free[: fleet.wanted.surge - rolling]
 
 
 def report(fleet: Fleet) -> tuple[Fleet, Actions]:
@@ -273,7 +273,5 @@ def true_respawns(fleet: Fleet, actions: Actions) -> Actions:
 
 
 def settled(fleet: Fleet) -> bool:
-    """Tell whether each slot has just the one worker that is wanted, and it is ready."""
-    staying_places = [each for each in fleet.places.values() if each.phase is not Phase.RETIRING]
-    ready = [each for each in staying_places if each.phase is Phase.READY and is_newest(fleet, each)]
-    return len(ready) == len(staying_places) == fleet.wanted.workers
+    """Tell whether all that is wanted is ready: what is missing or to be replaced has a place that isn't, by now."""
+    return all(each.phase in (Phase.READY, Phase.RETIRING) for each in fleet.places.values())
