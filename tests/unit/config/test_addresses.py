@@ -12,10 +12,11 @@ from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix, me
     [
         ("127.0.0.1:8080", Inet("127.0.0.1", 8080)),
         ("0.0.0.0:0", Inet("0.0.0.0", 0)),
-        ("localhost:80", Inet("localhost", 80)),
+        ("LocalHost:80", Inet("LocalHost", 80)),
         ("my_host-1.example.org:65535", Inet("my_host-1.example.org", 65535)),
         ("[::1]:80", Inet("::1", 80)),
         ("[0:0:0::1]:80", Inet("::1", 80)),
+        ("[FE80::A]:80", Inet("fe80::a", 80)),
         ("[fe80::1%eth0]:80", Inet("fe80::1%eth0", 80)),
         ("unix:/run/x.sock", Unix("/run/x.sock")),
         ("unix:x y,é.sock", Unix("x y,é.sock")),
@@ -38,7 +39,7 @@ def test_an_address_is_read(text: str, address: Address) -> None:
     [
         "", " ", "8080", ":8080", "localhost", "localhost:", "localhost:http", "localhost:65536", "localhost:-1",
         "127.0.0.1:80 ", "127.0.0.1:80\n", "127.0.0.1:\uff18\uff10", "127.1:80", "256.0.0.1:80", "010.0.0.1:80", ".:80",
-        "::1:80", "[::1]", "[::1]80", "[:::1]:80", "[localhost]:80", "[fe80::1%]:80", "-a:80", "a-:80", "é.org:80", "a b:80",
+        "::1:80", "[::1]", "[::1]80", "[:::1]:80", "[localhost]:80", "[fe80::1%]:80", "-a:80", "a-:80", "é.org:80", "\u212a:80", "a b:80",
         "http://localhost:80", "unix:", "unix:@abstract", "unix:a\0b", "unix:a\nb", "unix:\udcff",
         "UNIX:/x",
         "systemd:", "systemd:a:b", "systemd:é", "systemd:a\n", "systemd:" + "x" * 256, "fd:", "fd:1", "fd:2", "fd:03", "fd:-1",
