@@ -98,7 +98,7 @@ def _hint(names: Names, raw: object) -> str:
         return LEAVE_OUT
     meant = None if isinstance(raw, dict) else closest(names[-1])
     if meant is None:
-        tables = difflib.get_close_matches(names[0], _TABLES - {names[0]}, n=1)
+        tables = difflib.get_close_matches(names[0], _TABLES - {names[0]})
         return f"did you mean [{tables[0]}]?" if tables else ""
     if meant.table == ".".join(names[:-1]):
         return f'did you mean "{meant.leaf}"?'

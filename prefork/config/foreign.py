@@ -40,8 +40,8 @@ OURS: Final[Mapping[str, str]] = {
     "--when-ready": "--hooks", "--on-starting": "--hooks", "--access-logfile": "--access-log", "--access-logformat": "--access-log-format", "--log-format": "--access-log-format",
 }
 NONE: Final = frozenset({
-    "--attach-daemon", "--ca-certs", "--cheap", "--cheaper", "--ciphers", "--cron", "--forwarder-headers", "--header-map", "--idle", "--log-config",
-    "--log-syslog", "--mule", "--offload-threads", "--spooler", "--stats", "--touch-reload",
+    "--attach-daemon", "--ca-certs", "--cheap", "--cron", "--header-map", "--idle", "--log-config", "--offload-threads", "--stats",
+    "--touch-reload",
 })
 NEEDLESS: Final = frozenset({
     "--capture-output", "--sendfile", "--die-on-term", "--enable-threads", "--master", "-M", "--need-app", "--no-sendfile", "--single-interpreter",

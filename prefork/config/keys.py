@@ -88,7 +88,7 @@ def closest(word: str) -> Key | None:
         return None
     if theirs in OURS:
         return _LEAVES.get(OURS[theirs].removeprefix("--").replace("-", "_"))
-    found = difflib.get_close_matches(word.lower().replace("-", "_"), _LEAVES, n=1)
+    found = difflib.get_close_matches(word.lower().replace("-", "_"), _LEAVES)
     return _LEAVES[found[0]] if found else None
 
 
