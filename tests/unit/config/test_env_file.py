@@ -41,6 +41,7 @@ def read(folder: Path, text: str) -> dict[str, str]:
         ("A=grün", "grün"),
         ("A=b\r", "b"),
         ("A=c\nA=b", "b"),
+        ("A=c\r\nA=b", "b"),
         ("# A=c\n\n  # x\nA=b\n", "b"),
         ("\ufeffA=b", "b"),
     ],
