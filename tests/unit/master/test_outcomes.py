@@ -213,6 +213,13 @@ def test_a_stop_is_answered_when_no_worker_is_left() -> None:
     assert told.answers == {Stop(): Answer("stopped")}
 
 
+def test_what_is_waited_for_may_come_among_other_news_and_counts_though_the_service_stops() -> None:
+    fleet = serving().happen(StopAsked(Ending.GRACEFUL)).fleet
+    answer = outcome(Waiting(Reload(), 1), fleet, [Retire(0, (), for_good=False), Reloaded(2)])
+    assert answer is not None
+    assert answer.exit_status == 0
+
+
 def test_nobody_is_answered_by_what_others_wait_for() -> None:
     fleet = serving().happen(ResizeAsked(3)).fleet
     assert outcome(Waiting(Stop(), 1), fleet, [Reloaded(2)]) is None

@@ -13,12 +13,16 @@ from prefork.ipc.scoreboard import CONNECTIONS, Scoreboard
 from prefork.master.fleet import (
     DumpStacks,
     Ending,
+    Finish,
     HeartbeatStale,
     Kill,
     Phase,
     Reloaded,
     ReloadFailed,
+    ResizeAsked,
     Respawn,
+    Retire,
+    ServiceReady,
     StopAsked,
     Wanted,
 )
@@ -117,6 +121,13 @@ def test_the_end_is_told_step_by_step() -> None:
     assert line(world) == "stopped"
 
 
+def test_a_service_without_workers_goes_on() -> None:
+    world = serving(1)
+    world.happen(ResizeAsked(0))
+    world.obey()
+    assert line(world) == "0 workers, generation 1, 0 connections"
+
+
 def test_a_start_that_was_given_up_says_why() -> None:
     world = World(Wanted(1, max_spawn_failures=2))
     world.exit(*world.alive)
@@ -179,6 +190,20 @@ def test_what_came_of_a_reload_is_told_at_once(service: Service, hear: Hear) -> 
     assert not third.endswith("no such file")
 
 
+@pytest.mark.parametrize(
+    "outcome", [ServiceReady(), Reloaded(1), ReloadFailed(2, 1, ""), UpgradeFailed(1, ""), Finish(Ending.FAST, "")]
+)
+def test_an_outcome_is_told_at_once_and_what_has_changed_since_after_a_pause(
+    service: Service, hear: Hear, outcome: News
+) -> None:
+    before = time.monotonic()
+    service.line.observe(service.world.fleet, [Retire(0, (), for_good=False), outcome])
+    assert len(hear()) == 1
+    due = service.line.next_deadline()
+    assert due is not None
+    assert before + PAUSE <= due <= time.monotonic() + PAUSE
+
+
 def test_a_storm_of_failures_is_told_with_pauses(service: Service, hear: Hear) -> None:
     told = []
     for tenth in range(100):
@@ -202,6 +227,15 @@ def test_a_slow_start_and_a_slow_reload_ask_for_time(
     reloading(service.world)
     service.line.expire(1000.0 + 3 * LOOK)
     assert hear()[1:] == ["EXTEND_TIMEOUT_USEC=15000000"]
+
+
+def test_a_service_that_ends_before_it_is_ready_asks_for_no_time(
+    service_manager: socket.socket, process: Process, hear: Hear
+) -> None:
+    service = Service(service_manager.getsockname(), World(Wanted(1)), process)
+    service.world.happen(StopAsked(Ending.GRACEFUL))
+    service.line.expire(1000.0)
+    assert hear() == ["STATUS=stopping: 1 worker left, 0 connections"]
 
 
 def test_without_systemd_nobody_is_woken(process: Process) -> None:
