@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from prefork.ipc.control import FAILED, Answer, Dump, Health, Reload, Request, Status, Stop, Upgrade, Workers
+from prefork.ipc.control import FAILED, Answer, Reload, Request, Stop, Upgrade, Workers
 from prefork.master.errors import UnservableError
 from prefork.master.fleet import GIVEN_UP, Action, Ending, Finish, Fleet, Reloaded, ReloadFailed, Respawn, Wanted
 from prefork.master.supervisor import settled
@@ -72,8 +72,6 @@ def _by_news(one: Waiting, fleet: Fleet, news: News) -> Answer | None:
             return Answer(f"the worker in slot {slot} fails: {reason}; it is tried again and again", FAILED)
         case Stop(), Finish():
             return Answer("stopped")
-        case ((Status() | Dump() | Health()), _):
-            raise AssertionError("these are answered at once")
         case _:
             return None
 

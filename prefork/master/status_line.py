@@ -62,7 +62,7 @@ class StatusLine:
 
     def expire(self, now: float) -> None:
         """Look, and tell of it where the line has changed."""
-        if not self._notifier.is_heard or now < self._due:
+        if now < self._due:
             return
         self._tell(now)
         fleet = self._fleet()
