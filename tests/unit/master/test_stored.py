@@ -153,7 +153,7 @@ def test_a_unix_socket_whose_file_is_gone_is_no_use(manager: Manager, tmp_path: 
 
 
 def test_each_socket_is_sent_once_and_taken_back_by_its_name(manager: Manager) -> None:
-    store = FdStore(manager.notifier, 100, LOG)
+    store = FdStore(manager.notifier, 3, LOG)
     two = listen(ANY_PORT, slots=2)
     store.settle(two)
     store.settle(two)
@@ -169,18 +169,24 @@ def test_each_socket_is_sent_once_and_taken_back_by_its_name(manager: Manager) -
     other.close()
 
 
-def test_without_a_store_nothing_is_said(manager: Manager) -> None:
+def test_without_a_store_nothing_is_said(manager: Manager, capfd: pytest.CaptureFixture[str]) -> None:
     listeners = listen(ANY_PORT)
     FdStore(manager.notifier, 0, LOG).settle(listeners)
-    assert manager.hear() == []
+    assert (manager.hear(), capfd.readouterr().err) == ([], "")
     listeners.close()
 
 
-def test_a_store_that_is_too_small_takes_what_it_can(manager: Manager, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("capacity", "held", "left"),
+    [(2, [], 3), (2, ["prefork/x/0"], 4), (1, ["prefork/x/0", "prefork/x/1"], 5)],  # the last was larger at its start
+)
+def test_a_store_that_is_too_small_takes_what_it_can(
+    manager: Manager, capfd: pytest.CaptureFixture[str], capacity: int, held: list[str], left: int
+) -> None:
     listeners = listen(ANY_PORT, slots=5)
-    FdStore(manager.notifier, 2, LOG).settle(listeners)
-    assert len(manager.hear()) == 2
-    assert 'fd store is full left_out=3 hint="raise FileDescriptorStoreMax=2"' in capfd.readouterr().err
+    FdStore(manager.notifier, capacity, LOG, held).keep(listeners)
+    assert len(manager.hear()) == 5 - left
+    assert f'fd store is full left_out={left} hint="raise FileDescriptorStoreMax=2"' in capfd.readouterr().err
     listeners.close()
 
 
