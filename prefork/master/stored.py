@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from prefork.config.addresses import Address, Inet, Unix
+from prefork.config.addresses import Address, Unix
 from prefork.logs.log import Log
 from prefork.master.listeners import Listener, Listeners, file_identity
 from prefork.master.passed import listening_socket
@@ -80,13 +80,11 @@ def _restored(address: Address, numbers: dict[str, int]) -> Listener | None:
     if isinstance(address, Unix):
         file = file_identity(address.path)
         taken = [_name(address, _place(file))] if file else []
-    elif isinstance(address, Inet):
+    else:
         file = None
         start = _name(address, "")
         places = [place for name in numbers if (place := name.removeprefix(start)).isdecimal()]
         taken = [start + place for place in sorted(places, key=int)]
-    else:
-        return None
     found = [listening_socket(numbers.pop(name)) for name in taken if name in numbers]
     sockets = tuple(each for each in found if each)
     return Listener(address, sockets, file) if sockets else None
