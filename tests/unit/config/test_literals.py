@@ -38,7 +38,7 @@ def test_toml_reads_a_literal_as_the_same(value: object) -> None:
     [
         ("many", '"many"'),
         ("", '""'),
-        ("a\x1b[31m\n", '"a\\U0000001b[31m\\n"'),
+        ("a\x1b[31m\n\t\r", '"a\\U0000001b[31m\\n\\t\\r"'),
         (True, "true"),
         (-3, "-3"),
         (1.5, "1.5"),
@@ -59,6 +59,7 @@ def test_an_error_survives_a_number_too_huge_to_be_written(sign: int) -> None:
 
 
 def test_an_error_shows_only_the_start_of_a_long_text() -> None:
+    assert shown("x" * 60) == f'"{"x" * 60}"'
     assert shown("x" * 61) == f'"{"x" * 60}…"'
 
 

@@ -37,6 +37,7 @@ def test_what_the_workers_are_instead_of_ready_is_told() -> None:
     world.happen(HeartbeatStale(first.key))
     world.exit(second.key)
     assert health(world.fleet, {}, 30.0) == Answer("no worker is ready: 1 hung, 1 backoff", 1)
+    assert health(World(Wanted(0)).fleet, {}, 30.0) == Answer("no worker is ready: none", 1)
 
 
 def test_a_service_that_ends_is_not_well_though_it_accepts() -> None:
