@@ -8,17 +8,16 @@ from prefork.config.keys import KEYS, Key
 from prefork.config.literals import literal
 from prefork.config.load import Loaded
 
-_WIDEST: Final = 40
+_WIDTH: Final = 40  # columns before the origins; some entry always takes about as many
 
 
 def as_toml(loaded: Loaded) -> str:
     """Return valid TOML, a line a key, the origin of each value as a comment; a key without a value is a comment."""
     entries = {key: _entry(key, loaded) for key in KEYS.values() if key.name in loaded.origins}
-    width = min(max(map(len, entries.values())), _WIDEST)
     lines = []
     for table, keys in groupby(entries, key=attrgetter("table")):
         lines += ["", f"[{table}]"] if table else []
-        lines += [f"{entries[key]:{width}}  # {loaded.origins[key.name]}" for key in keys]
+        lines += [f"{entries[key]:{_WIDTH}}  # {loaded.origins[key.name]}" for key in keys]
     return "\n".join(lines)
 
 
