@@ -36,6 +36,8 @@ def test_a_key_that_all_may_read_and_a_certificate_for_nobody_are_told(tmp_path:
     first, second = certificate(tmp_path, mode=0o644, names=(), ends=ENDS).warnings(0)
     assert first == f"everybody may read its key, {tmp_path}/key"
     assert second.startswith("has no subjectAltName")
+    (tmp_path / "key").unlink()  # of a key that is gone a reload will tell
+    assert len(list(Certificate("cert", f"{tmp_path}/key", (), ENDS).warnings(0))) == 1
 
 
 def test_it_is_told_at_once_and_then_once_a_day(tmp_path: Path) -> None:

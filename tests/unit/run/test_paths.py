@@ -2,7 +2,9 @@
 
 import os
 import select
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,25 @@ def configured(key: str, path: object) -> Config:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_what_can_be_made_is_fine_and_is_not_made(tmp_path: Path, key: str) -> None:
+def test_what_can_be_made_is_fine_and_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.chdir(tmp_path)
     check_paths(configured(key, tmp_path / "new"))
+    check_paths(configured(key, "new"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_filesystem_without_nameless_files_is_not_tried() -> None:
+    check_paths(Config(log="/proc/new"))
+
+
+def test_a_file_that_can_not_be_written_is_73(tmp_path: Path) -> None:
+    program = tmp_path / "sleep"
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "60"]) as running:
+        with pytest.raises(StartError, match="can't be opened or made: Text file busy") as error:
+            check_paths(Config(log=str(program)))
+        running.kill()
+    assert error.value.status == 73
 
 
 @pytest.mark.parametrize("key", KEYS)
