@@ -178,7 +178,7 @@ def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
     fds = array("i")
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+            fds.frombytes(content)
     return data, list(map(beyond_streams, fds))
 
 

@@ -13,7 +13,6 @@ from prefork.config.schema import Config
 from prefork.master.errors import StartError
 
 KEYS: Final = ("log", "access_log", "pid_file", "control")
-FLAGS: Final = os.O_WRONLY | os.O_CLOEXEC
 
 
 def check_paths(config: Config) -> None:
@@ -31,10 +30,10 @@ def check_paths(config: Config) -> None:
 def _try(path: str) -> None:
     """Open a file, or in its folder one that never has a name (O_TMPFILE, open(2)), if the filesystem has such."""
     if os.path.isfile(path) or os.path.isdir(path):
-        os.close(os.open(path, FLAGS))
+        os.close(os.open(path, os.O_WRONLY))
     elif not os.path.exists(path):
         try:
-            os.close(os.open(os.path.dirname(path) or ".", FLAGS | os.O_TMPFILE, 0o600))
+            os.close(os.open(os.path.dirname(path) or ".", os.O_WRONLY | os.O_TMPFILE))
         except OSError as error:
             if error.errno != EOPNOTSUPP:
                 raise
