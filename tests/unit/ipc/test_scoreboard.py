@@ -56,6 +56,21 @@ def test_a_row_that_is_given_back_is_empty_when_it_is_taken_again(scoreboard: Sc
     assert (again.number, again[CONNECTIONS], again.noted) == (row.number, 0, "")
 
 
+def test_a_row_may_be_taken_by_its_number_and_those_that_are_free_come_in_order(scoreboard: Scoreboard) -> None:
+    rows = [scoreboard.take(3), scoreboard.take(), scoreboard.take()]
+    assert [row.number for row in rows] == [3, 0, 1]
+    for row in rows:
+        row[ACCEPTING] = row[CONNECTIONS] = row.number + 1
+    assert scoreboard.connections(1) == [1, 2, 4]
+
+
+def test_there_are_no_more_rows_than_there_are(scoreboard: Scoreboard) -> None:
+    for _ in range(ROWS):
+        scoreboard.take()
+    with pytest.raises(OSError, match="the scoreboard is full"):
+        scoreboard.take()
+
+
 def test_a_number_that_is_too_large_is_the_largest(scoreboard: Scoreboard) -> None:
     row = scoreboard.take()
     row[CONNECTIONS] = LARGEST + 1
