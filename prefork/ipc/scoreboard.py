@@ -2,9 +2,9 @@
 
 A fixed row of numbers for each worker's place, written by that worker alone, once a tick and with each connection that
 it takes, so that a request costs nothing more; and a note of the request that an application may hang on. Beside them
-it counts what it refuses, by the numbers of the reasons; those counts outlive it. The memory is a memfd: it survives
-the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who reads it must be
-able to stand that.
+it counts what it refuses, by the numbers of the reasons; whoever has the row next counts on. The memory is a memfd: it
+survives the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who reads it
+must be able to stand that.
 """
 
 import fcntl
@@ -21,14 +21,14 @@ COLUMNS: Final = 8  # of 8 bytes: one cache line a row
 # OPENING: connections before HTTP, which CONNECTIONS doesn't count.
 HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED, OPENING = range(6)
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
-# In bytes: where the notes begin, one for each row, and after them the counts of each row, and of all dead workers.
+# In bytes: where the notes begin, one for each row, and after them the counts of each row.
 LONGEST_NOTE: Final = 128
 NOTES: Final = (USED + 1) * 8
 COUNTS: Final = NOTES + ROWS * LONGEST_NOTE
 # What is longer is cut, what is shorter filled up with NUL.
 _write_note: Final = struct.Struct(f"{LONGEST_NOTE}s").pack_into
 REASONS: Final = 64  # of 8 bytes; what is not written takes no memory
-SIZE: Final = COUNTS + (ROWS + 1) * REASONS * 8  # bytes
+SIZE: Final = COUNTS + ROWS * REASONS * 8  # bytes
 LARGEST: Final = 2**64 - 1
 
 
@@ -102,15 +102,11 @@ class Scoreboard:
         """Return the row of this number, which somebody else has taken."""
         cells = self._cells[number * COLUMNS : (number + 1) * COLUMNS]
         note = self._notes[number * LONGEST_NOTE : (number + 1) * LONGEST_NOTE]
-        return Row(number, cells, note, self._counts_of(number))
+        counts = self._counts[number * REASONS : (number + 1) * REASONS]
+        return Row(number, cells, note, counts)
 
     def give_back(self, row: Row) -> None:
-        """Empty the row of a dead worker, whose counts are kept, and let it be taken again."""
-        retired, counts = self._counts_of(ROWS), self._counts_of(row.number)
-        for reason, count in enumerate(counts):
-            if count:
-                retired[reason] = min(retired[reason] + count, LARGEST)
-                counts[reason] = 0
+        """Empty the row of a dead worker but for its counts, and let it be taken again."""
         for column in range(COLUMNS):
             row[column] = 0
         row.note(b"")
@@ -126,12 +122,7 @@ class Scoreboard:
     def counts(self) -> list[int]:
         """Return how often each reason was counted, by all workers that there have ever been."""
         end = self._cells[USED] * REASONS
-        counts, retired = self._counts, self._counts_of(ROWS)
-        return [min(LARGEST, sum(counts[each:end:REASONS], retired[each])) for each in range(REASONS)]
-
-    def _counts_of(self, row: int) -> memoryview:
-        """Return the counts of a row; those of the dead are behind the last."""
-        return self._counts[row * REASONS : (row + 1) * REASONS]
+        return [min(LARGEST, sum(self._counts[each:end:REASONS])) for each in range(REASONS)]
 
 
 def new_memory() -> int:

@@ -90,7 +90,7 @@ def test_counts_are_those_of_the_living_and_of_the_dead(scoreboard: Scoreboard) 
     assert (scoreboard.counts()[0], scoreboard.counts()[-1]) == (9, 1)
 
 
-def test_the_last_row_and_the_counts_of_the_dead_are_apart(scoreboard: Scoreboard) -> None:
+def test_the_counts_of_the_last_row_are_apart_from_the_others(scoreboard: Scoreboard) -> None:
     rows = [scoreboard.take() for _ in range(ROWS)]
     rows[-1].count(REASONS - 1, 5)
     rows[0].count(0, 7)
