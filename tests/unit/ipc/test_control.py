@@ -40,7 +40,8 @@ SERVICE = Service(
         (b'{"command":"reload"}', Reload()),
         (b'{"command":"upgrade"}', Upgrade()),
         (b'{"command":"stop","fast":true}', Stop(fast=True)),
-        (b'{"command":"stop"}', Stop()),
+        (b'{"command":"stop"}', Stop(fast=False)),
+        (b'{"command":"workers","count":3}', Workers(3, relative=False)),
         (b'{"command":"workers","count":-1,"relative":true}', Workers(-1, relative=True)),
         (b'{"command":"status"}', Status()),
         (b' {"command": "dump", "of a later version": 1} \r', Dump()),
@@ -66,6 +67,11 @@ def test_a_line_asks_for_something(line: bytes, request_: Request) -> None:
 def test_anything_else_is_no_request(line: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_request(line)
+
+
+def test_a_line_that_is_nested_too_deeply_is_none() -> None:
+    with pytest.raises(ValueError, match="recursion"):
+        decode_request(b'{"command":"stop","later":' + b"[" * 100_000)
 
 
 @pytest.mark.parametrize("answer", [Answer("stopped"), Answer("no", 1), Answer("2 of 2", service=SERVICE)])

@@ -17,6 +17,7 @@ NAME = service_name("shop")
         ({}, 0, "/run/prefork-shop.sock"),
         (LOGIN, 0, "/run/prefork-shop.sock"),
         (LOGIN, 7, "/run/user/7/prefork-shop.sock"),
+        ({"XDG_RUNTIME_DIR": "/tmp/runtime-8"}, 8, "/tmp/runtime-8/prefork-shop.sock"),
         ({}, 8, "/run/user/8/prefork-shop.sock"),
         ({"XDG_RUNTIME_DIR": "", "RUNTIME_DIRECTORY": ""}, 8, "/run/user/8/prefork-shop.sock"),
         (SYSTEM, 0, "/run/shop/prefork.sock"),

@@ -32,6 +32,17 @@ def test_a_connection_that_would_be_a_stream_gets_another_number_and_the_stream_
     os.close(moved)
 
 
+def test_standard_error_is_a_stream_too() -> None:
+    kept = os.dup(STDERR)
+    with socket.socket() as sock:
+        os.dup2(sock.fileno(), STDERR)
+        moved = beyond_streams(STDERR)
+    os.dup2(kept, STDERR)
+    assert moved > STDERR
+    os.close(moved)
+    os.close(kept)
+
+
 @pytest.mark.usefixtures("without_stdin")
 def test_a_connection_is_closed_where_there_is_no_other_number_for_it() -> None:
     connection, client = socket.socketpair()
