@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -52,11 +53,12 @@ def test_who_is_answered_before_asking_reads_that_answer() -> None:
 
 
 def test_the_first_path_with_a_service_is_taken(tmp_path: Path) -> None:
-    dead, none, live = (str(tmp_path / name) for name in ("dead", "none", "live"))
+    (tmp_path / "file").touch()
+    dead, none, below, live = (str(tmp_path / name) for name in ("dead", "none", "file/x", "live"))
     with socket.socket(socket.AF_UNIX) as left_over:
         left_over.bind(dead)
     with answering(Path(live), encode(Answer("done"))):
-        assert ask(Reload(), [dead, none, live]) == Answer("done")
+        assert ask(Reload(), [dead, none, below, live]) == Answer("done")
 
 
 def test_without_a_service_all_paths_are_named(tmp_path: Path) -> None:
@@ -73,6 +75,29 @@ def test_a_service_that_ends_before_it_has_answered_is_a_failure(tmp_path: Path,
     ):
         ask(Reload(), [str(tmp_path / "x")])
     assert failure.value.status == 1
+
+
+def test_a_service_that_does_not_answer_in_time_is_a_failure(tmp_path: Path) -> None:
+    with (
+        listening(tmp_path / "x"),
+        pytest.raises(CommandError, match=r"^the service had no answer within 0\.05 s$") as failure,
+    ):
+        ask(Reload(), [str(tmp_path / "x")], timeout=0.05)
+    assert failure.value.status == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
+def test_the_only_service_is_not_to_be_had_by_somebody_else() -> None:
+    with tempfile.TemporaryDirectory() as folder, listening(Path(folder, "prefork-shop.sock")):
+        os.chmod(folder, 0o755)
+        os.chmod(f"{folder}/prefork-shop.sock", 0o600)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(CommandError, match=r"shop\.sock: Permission denied") as failure:
+                the_only_path({"XDG_RUNTIME_DIR": folder}, 7)
+        finally:
+            os.seteuid(0)
+    assert failure.value.status == os.EX_NOPERM
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
