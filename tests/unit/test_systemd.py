@@ -50,8 +50,14 @@ def test_without_a_socket_nothing_happens(environ: dict[str, str]) -> None:
 
 
 def test_the_variables_of_the_master_are_dropped_and_no_others() -> None:
-    environ = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": "1", "LISTEN_FDS": "1", "PATH": "/bin"}
-    drop_variables(environ)
+    of_systemd = dict.fromkeys(
+        (
+            "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE",
+        ),
+        "1",
+    )  # fmt: skip
+    environ = {**of_systemd, "PATH": "/bin"}
+    assert drop_variables(environ) == of_systemd
     assert environ == {"PATH": "/bin"}
 
 
