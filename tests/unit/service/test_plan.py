@@ -25,6 +25,14 @@ def test_a_new_service_gets_all_its_files_and_is_started() -> None:
     ]
 
 
+def test_a_new_service_with_a_socket_unit_has_nothing_to_stop_or_restart() -> None:
+    actions = install("shop", "workers = 1", ACTIVATED, {}, chosen=True)
+    assert [each for each in actions if isinstance(each, Systemctl)] == [
+        RELOAD,
+        Systemctl(("enable", "--now", SOCKET, SERVICE)),
+    ]
+
+
 def test_nothing_is_written_that_is_there_already() -> None:
     assert install("shop", None, PLAIN, PLAIN | CONFIG, chosen=False) == [
         KEPT,
@@ -64,6 +72,7 @@ def test_a_service_that_loses_its_socket_unit_binds_again_itself() -> None:
 def test_a_configuration_that_is_there_is_kept_unless_another_was_chosen() -> None:
     assert KEPT in install("shop", "workers = 2", PLAIN, CONFIG, chosen=False)
     assert KEPT in install("shop", "workers = 1", PLAIN, CONFIG, chosen=True)
+    assert KEPT in install("shop", None, PLAIN, CONFIG, chosen=True)
     with pytest.raises(ChangedError, match=f"{PLACE.config}: there is another configuration already"):
         install("shop", "workers = 2", PLAIN, CONFIG, chosen=True)
 
@@ -86,4 +95,13 @@ def test_removing_undoes_it_and_keeps_the_configuration() -> None:
         RELOAD,
         Systemctl(("reset-failed", SOCKET, SERVICE), must=False),
         Keep(PLACE.config, "the configuration is yours"),
+    ]
+
+
+def test_removing_a_service_leaves_alone_what_it_never_had() -> None:
+    assert remove("shop", PLAIN) == [
+        Systemctl(("disable", "--now", SERVICE)),
+        Delete(PLACE.service),
+        RELOAD,
+        Systemctl(("reset-failed", SERVICE), must=False),
     ]
