@@ -1,6 +1,8 @@
 """Forked workers, real but small: how they begin, how they end."""
 
 import os
+import re
+import resource
 import select
 import signal
 import sys
@@ -72,6 +74,21 @@ def test_a_worker_that_fails_says_why_and_exits_with_1(capfd: pytest.CaptureFixt
 
     assert ended(fail) == "exit status 1"
     assert "RuntimeError: no such application" in capfd.readouterr().err
+
+
+def test_a_worker_that_the_system_refuses_something_says_so_in_a_line_and_exits_with_71(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def ask_for_too_much(_channel: Channel) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        os.pipe()
+
+    assert ended(ask_for_too_much) == "exit status 71"
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(
+        r' error child\[\d+\] "?ended: refused by the system"? reason="Too many open files" at=test_processes.py:\d+$',
+        line,
+    )
 
 
 def test_a_worker_that_wants_to_exit_does_so_without_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
