@@ -74,7 +74,7 @@ def wrap(context: ssl.SSLContext, sock: socket.SocketType) -> socket.SocketType 
         raise ConnectionResetError
     if first != HANDSHAKE:
         raise Rejection(400, PLAIN)
-    plain = socket.socket(fileno=sock.detach())
+    plain = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     plain.settimeout(0)  # a new object knows nothing of it
     return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
 
