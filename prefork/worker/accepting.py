@@ -2,14 +2,14 @@
 
 Without descriptors (EMFILE, ENFILE) a connection can be neither accepted nor refused, and a level-triggered loop would
 spin on it. So one descriptor is kept in reserve: it is given up to accept and close, and the listener is left alone for
-a moment.
+a moment. So it is whatever else keeps it from being accepted, be it memory or a security module's rules.
 """
 
 import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from errno import EMFILE, ENFILE
 from select import EPOLLEXCLUSIVE
 from typing import Final, Protocol
 
@@ -18,7 +18,7 @@ from prefork.logs.log import Log
 from prefork.worker.loop import READABLE, Loop
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
-EXHAUSTED: Final = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+HINTS: Final = {EMFILE: "raise LimitNOFILE= of the unit, or ulimit -n", ENFILE: "raise fs.file-max"}
 
 
 class Accepted(Protocol):
@@ -53,6 +53,7 @@ class Acceptor:
         self._log = log
         self._reserve = -1
         self._turned_away = 0
+        self._why = 0
         self._watched = False
         self.resume()
 
@@ -67,11 +68,7 @@ class Acceptor:
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         if self._turned_away:
-            self._log.error(
-                "out of descriptors: connections turned away",
-                count=self._turned_away,
-                hint="raise LimitNOFILE= of the unit, or ulimit -n",
-            )
+            self._tell_turned_away(self._turned_away)
             self._turned_away = 0
         if not self._watched:
             self._watched = True
@@ -107,8 +104,13 @@ class Acceptor:
         """Stop listening, for good."""
         self._pause()
         self._listener.close()
+        self.give_up_reserve()
+
+    def give_up_reserve(self) -> None:
+        """Have a descriptor left for what is more important, until it resumes, or is looked after."""
         if self._reserve >= 0:
             os.close(self._reserve)
+            self._reserve = -1
 
     def _come_back(self) -> None:
         if self._is_full():
@@ -124,26 +126,34 @@ class Acceptor:
             fd, address = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
             if fd <= STDERR:
                 fd = beyond_streams(fd)
+        except BlockingIOError:  # none waits
+            return False
+        except ConnectionAbortedError:  # it has gone again, others may wait (accept(2))
+            return True
         except OSError as error:
-            if error.errno in EXHAUSTED:
-                self._turn_away()
-            # Without one waiting, or with one that was aborted meanwhile (accept(2)): the next wake tells.
+            self._turn_away(error)
             return False
         sock = socket.SocketType(*self._kind, fd)
         sock.settimeout(0)
         self._accepted(sock, address, to_read=to_read)
         return True
 
-    def _turn_away(self) -> None:
+    def _turn_away(self, error: OSError) -> None:
         self._turned_away += 1
+        self._why = error.errno or 0
         if self._reserve >= 0:
-            os.close(self._reserve)
-            self._reserve = -1
+            self.give_up_reserve()
             with suppress(OSError):
                 self._listener.accept()[0].close()
             with suppress(OSError):
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._pause()
+
+    def _tell_turned_away(self, count: int) -> None:
+        if hint := HINTS.get(self._why):
+            self._log.error("out of descriptors: connections turned away", count=count, hint=hint)
+        else:
+            self._log.error("can't accept connections", reason=os.strerror(self._why))
 
     def _pause_for(self, seconds: float) -> None:
         self._pause()

@@ -1,10 +1,14 @@
 """The event loop: epoll, a list of what to call for each descriptor, and what to call later. No HTTP in it.
 
 `now` is the time of this turn, in seconds of CLOCK_MONOTONIC: whoever needs the time asks the loop and not the clock.
+
+What the kernel has no room to watch, by its memory or the user's share of fs.epoll.max_user_watches (epoll_ctl(2)), is
+watched when it has: until then nothing is told of that descriptor, and nobody else notices.
 """
 
 import select
 from collections.abc import Callable
+from errno import ENOMEM, ENOSPC
 from heapq import heappop, heappush
 from itertools import count
 from time import monotonic
@@ -15,6 +19,8 @@ Handler: TypeAlias = "Callable[[int], None]"
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 MOST_EVENTS: Final = 1024  # a turn; so many that a thousand busy connections cost one system call
+NO_ROOM: Final = frozenset({ENOMEM, ENOSPC})
+ROOM_PAUSE: Final = 0.05  # seconds until the kernel is asked again to watch what it had no room for
 
 
 class Loop:
@@ -26,6 +32,8 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: list[Handler | None] = []  # by descriptor, which are small numbers
+        self._unwatched: dict[int, int] = {}  # for want of room: the events of each descriptor
+        self._asks_again = False
         self._forgotten: set[int] = set()  # in this turn, whose further news of these numbers is of nobody any more
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -35,14 +43,19 @@ class Loop:
         self.after_turn: list[Callable[[], None]] = []
 
     def watch(self, fd: int, events: int, handler: Handler) -> None:
-        self._epoll.register(fd, events)
+        if not self._is_registered(fd, events):
+            self._unwatched[fd] = events
+            self._ask_later()
         if fd >= len(self._handlers):
             self._handlers.extend([None] * (fd + 1 - len(self._handlers)))
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int, handler: Handler) -> None:
         """Have a watched descriptor wait for other events, and call another handler."""
-        self._epoll.modify(fd, events)
+        if fd in self._unwatched:
+            self._unwatched[fd] = events
+        else:
+            self._epoll.modify(fd, events)
         self._handlers[fd] = handler
 
     def hand_to(self, fd: int, handler: Handler) -> None:
@@ -56,7 +69,13 @@ class Loop:
         """
         self._handlers[fd] = None
         self._forgotten.add(fd)
-        self._epoll.unregister(fd)
+        if self._unwatched.pop(fd, None) is None:
+            self._epoll.unregister(fd)
+
+    @property
+    def unwatched(self) -> int:
+        """How many descriptors there is no room to watch."""
+        return len(self._unwatched)
 
     def descriptors(self) -> list[int]:
         """Return the loop's own, and those that it watches."""
@@ -92,3 +111,27 @@ class Loop:
 
     def close(self) -> None:
         self._epoll.close()
+
+    def _is_registered(self, fd: int, events: int) -> bool:
+        """Have the kernel watch a descriptor; return False where it has no room for that."""
+        try:
+            self._epoll.register(fd, events)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            return False
+        return True
+
+    def _ask_later(self) -> None:
+        if not self._asks_again:
+            self._asks_again = True
+            self.call_at(self.now + ROOM_PAUSE, self._ask_again)
+
+    def _ask_again(self) -> None:
+        """Watch as many as there is room for by now, the first first."""
+        self._asks_again = False
+        for fd, events in list(self._unwatched.items()):
+            if not self._is_registered(fd, events):
+                self._ask_later()
+                return
+            del self._unwatched[fd]

@@ -7,6 +7,7 @@ more is still to be sent than a parcel carries follows when its client has taken
 
 import socket
 from collections.abc import Callable, Iterable
+from errno import ENOBUFS, ENOMEM, ETOOMANYREFS
 from itertools import islice
 from typing import Final
 
@@ -18,6 +19,11 @@ from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 
+# What the system has too little of to send a message now. Descriptors on their way count for all processes of a user,
+# up to RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
+SCARCE: Final = frozenset({ENOBUFS, ENOMEM, ETOOMANYREFS})
+SCARCE_PAUSE: Final = 0.01  # seconds until it is tried again
+
 _encode: Final = msgpack.Encoder().encode
 _decode: Final = msgpack.Decoder(Moved).decode
 
@@ -28,6 +34,7 @@ class Departures:
     def __init__(self, heirs: Iterable[Handover], loop: Loop, log: Log) -> None:
         self.heirs = list(heirs)
         self._behind: set[Handover] = set()
+        self._goes_on_at = 0.0
         self._count = 0
         self._loop = loop
         self._log = log
@@ -35,10 +42,10 @@ class Departures:
     def move(self, connections: set[Connection]) -> bool:
         """Move those that can move now, and tell whether none of them has to wait. Without an heir, drain them.
 
-        Call it again after every turn of the loop. While the next heir is behind, nothing is looked at: packing what
-        can't be sent would cost every turn.
+        Call it again after every turn of the loop. While the next heir is behind, or the system short of something,
+        nothing is looked at: packing what can't be sent would cost every turn.
         """
-        if self.heirs and self.heirs[0] in self._behind:
+        if self.heirs and (self.heirs[0] in self._behind or self._loop.now < self._goes_on_at):
             return False
         movable = iter([each for each in connections if each.can_move])
         while self.heirs and (some := list(islice(movable, MOST_AT_ONCE))):
@@ -62,6 +69,11 @@ class Departures:
             self._behind.add(heir)
             self._loop.watch(heir.fileno(), WRITABLE, lambda _events: self._stop_waiting_for(heir))
 
+    def _pause(self) -> None:
+        """Have the loop turn again in a moment."""
+        self._goes_on_at = self._loop.now + SCARCE_PAUSE
+        self._loop.call_at(self._goes_on_at, lambda: None)
+
     def _stop_waiting_for(self, heir: Handover) -> None:
         if heir in self._behind:
             self._behind.discard(heir)
@@ -78,6 +90,9 @@ class Departures:
                 self._wait_for(heir)
                 return False
             except OSError as error:
+                if error.errno in SCARCE:
+                    self._pause()
+                    return False
                 self._log.error("heir gone", reason=error.strerror, left=len(leaving))
                 self._stop_waiting_for(heir)
                 self.heirs.remove(heir)

@@ -183,6 +183,8 @@ class Worker:
             self._set_date(now)
         self._loop.call_last(self._expire)
         self._admission.tell_full(self._log)
+        if unwatched := self._loop.unwatched:
+            self._log.error("no room to watch descriptors", count=unwatched, hint="raise fs.epoll.max_user_watches")
         for acceptor in self._acceptors:
             acceptor.look()
         self._tell(now)
@@ -239,6 +241,8 @@ class Worker:
             self._say(RecycleMe("SIGTERM"))
 
     def _on_message(self, _events: int) -> None:
+        for acceptor in self._acceptors:  # what comes along is lost where there is no descriptor left for it
+            acceptor.give_up_reserve()
         received = self._channel.receive()
         if received is None:
             self._loop.forget(self._channel.fileno())

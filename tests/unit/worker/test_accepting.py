@@ -212,6 +212,18 @@ def test_how_many_were_turned_away_is_said_once(door: Door, capfd: Stderr) -> No
     acceptor.leave()
 
 
+def test_a_listener_that_accepts_nothing_any_more_is_left_alone_and_the_log_says_why(door: Door, capfd: Stderr) -> None:
+    acceptor = door.open()
+    door.listener.shutdown(socket.SHUT_RDWR)
+    acceptor.on_readable(READABLE)
+    assert not door.is_watched()
+    acceptor.resume()
+    assert door.is_watched()
+    (line,) = capfd.readouterr().err.splitlines()
+    assert re.search(r' error worker\[\d+\] can\'t accept connections reason="Invalid argument"$', line)
+    acceptor.leave()
+
+
 def test_without_even_a_reserve_the_waiting_wait_on(door: Door) -> None:
     client = door.knock()
     with no_more_descriptors():

@@ -4,12 +4,13 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from errno import ENOSPC
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.loop import READABLE, ROOM_PAUSE, WRITABLE, Loop
 
 Pipe = tuple[int, int]
 
@@ -171,3 +172,77 @@ def test_a_closed_loop_leaves_no_descriptor() -> None:
     before = open_descriptors()
     Loop().close()
     assert open_descriptors() == before
+
+
+class Kernel:
+    """Watches, for a loop, no more new descriptors than there is `room` for."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.room = 0
+        self._epoll = loop._epoll
+        loop._epoll = self  # type: ignore[assignment]  # what it would take of the real one is the whole machine's
+        self.poll, self.modify, self.unregister = self._epoll.poll, self._epoll.modify, self._epoll.unregister
+        self.fileno, self.close = self._epoll.fileno, self._epoll.close
+
+    def register(self, fd: int, events: int) -> None:
+        if not self.room:
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        self.room -= 1
+        self._epoll.register(fd, events)
+
+
+def note(called: list[int], number: int, _events: int) -> None:
+    called.append(number)
+
+
+def later(loop: Loop) -> None:
+    """Run turns until a moment after that in which the loop asks for room again."""
+    turn(loop)
+    over: list[bool] = []
+    loop.call_at(loop.now + 2 * ROOM_PAUSE, lambda: over.append(True))
+    loop.after_turn.append(lambda: setattr(loop, "running", not over))
+    loop.running = True
+    loop.run()
+    loop.after_turn.pop()
+
+
+def test_what_there_is_no_room_to_watch_is_watched_when_there_is(loop: Loop) -> None:
+    kernel = Kernel(loop)
+    pairs = [socket.socketpair() for _ in range(3)]
+    called: list[int] = []
+    for number, (ours, theirs) in enumerate(pairs):
+        theirs.send(b"x")
+        loop.watch(ours.fileno(), READABLE, partial(note, called, number))
+    later(loop)
+    assert (called, loop.unwatched) == ([], 3)
+    for room, watched in ((1, {0}), (2, {0, 1, 2})):
+        kernel.room = room
+        later(loop)
+        called.clear()
+        turn(loop)
+        assert (set(called), loop.unwatched) == (watched, 3 - len(watched))
+    for ours, theirs in pairs:
+        loop.forget(ours.fileno())
+        ours.close()
+        theirs.close()
+
+
+def test_what_is_not_watched_yet_may_be_changed_and_forgotten(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    kernel = Kernel(loop)
+    called: list[str] = []
+    ours, theirs = pair
+    loop.watch(ours.fileno(), READABLE, lambda _events: called.append("read"))
+    loop.change(ours.fileno(), WRITABLE, lambda _events: called.append("write"))
+    loop.watch(theirs.fileno(), WRITABLE, lambda _events: called.append("forgotten"))
+    loop.forget(theirs.fileno())
+    kernel.room = 2
+    later(loop)
+    turn(loop)
+    assert (set(called), loop.unwatched, kernel.room) == ({"write"}, 0, 1)
+
+
+def test_what_cannot_be_watched_at_all_is_refused(loop: Loop, tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file, pytest.raises(PermissionError):
+        loop.watch(file.fileno(), READABLE, lambda _events: None)

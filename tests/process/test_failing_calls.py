@@ -1,0 +1,106 @@
+"""System calls of a worker that fail: each costs at most the connection that it was for."""
+
+import subprocess
+from itertools import count
+from signal import SIGTTOU
+
+import pytest
+
+from tests.process import proc
+from tests.process.clients import Client
+from tests.process.injecting import failing
+from tests.process.starting import AS_NOBODY, Start
+from tests.process.test_stopped_processes import stopped
+from tests.process.waiting import until
+
+
+def test_what_the_kernel_has_no_room_to_watch_is_watched_a_moment_later(start: Start) -> None:
+    hello = start("workers = 1")
+    (worker,) = hello.worker_pids()
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    with failing(worker, "epoll_ctl", "ENOSPC", "1..3") as failed:
+        client = hello.connect()
+        assert client.ask().status == 200
+        assert client.ask().status == 200
+        assert failed() == 3
+    assert idle.ask().status == 200
+    assert hello.worker_pids() == {worker}
+
+
+def test_what_the_kernel_never_has_room_to_watch_is_told_and_makes_nobody_spin(start: Start) -> None:
+    hello = start("workers = 1")
+    (worker,) = hello.worker_pids()
+    with failing(worker, "epoll_ctl", "ENOMEM", "1+"):
+        client = hello.connect()
+        assert client.ask().status == 200  # it had come with the connection
+        hello.wait_for_log("no room to watch descriptors count=1 hint=")
+        assert proc.cpu_share([worker]) < 0.2
+    assert client.ask().status == 200
+    assert hello.worker_pids() == {worker}
+
+
+@pytest.mark.parametrize("errno", ["EPERM", "ENOMEM"])
+def test_a_worker_that_may_not_accept_says_so_does_not_spin_and_goes_on_when_it_may(start: Start, errno: str) -> None:
+    hello = start("workers = 1")
+    (worker,) = hello.worker_pids()
+    idle = hello.connect()
+    assert idle.ask().status == 200
+    with failing(worker, "accept4", errno, "1+"):
+        client = hello.connect()
+        hello.wait_for_log("can't accept connections reason=")
+        assert proc.cpu_share([worker]) < 0.2
+        assert idle.ask().status == 200
+    assert client.ask().status == 200
+    assert hello.worker_pids() == {worker}
+
+
+def test_connections_that_were_aborted_keep_no_others_from_being_accepted(start: Start) -> None:
+    hello = start("workers = 1")
+    (worker,) = hello.worker_pids()
+    with failing(worker, "accept4", "ECONNABORTED", "1") as failed:
+        assert hello.connect().ask().status == 200
+        assert failed() == 1
+    assert "can't accept" not in hello.log
+
+
+def limit_descriptors(pid: int, most: int) -> None:
+    """Say how many descriptors a process of nobody may have, as that user: root in a container may not."""
+    subprocess.run([*AS_NOBODY, "prlimit", f"--pid={pid}", f"--nofile={most}:"], check=True)
+
+
+def stays(client: Client) -> bool:
+    answer = client.ask()
+    return answer.status == 200 and not answer.is_last
+
+
+def test_more_connections_than_may_be_on_their_way_to_an_heir_wait_until_it_takes_them(start: Start) -> None:
+    hello = start("workers = 2", under=AS_NOBODY)  # root may have any number on their way
+    early, clients = ([hello.connect() for _ in range(number)] for number in (20, 300))
+    assert all(client.ask().status == 200 for client in (*early, *clients))
+    for client in early:
+        client.close()  # which leaves low numbers free for what comes with the master's messages
+    heir, leaving = sorted(hello.worker_pids())
+    until(lambda: len(proc.descriptors(leaving).keys() & set(range(40))) < 38, "some of them to be closed")
+    limit_descriptors(leaving, 40)
+    before = hello.descriptor_count(leaving)
+    with stopped(heir):
+        hello.signal(SIGTTOU)
+        until(lambda: hello.descriptor_count(leaving) <= before - 60, "the first of them to be sent")
+        assert proc.cpu_share([leaving]) < 0.2
+        assert hello.descriptor_count(leaving) > before - 128
+    assert all(stays(client) for client in clients)
+    assert hello.wait_for_workers(1) == {heir}
+    assert "heir gone" not in hello.log
+
+
+def test_a_worker_without_a_descriptor_left_hands_its_connections_over(start: Start) -> None:
+    hello = start("workers = 2", under=AS_NOBODY)
+    clients = [hello.connect() for _ in range(40)]
+    assert all(client.ask().status == 200 for client in clients)
+    heir, leaving = sorted(hello.worker_pids())
+    limit_descriptors(leaving, next(number for number in count() if number not in proc.descriptors(leaving)))
+    hello.signal(SIGTTOU)
+    hello.wait_for_log("worker exited slot=1")
+    assert all(stays(client) for client in clients)
+    assert hello.worker_pids() == {heir}
