@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import msgpack
 
+from prefork.http.answers import nothing
 from prefork.http.waiting import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
 from prefork.logs.log import Log
@@ -72,7 +73,7 @@ class Departures:
     def _pause(self) -> None:
         """Have the loop turn again in a moment."""
         self._goes_on_at = self._loop.now + SCARCE_PAUSE
-        self._loop.call_at(self._goes_on_at, lambda: None)
+        self._loop.call_at(self._goes_on_at, nothing)
 
     def _stop_waiting_for(self, heir: Handover) -> None:
         if heir in self._behind:
