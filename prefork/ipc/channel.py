@@ -117,10 +117,14 @@ class MalformedError(Exception):
 
 
 class Channel:
-    """One end of the socketpair; owns its descriptor, never blocks."""
+    """One end of the socketpair; owns its descriptor, never blocks.
+
+    `is_short` tells of the latest message received that this process has no room for all of its descriptors.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(0)
+        self.is_short = False
         self._socket = sock
 
     @classmethod
@@ -147,7 +151,7 @@ class Channel:
             MalformedError: what came is none.
         """
         try:
-            data, fds = receive_with_fds(self._socket, LARGEST_MESSAGE)
+            data, fds, self.is_short = receive_with_fds(self._socket, LARGEST_MESSAGE)
         except ConnectionResetError:  # it closed with a message of ours unread
             return None
         if not data and self._has_ended:
@@ -169,17 +173,19 @@ class Channel:
         self._socket.close()
 
 
-def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int], bool]:
     """Receive a message of at most `size` bytes, and the descriptors that come along, now the caller's.
+
+    Tells, too, whether some of these are lost because there is no room for them (MSG_CTRUNC, unix(7)).
 
     socket.recv_fds has no way to close them on exec: what an application runs would inherit its clients' connections.
     """
-    data, ancillary, _flags, _address = sock.recvmsg(size, ROOM_FOR_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, flags, _address = sock.recvmsg(size, ROOM_FOR_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
     fds = array("i")
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content)
-    return data, list(map(beyond_streams, fds))
+    return data, list(map(beyond_streams, fds)), bool(flags & socket.MSG_CTRUNC)
 
 
 def close_all(fds: Iterable[int]) -> None:

@@ -53,7 +53,7 @@ class Handover:
         Raises:
             BlockingIOError: there is no message now.
         """
-        data, fds = receive_with_fds(self._socket, LARGEST_MESSAGE)
+        data, fds, _is_short = receive_with_fds(self._socket, LARGEST_MESSAGE)
         return (_decode(data), fds) if data else ([], [])
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ class Mold:
                     raise AssertionError(f"not for a mold: {message}")
 
     def _say(self, message: Message) -> None:
-        with suppress(OSError):  # the master is gone, as the end of the channel will tell
+        with suppress(ConnectionError):  # the master is gone, as the end of the channel will tell
             self._channel.send(message)
 
     def _fork(self, fds: list[int]) -> Forked | ForkFailed:

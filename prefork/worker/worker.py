@@ -101,6 +101,7 @@ class Worker:
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._pause = partial(pause, seat.scoreboard, self._loop, self._connections)
         self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
+        self._worn_out = ""  # why it asks to be replaced, until the master has been told
         self._date_due = 0.0
         self._stacks = seat.stacks
         self._signals = Signals(seat.stacks)
@@ -118,7 +119,8 @@ class Worker:
         """
         if self._access_log is not None:
             self._loop.after_turn.append(self._access_log.flush)
-        self._say(Ready())
+        with suppress(ConnectionError):  # the master is gone, as the end of file of the channel will tell
+            self._channel.send(Ready())
         with suppress(BlockingIOError):  # who was told to leave while it started takes no connection
             while self._leaving.ends_at is None:
                 self._on_message(READABLE)
@@ -156,9 +158,13 @@ class Worker:
         lines = Lines(terms.access_log_format, terms.journal.process if terms.journal else b"")
         return Watch(self._access_log, lines, terms.forwarding, self._loop, show_heads=terms.show_heads)
 
-    def _say(self, message: Message) -> None:
-        with suppress(OSError):  # the master is gone, as the end of file of the channel will tell
+    def _say(self, message: Message) -> bool:
+        """Tell the master, and return whether it could be: it may be gone, as the end of file of the channel tells."""
+        try:
             self._channel.send(message)
+        except OSError:
+            return False
+        return True
 
     def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
         for each in listeners:
@@ -211,9 +217,7 @@ class Worker:
             self._log.error("request timed out", request=request)
         self._log.error("threads hang; all stacks follow", pid=os.getpid())
         faulthandler.dump_traceback(self._stacks)
-        if self._wearing:
-            self._wearing = None
-            self._say(RecycleMe("request_timeout passed"))
+        self._wear_out("request_timeout passed")
 
     def _tell(self, now: float) -> None:
         """Tell the master how it goes, and when it has been long enough."""
@@ -223,8 +227,8 @@ class Worker:
         self._row[OPENING] = len(self._admission.openings)
         self._row[REQUESTS] = self._service.requests
         if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
-            self._wearing = None
-            self._say(RecycleMe(reason))
+            self._wear_out(reason)
+        self._ask_to_be_replaced()
 
     def _set_date(self, now: float) -> None:
         wall = time.time()
@@ -236,34 +240,50 @@ class Worker:
 
         One that leaves has been replaced already, and goes on handing its connections over.
         """
-        if self._signals.clear() and self._wearing and self._leaving.ends_at is None:
-            self._wearing = None
-            self._say(RecycleMe("SIGTERM"))
+        if self._signals.clear() and self._leaving.ends_at is None:
+            self._wear_out("SIGTERM")
+
+    def _wear_out(self, reason: str) -> None:
+        """Ask to be replaced, for the first of all reasons."""
+        if self._wearing:
+            self._wearing, self._worn_out = None, reason
+            self._ask_to_be_replaced()
+
+    def _ask_to_be_replaced(self) -> None:
+        """Tell the master why, where there is a reason that it couldn't be told before."""
+        if self._worn_out and self._say(RecycleMe(self._worn_out)):
+            self._worn_out = ""
 
     def _on_message(self, _events: int) -> None:
         for acceptor in self._acceptors:  # what comes along is lost where there is no descriptor left for it
             acceptor.give_up_reserve()
         received = self._channel.receive()
-        if received is None:
+        if self._channel.is_short:
+            self._log.error("no descriptors left for what the master sends", hint="raise LimitNOFILE")
+            self._wear_out("out of descriptors")  # a successor gets it all
+        if received is not None:
+            self._obey(*received)
+        else:
             self._loop.forget(self._channel.fileno())
             self._log.warning("master gone: leaving")
             self._retire(self._terms.graceful_timeout, for_good=True)
-            return
-        match received:
-            case Retire(timeout, for_good, left_by), fds:
+
+    def _obey(self, message: Message, fds: list[int]) -> None:
+        match message:
+            case Retire(timeout, for_good, left_by):
                 self._leaving.on_left = partial(self._tell_left, left_by)
                 self._leaving.hand_over_to([Handover(socket.socket(fileno=fd)) for fd in fds])
                 self._retire(timeout, for_good=for_good)
-            case Adopt(), fds:
+            case Adopt():
                 for fd in fds:
                     handover = Handover(socket.socket(fileno=fd))
                     Arrivals(handover, self._loop, self._leaving.arrivals, self._admission.adopt, self._log)
-            case Share(count), fds:
+            case Share(count):
                 for fd in fds:
                     Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
-            case Listen(), fds:
+            case Listen():
                 self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
-            case Reopen(), fds:
+            case Reopen():
                 self._files.adopt(fds)
             case _:
                 raise AssertionError("not for a worker that has its seat")

@@ -2,7 +2,7 @@
 
 import subprocess
 from itertools import count
-from signal import SIGTTOU
+from signal import SIGTTOU, SIGUSR1
 
 import pytest
 
@@ -104,3 +104,18 @@ def test_a_worker_without_a_descriptor_left_hands_its_connections_over(start: St
     hello.wait_for_log("worker exited slot=1")
     assert all(stays(client) for client in clients)
     assert hello.worker_pids() == {heir}
+
+
+def test_a_worker_without_descriptors_for_its_reopened_logs_is_replaced_by_one_that_has_them(start: Start) -> None:
+    toml = 'workers = 1\nlog = "hello.log"\naccess_log = "access.log"'
+    hello = start(toml, log_file="hello.log", under=AS_NOBODY)
+    clients = [hello.connect() for _ in range(40)]
+    assert all(client.ask().status == 200 for client in clients)
+    (worker,) = hello.worker_pids()
+    limit_descriptors(worker, next(number for number in count() if number not in proc.descriptors(worker)))
+    (hello.folder / "access.log").rename(hello.folder / "access.log.1")
+    hello.signal(SIGUSR1)
+    hello.wait_for_log("no descriptors left for what the master sends hint=")
+    hello.wait_for_workers(1, without=[worker])
+    assert all(stays(client) for client in clients)
+    until(lambda: "GET / " in (hello.folder / "access.log").read_text(), "a line in the new access log")

@@ -1,6 +1,7 @@
 """Messages and descriptors through a real socketpair."""
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -108,6 +109,22 @@ def test_as_many_descriptors_as_the_kernel_allows_fit_into_one_message(pair: Pai
     assert len(received[1]) == MOST_DESCRIPTORS
     for fd in received[1]:
         os.close(fd)
+
+
+def test_descriptors_that_there_is_no_room_for_are_told_to_be_missing_in_that_message_alone(pair: Pair) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    pair[0].send(Reopen(), [pair[0].fileno()] * 2)
+    pair[0].send(Ready())
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, hard))
+    try:
+        received = pair[1].receive()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (received, pair[1].is_short) == ((Reopen(), [lowest_free]), True)
+    os.close(lowest_free)
+    assert (pair[1].receive(), pair[1].is_short) == ((Ready(), []), False)
 
 
 def test_the_end_of_the_other_side_is_told_after_its_last_message(pair: Pair) -> None:

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from prefork.apps.interface import Application
 from prefork.http.messages import Limits, Response
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Left, Listen, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.ipc.seat import Seat
@@ -168,6 +169,26 @@ def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(offic
     with pytest.raises(BlockingIOError):
         office.channel.receive()
     assert client.is_over
+
+
+def test_a_worker_that_could_not_ask_to_be_replaced_asks_again(office: Office) -> None:
+    heard: list[Message] = []
+
+    def be_deaf() -> bool:
+        with suppress(BlockingIOError):
+            while True:
+                office._theirs.send(Left())
+        os.kill(os.getpid(), OBEYED)
+        return True
+
+    def is_asked() -> bool:
+        with suppress(BlockingIOError):
+            while received := office.channel.receive():
+                heard.append(received[0])
+        return RecycleMe("SIGTERM") in heard
+
+    office.run(be_deaf, lambda: True, is_asked, lambda: office.retire(for_good=True))
+    assert heard.count(RecycleMe("SIGTERM")) == 1
 
 
 def test_sigterm_changes_nothing_for_a_worker_that_is_leaving(office: Office) -> None:
