@@ -2,7 +2,7 @@
 
 import subprocess
 from itertools import count
-from signal import SIGTTOU, SIGUSR1
+from signal import SIGTTIN, SIGTTOU, SIGUSR1
 
 import pytest
 
@@ -10,6 +10,7 @@ from tests.process import proc
 from tests.process.clients import Client
 from tests.process.injecting import failing
 from tests.process.starting import AS_NOBODY, Start
+from tests.process.test_molds import mold, workers
 from tests.process.test_stopped_processes import stopped
 from tests.process.waiting import until
 
@@ -119,3 +120,18 @@ def test_a_worker_without_descriptors_for_its_reopened_logs_is_replaced_by_one_t
     hello.wait_for_workers(1, without=[worker])
     assert all(stays(client) for client in clients)
     until(lambda: "GET / " in (hello.folder / "access.log").read_text(), "a line in the new access log")
+
+
+def test_a_mold_that_cannot_tell_what_it_has_forked_ends_and_another_forks(start_app: Start) -> None:
+    start_app.files["shop.py"] = (
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
+    )
+    hello = start_app('app = "shop:app"\nworkers = 1\npreload = "mold"')
+    silent = mold(hello)
+    with failing(silent, "sendmsg", "ENOBUFS", "1"):
+        hello.signal(SIGTTIN)
+        hello.wait_for_log('ended: refused by the system reason="No buffer space available" at=')
+        hello.wait_for_log('reason="the mold: exit status 71"')
+    until(lambda: len(workers(hello)) == 2, "the second worker")
+    assert mold(hello) != silent
+    assert hello.get().text == "x"
