@@ -129,7 +129,7 @@ class Sharing:
         except BlockingIOError:
             return
         except OSError as error:
-            self._log.error("heir gone", reason=error.strerror, left=self._count - self._moved)
+            self._log.error("connections not shared", reason=error.strerror, left=self._count - self._moved)
             sent = 0
         for connection, _parcel in leaving[:sent]:
             connection.forget()
