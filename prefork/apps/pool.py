@@ -27,6 +27,7 @@ Call: TypeAlias = Callable[[Request, Peer, Content | None], Whole | Stream]
 BURST: Final = 64 * 1024  # bytes of a streamed answer that are made before its client has to take them
 FULL: Final = Rejection(503, "too many requests wait for the application")
 BUSY: Final = rejected(FULL)
+THREADLESS: Final = "the system has no thread for the application"
 
 
 class Runner:
@@ -95,7 +96,7 @@ class Pool:
         if runner is None and len(self._waiting) >= (self._most_waiting if self._count else 0):
             if content is not None:
                 content.close()
-            self.on_refused(FULL.status, FULL.reason, peer)
+            self.on_refused(FULL.status, FULL.reason if self._count else THREADLESS, peer)
             return BUSY
         pending = Pending(has_begun=runner is not None)
         task = partial(self._answer, pending, request, peer, content)

@@ -67,6 +67,7 @@ REASONS: Final[tuple[tuple[int, str], ...]] = (
     (GIVEN_UP, "too many connections of one client"),
     (400, "malformed chunk extension"),
     (400, "PROXY header of an unknown proxy"),
+    (503, "the system has no thread for the application"),
 )
 # fmt: on
 # By which keys of the configuration a reason is bounded, where it is.

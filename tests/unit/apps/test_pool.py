@@ -239,9 +239,12 @@ def test_where_the_system_has_none_at_all_requests_are_refused_as_nobody_would_t
     stage: Build, gate: Gate, refuse_threads: Callable[[], None]
 ) -> None:
     threads, content = stage(gate, 2), Kept()
+    told: list[tuple[int, str, Peer]] = []
+    threads.pool.on_refused = lambda *refused: told.append(refused)
     refuse_threads()
     assert threads.pool.respond(REQUEST, PEER, content) is BUSY
     assert content.closed == 1
+    assert told == [(503, "the system has no thread for the application", PEER)]
 
 
 def test_a_wake_without_a_reason_does_nothing(stage: Build, gate: Gate) -> None:
