@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from errno import EMFILE
 from select import POLLIN, poll
 from struct import Struct
 from typing import Final
@@ -73,7 +74,10 @@ class Mold:
     def _be_worker(self, channel: Channel) -> None:
         if self._collecting:
             gc.enable()
-        match next_message(channel):
+        received = next_message(channel)
+        if channel.is_short:  # what is missing may be all that it would listen on
+            raise OSError(EMFILE, os.strerror(EMFILE))
+        match received:
             case TakeSeat(slot, number), [stacks, *listeners]:
                 ours = self._seat
                 sockets = tuple(socket.socket(fileno=fd) for fd in listeners)

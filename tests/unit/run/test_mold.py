@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import resource
 import select
 import threading
 from collections.abc import Callable, Iterator
@@ -110,6 +111,21 @@ def test_a_worker_that_is_given_no_seat_ends_when_its_channel_does(molded: Molde
     channel.close()
     assert select.select([pidfd], [], [], 10)[0]
     os.close(pidfd)
+
+
+def test_a_worker_without_room_for_its_listeners_ends_and_says_why(
+    molded: Molded, capfd: pytest.CaptureFixture[str]
+) -> None:
+    master = molded(answer_by_row)
+    channel = master.ask()
+    forked = master.hear()
+    assert isinstance(forked, Forked)
+    _soft, hard = resource.prlimit(forked.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(forked.pid, resource.RLIMIT_NOFILE, (100, hard))
+    channel.send(TakeSeat(3, master.scoreboard.take().number), [master.stacks] * 200)
+    assert next_message(channel) is None
+    channel.close()
+    assert 'refused by the system reason="Too many open files" at=mold.py:' in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("prepare", "collecting"), [(nothing, 1), (gc.disable, 0)])
