@@ -187,7 +187,11 @@ class Arrivals:
             sock.settimeout(0)
             self._adopt(sock, _decode(parcel))
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))
-            self._log.error("connections lost on their way", count=len(parcels) - len(fds), hint="raise LimitNOFILE")
+            self._log.error(
+                "connections lost on their way",
+                count=len(parcels) - len(fds),
+                hint="raise LimitNOFILE= of the unit, or ulimit -n",
+            )
         self._count += len(fds)
         if not parcels:
             self._log.info("connections taken over", count=self._count)

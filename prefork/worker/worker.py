@@ -259,7 +259,9 @@ class Worker:
             acceptor.give_up_reserve()
         received = self._channel.receive()
         if self._channel.is_short:
-            self._log.error("no descriptors left for what the master sends", hint="raise LimitNOFILE")
+            self._log.error(
+                "no descriptors left for what the master sends", hint="raise LimitNOFILE= of the unit, or ulimit -n"
+            )
             self._wear_out("out of descriptors")  # a successor gets it all
         if received is not None:
             self._obey(*received)
