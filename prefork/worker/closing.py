@@ -26,7 +26,7 @@ class Closing:
     """
 
     __slots__ = (
-        "_connections", "_events", "_loop", "_observer", "_protocol", "_socket", "_to_drop", "_unsent", "_waited_for",
+        "_connections", "_events", "_looked", "_loop", "_observer", "_protocol", "_socket", "_to_drop", "_unsent", "_waited_for",
         "begun", "peer", "progress", "since",
     )  # fmt: skip
 
@@ -49,6 +49,7 @@ class Closing:
         self._to_drop = 0
         self._waited_for: Waiting = REQUEST
         self._events = UNWATCHED
+        self._looked = (0.0, 0.0, 0)  # waiting since when, at which moment, and how much the kernel had for the peer
         self.peer = peer
         self.since = self.begun = loop.now
         self.progress = 0

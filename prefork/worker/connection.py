@@ -18,7 +18,7 @@ from prefork.ipc.handover import LARGEST_PARCEL
 from prefork.worker.closing import READ_SIZE, UNWATCHED, Closing
 from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.observing import Owed
-from prefork.worker.sending import send_file
+from prefork.worker.sending import send_file, untaken
 
 LONGEST_TURN: Final = 0.01  # seconds, after which an application that makes its answer slowly lets others be served
 
@@ -129,6 +129,19 @@ class Connection(Closing):
             self.send_last(answer)
         else:
             self.close()
+
+    def look(self, now: float, min_data_rate: float) -> None:
+        """Wait from now on, where the peer has taken enough since the last look of what the kernel has of an answer.
+
+        The kernel says that it takes more only when little is left of that, which may have been MOST_AT_ONCE.
+        """
+        left = untaken(self._socket)
+        since, then, before = self._looked
+        if since != self.since:
+            self._looked = self.since, now, left
+        elif before - left > min_data_rate * (now - then):
+            self.since = now
+            self._looked = now, now, left
 
     @property
     def occupying(self) -> str:

@@ -3,6 +3,8 @@
 import os
 import socket
 import struct
+import termios
+from fcntl import ioctl
 from typing import Final
 
 from prefork.http.answers import File
@@ -12,6 +14,7 @@ MUCH: Final = 128 * 1024  # bytes
 UNBOUNDED: Final = 2**31 - 1
 OF_TCP: Final = frozenset({0, socket.IPPROTO_TCP})  # MPTCP knows TCP_NOTSENT_LOWAT only since Linux 6.9
 MOST_ENCRYPTED: Final = 64 * 1024  # bytes
+INT: Final = struct.Struct("i")
 
 
 def send_file(sock: socket.SocketType, file: File, *, encrypted: bool) -> int:
@@ -41,6 +44,13 @@ def _send_much(sock: socket.SocketType, file: File) -> int:
         return os.sendfile(sock.fileno(), file.fd, file.offset, min(file.left, MOST_AT_ONCE))
     finally:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, lowat)
+
+
+def untaken(sock: socket.SocketType) -> int:
+    """Return how many bytes the kernel has that the peer has not taken (SIOCOUTQ, tcp(7)); more of a unix socket."""
+    left: int
+    (left,) = INT.unpack(ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(INT.size)))
+    return left
 
 
 def reset(sock: socket.SocketType) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from prefork.master.binding import MOST_NOT_SENT
 from tests.process import large, proc, tcp
-from tests.process.clients import GET, LAST_GET, Client
+from tests.process.clients import GET, LAST_GET, READ_SIZE, Client
 from tests.process.hello import ANY_PORT, Hello, connected
 from tests.process.starting import Start
 from tests.process.tcp import State
@@ -90,6 +90,48 @@ def test_who_takes_a_little_again_and_again_may_go_on_above_min_data_rate(start:
     enough = 3_000_000  # at this pace, more than its timeout takes
     assert taken_in_bites(client, enough) >= enough
     assert len(client.answer().body) == large.SIZE
+
+
+FILE_SIZE: Final = 4 * 1024 * 1024
+APPLICATION: Final = f"""
+import tempfile
+
+def application(environ, start_response):
+    file = tempfile.TemporaryFile()
+    file.truncate({FILE_SIZE})
+    start_response("200 OK", [("Content-Length", "{FILE_SIZE}")])
+    return environ["wsgi.file_wrapper"](file)
+"""
+
+
+def ask_for_file(start_app: Start, toml: str) -> Client:
+    """Return a client that has asked for a file, of which its own kernel keeps little for it."""
+    start_app.files = {"files.py": APPLICATION}
+    hello = start_app(f'app = "files"\nworkers = 1\nwrite_timeout = 1\n{toml}')
+    client = hello.connect()
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_SIZE)
+    client.send(GET)
+    return client
+
+
+@pytest.mark.parametrize("min_data_rate", [0, 1000])
+def test_who_takes_longer_than_write_timeout_for_what_the_kernel_has_of_a_file_gets_it_whole(
+    start_app: Start, min_data_rate: int
+) -> None:
+    client = ask_for_file(start_app, f"min_data_rate = {min_data_rate}")
+    assert taken_in_bites(client, FILE_SIZE) >= FILE_SIZE  # at this pace 2 MiB, which it has at once, take two seconds
+    assert len(client.answer().body) == FILE_SIZE
+
+
+def test_who_takes_nothing_more_of_a_file_is_closed_after_write_timeout(start_app: Start) -> None:
+    client = ask_for_file(start_app, "")
+    taken_in_bites(client, FILE_SIZE // 8)
+    until(lambda: client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), "a reset")
+
+
+def test_who_takes_less_than_min_data_rate_of_what_the_kernel_has_of_a_file_is_closed(start_app: Start) -> None:
+    client = ask_for_file(start_app, 'min_data_rate = "1m"')
+    assert taken_in_bites(client, FILE_SIZE, BITE // 4) < FILE_SIZE
 
 
 def test_who_takes_nothing_for_a_while_within_write_timeout_gets_it_all_whatever_the_other_timeouts_are(
