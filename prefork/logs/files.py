@@ -30,6 +30,7 @@ class LogFiles:
 
     def __init__(self, log: str | None = None, access_log: str | int | None = None) -> None:
         self.paths: dict[int, str] = {}
+        self._stderr: int | None = None
         for fd in (STDOUT, STDERR):
             _unblock(fd)
         if isinstance(access_log, str):
@@ -52,8 +53,26 @@ class LogFiles:
         files.paths = dict(paths)
         return files
 
+    def save_stderr(self) -> None:
+        """Keep what descriptor 2 is, where no path leads to it, as another object is about to take its place."""
+        if STDERR not in self.paths:
+            self._stderr = os.dup(STDERR)
+
+    def take_back_stderr(self) -> None:
+        """Put what was saved in its place again: these are the files that go on."""
+        if self._stderr is not None:
+            _replace(STDERR, self._stderr)
+            self._stderr = None
+
+    def drop_stderr(self) -> None:
+        """Close what was saved."""
+        if self._stderr is not None:
+            os.close(self._stderr)
+            self._stderr = None
+
     def close(self) -> None:
         """Close the file of the access log, once another object has taken its place; descriptor 2 stays."""
+        self.drop_stderr()
         if self.access_fd is not None and self.access_fd in self.paths:
             os.close(self.access_fd)
 

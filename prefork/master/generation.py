@@ -124,6 +124,7 @@ class Generations:
     def leave_behind(self, kept: Collection[socket.socket]) -> None:
         """In a forked worker: close the listeners that are not its own, else an address that is dropped stays open."""
         for generation in self._members.values():
+            generation.files.drop_stderr()
             for each in generation.listeners.sockets:
                 if each not in kept:
                     each.close()

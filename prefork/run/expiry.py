@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -37,17 +37,24 @@ class Certificate(Struct, frozen=True):
 
 
 class Expiry:
-    """The certificates that are in use; `tell` is called with the path of one and what is wrong with it."""
+    """The certificates of each generation that there is, of which the newest is looked at.
+
+    `tell` is called with the path of one and what is wrong with it.
+    """
 
     def __init__(self, tell: Callable[[str, str], None]) -> None:
         self._tell = tell
-        self._certificates: Sequence[Certificate] = ()
+        self._certificates: Mapping[int, Sequence[Certificate]] = {}
         self._due: float | None = None
 
-    def watch(self, certificates: Sequence[Certificate]) -> None:
+    def watch(self, generation: int, certificates: Sequence[Certificate]) -> None:
         """Look at these from now on."""
-        self._certificates = certificates
-        self._due = time.monotonic() if certificates else None
+        self._certificates = {**self._certificates, generation: certificates}
+        self._due = time.monotonic()
+
+    def keep_only(self, generation: int) -> None:
+        """Look at those of this one again, if it has not been the newest: no other is left."""
+        self._certificates = {generation: self._certificates[generation]}
 
     # Timed, as the poller wants it.
 
@@ -59,6 +66,6 @@ class Expiry:
         if self._due is None or now < self._due:
             return
         self._due = now + INTERVAL
-        for each in self._certificates:
+        for each in self._certificates[max(self._certificates)]:
             for warning in each.warnings(time.time()):
                 self._tell(each.path, warning)

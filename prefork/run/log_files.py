@@ -49,8 +49,21 @@ def onlooker(config: Config) -> Onlooker | None:
     return Onlooker() if path_in(config, "log") else None
 
 
-def open_files(config: Config) -> LogFiles:
-    """Open the log files; raises StartError."""
+def open_files(config: Config, former: Config | None = None, files: LogFiles | None = None) -> LogFiles:
+    """Open the log files, those of a `former` configuration being `files`, which may be the same; raises StartError."""
+    if former is None or files is None:
+        return _open_all(config)
+    if (former.log, former.access_log) == (config.log, config.access_log):
+        return files
+    try:
+        files.save_stderr()
+        return _open_all(config)
+    except StartError:
+        files.take_back_stderr()
+        raise
+
+
+def _open_all(config: Config) -> LogFiles:
     if JOURNALD in (config.log, config.access_log) and not is_there():
         raise StartError(os.EX_CANTCREAT, f"log to {JOURNALD}: there is no journal at {SOCKET}; choose a path or -")
     try:
@@ -59,11 +72,6 @@ def open_files(config: Config) -> LogFiles:
         advice = ADVICE.get(error.errno or 0, "") + "choose another path"
         problem = f"log file {error.filename}: can't be opened: {error.strerror}; {advice}"
         raise StartError(os.EX_CANTCREAT, problem) from error
-
-
-def same_files(one: Config, other: Config) -> bool:
-    """Tell whether both log to the same places."""
-    return (one.log, one.access_log) == (other.log, other.access_log)
 
 
 def follow(log: Log, config: Config, identifier: str) -> None:

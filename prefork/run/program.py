@@ -45,7 +45,7 @@ from prefork.master.watchdog import Watchdog, watchdog_interval
 from prefork.run.expiry import Expiry
 from prefork.run.extras import prepared_for_molds, secured
 from prefork.run.listening import Inherited, listen, open_control, worker_count
-from prefork.run.log_files import Onlooker, follow, onlooker, open_files, same_files
+from prefork.run.log_files import Onlooker, follow, onlooker, open_files
 from prefork.run.roles import Roles
 from prefork.systemd import Notifier, drop_variables, farewell, has_manager, store_capacity, unit_name
 from prefork.version import VERSION
@@ -216,8 +216,10 @@ class Program:
         self._store.settle(listeners)
         for each in (kept, given_up):
             each.listeners.close_dropped(listeners)
+        self._expiry.keep_only(kept.number)
         if given_up.files is not kept.files:
             given_up.files.close()
+            kept.files.take_back_stderr()
             kept.files.reopen(self._log)
         follow(self._log, kept.config, self._name)
         return replace(kept, listeners=listeners)
@@ -296,9 +298,9 @@ class Program:
         (self._control or commanded).close()  # it may listen anew
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
-        def files() -> LogFiles:
-            return previous.files if previous and same_files(previous.config, config) else open_files(config)
-
+        files = (
+            partial(open_files, config, previous.config, previous.files) if previous else partial(open_files, config)
+        )
         return self._made(number, config, worker_count(config), listeners, files)
 
     def _made(
@@ -307,7 +309,7 @@ class Program:
         opener, certificates = secured(config)
         has_mold = prepared_for_molds(config)
         files = open_last()  # whatever fails before is told where the log has been
-        self._expiry.watch(certificates)
+        self._expiry.watch(number, certificates)
         roles = Roles(self._name, os.getpid(), self._find, self._identity, config, files, opener)
         return Generation(
             number, config, workers, listeners, files, roles.be_worker, roles.be_mold if has_mold else None

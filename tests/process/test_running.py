@@ -105,6 +105,31 @@ def test_reloads_that_fail_leave_no_socket_and_no_file_open(start_app: Start) ->
     assert not (hello.folder / "more.sock").exists()
 
 
+@pytest.mark.parametrize("access_log", ["-", "access.log", "no/such/file"])
+def test_a_reload_that_fails_after_it_was_to_log_elsewhere_logs_on_standard_error(
+    start_app: Start, access_log: str
+) -> None:
+    start_app.files = {"shop.py": app("'old'")}
+    hello = start_app(SHOP)
+    before = proc.descriptors(hello.master_pid)
+    edit(hello, "1 / 0")
+    hello.rewrite(f'{SHOP}\nlog = "new.log"\naccess_log = "{access_log}"')
+    hello.hang_up("reload failed generation=2 kept=1 ")
+    until(lambda: proc.descriptors(hello.master_pid) == before, "the master's descriptors")
+
+
+def test_a_reload_that_logs_elsewhere_keeps_nothing_of_standard_error(start_app: Start) -> None:
+    start_app.files = {"shop.py": app("'old'")}
+    hello = start_app(SHOP)
+    stderr = proc.descriptors(hello.master_pid)[2]
+    hello.rewrite(f'{SHOP}\nlog = "new.log"')
+    hello.signal(SIGHUP)
+    log = hello.folder / "new.log"
+    until(lambda: log.exists() and " reloaded generation=2" in log.read_text(), "the reload")
+    for pid in (hello.master_pid, *hello.wait_for_workers(2, without=hello.descriptors)):
+        assert [fd for fd, name in proc.descriptors(pid).items() if name == stderr] == [1]  # which is the same file
+
+
 def test_the_master_never_imports_the_application(start_app: Start) -> None:
     start_app.files = {"shop.py": app("os.getpid()")}
     hello = start_app(SHOP)

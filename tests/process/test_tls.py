@@ -17,6 +17,7 @@ import requests
 from tests.process import proc
 from tests.process.clients import GET, LAST_GET, Client, Load
 from tests.process.hello import Hello
+from tests.process.installing import Installation
 from tests.process.key_updates import ask_for_new_keys
 from tests.process.starting import Start, run
 from tests.process.test_disconnecting import SPINNING
@@ -380,3 +381,19 @@ def test_a_certificate_that_ends_is_warned_about(start: Start, trust: Trust) -> 
     checked = run(hello, "--check-config")
     assert (checked.returncode, checked.stdout) == (0, "hello.toml: ok\n")
     assert re.fullmatch(r"prefork-hello: warning: \.\./a\.pem: expired on \S+\n", checked.stderr)
+
+
+def test_after_a_reload_whose_workers_fail_the_certificates_that_serve_are_warned_about(
+    start_app: Start, trust: Trust, installed: Installation
+) -> None:
+    installed.replace(run_expiry="INTERVAL = 0.1")  # seconds instead of a day
+    for name in ("a", "b"):
+        trust.issue(name, *NAMES, not_after=datetime.now(UTC))
+    start_app.files = {"shop.py": "def application(environ, start_response): ..."}
+    hello = start_app('app = "shop"\n' + ONE, environ=installed.environ)
+    (hello.folder / "shop.py").write_text("1 / 0")
+    hello.rewrite('app = "shop"\n' + ONE.replace("/a.", "/b."))
+    hello.hang_up("reload failed generation=2 kept=1")
+    seen = len(hello.log)
+    hello.wait_for_log("certificate path=../a.pem", hello.wait_for_log("certificate path=../a.pem", seen))
+    assert "b.pem" not in hello.log[seen:]

@@ -45,7 +45,7 @@ def test_it_is_told_at_once_and_then_once_a_day(tmp_path: Path) -> None:
     expiry = Expiry(lambda path, problem: told.append((path, problem)))
     assert expiry.next_deadline() is None
     expiry.expire(0)
-    expiry.watch([certificate(tmp_path, ends=0)])
+    expiry.watch(1, [certificate(tmp_path, ends=0)])
     due = expiry.next_deadline()
     assert due is not None
     for moment in (due, due + 1, due + INTERVAL - 1):
@@ -54,5 +54,16 @@ def test_it_is_told_at_once_and_then_once_a_day(tmp_path: Path) -> None:
     assert expiry.next_deadline() == due + INTERVAL
     expiry.expire(due + INTERVAL)
     assert len(told) == 2
-    expiry.watch([])
-    assert expiry.next_deadline() is None
+
+
+def test_those_of_the_newest_generation_are_looked_at_until_it_is_given_up() -> None:
+    told: list[str] = []
+    expiry = Expiry(lambda path, _problem: told.append(path))
+    for generation in (1, 2):
+        expiry.watch(generation, [Certificate(f"cert-{generation}", "key", ("a.example",), 0)])
+    due = expiry.next_deadline()
+    assert due is not None
+    expiry.expire(due)
+    expiry.keep_only(1)
+    expiry.expire(due + INTERVAL)
+    assert told == ["cert-2", "cert-1"]

@@ -9,13 +9,14 @@ from prefork.config.schema import Config
 from prefork.logs.journal import SOCKET, Journal
 from prefork.logs.log import Log
 from prefork.master.errors import StartError
-from prefork.run.log_files import follow, journal_of_worker, open_files, same_files
+from prefork.run.log_files import follow, journal_of_worker, open_files
 
 
-def test_both_log_to_the_same_files_where_both_paths_are_the_same() -> None:
-    assert same_files(Config(), Config(workers=7))
-    assert not same_files(Config(), Config(log="/tmp/log"))
-    assert not same_files(Config(), Config(access_log="-"))
+def test_files_stay_the_same_where_both_paths_do() -> None:
+    files = open_files(Config())
+    assert open_files(Config(workers=7), Config(), files) is files
+    assert open_files(Config(access_log="-"), Config(), files) is not files
+    files.close()
 
 
 def test_no_access_log_and_one_on_stdout_need_no_file() -> None:
