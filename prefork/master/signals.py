@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from prefork.config.schema import MOST_WORKERS
 from prefork.logs.log import Log
 from prefork.master.daemon import has_terminal
 from prefork.master.fleet import Ending
@@ -23,6 +24,11 @@ def obey(master: Master, log: Log, number: int, count: int) -> None:
 def interrupt(master: Master) -> None:
     """Stop, and at the second time at once."""
     master.stop(Ending.FAST if master.fleet.ending else Ending.GRACEFUL)
+
+
+def grow(master: Master) -> None:
+    """Have one worker more, up to the most that there may be."""
+    master.resize(min(MOST_WORKERS, master.fleet.wanted.workers + 1))
 
 
 def shrink(master: Master) -> None:
@@ -45,7 +51,7 @@ OBEYED: Final[Mapping[int, Callable[[Master], object]]] = {
     signal.SIGHUP:   Master.reload,
     signal.SIGUSR1:  Master.reopen,
     signal.SIGUSR2:  Master.upgrade,
-    signal.SIGTTIN:  lambda master: master.resize(master.fleet.wanted.workers + 1),
+    signal.SIGTTIN:  grow,
     signal.SIGTTOU:  shrink,
     signal.SIGWINCH: drain,
 }

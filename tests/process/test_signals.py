@@ -8,6 +8,7 @@ import pytest
 
 from tests.process import proc
 from tests.process.clients import Load
+from tests.process.installing import Installation
 from tests.process.starting import Start
 from tests.process.waiting import until
 
@@ -18,6 +19,16 @@ def test_ttin_adds_a_worker(start: Start) -> None:
     assert set(hello.descriptors) < hello.wait_for_workers(2)
     hello.wait_for_log("worker ready slot=1")
     assert all(hello.get().status_code == 200 for _ in range(20))
+
+
+def test_ttin_adds_none_to_the_most_that_there_may_be(start: Start, installed: Installation) -> None:
+    installed.replace(master_signals="MOST_WORKERS = 2")
+    hello = start("workers = 1", environ=installed.environ)
+    seen = 0
+    for _ in range(3):
+        hello.signal(SIGTTIN)
+        seen = hello.wait_for_log("resizing workers=2\n", seen)
+    assert len(hello.wait_for_workers(2)) == 2
 
 
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])
