@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from prefork.master.errors import StartError
 
+MODE = 0o600  # who may read a file may lock it, and so keep the next start from it
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -36,6 +37,8 @@ class PidFile:
             os.close(fd)
             fd = self._open_locked()
         os.ftruncate(fd, 0)
+        with suppress(OSError):  # a file that is there may be another user's
+            os.fchmod(fd, MODE)
         self.fd = fd
 
     def write(self, pid: int) -> None:
@@ -60,7 +63,7 @@ class PidFile:
 
     def _open_locked(self) -> int:
         try:
-            fd = os.open(self.path, FLAGS, 0o644)
+            fd = os.open(self.path, FLAGS, MODE)
         except OSError as error:
             problem = (
                 f"pid_file {self.path}: can't be created: {error.strerror}; make its folder or choose another path"

@@ -1,6 +1,7 @@
 """The lock that keeps a second instance out, with real files and processes."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,9 +42,18 @@ def test_the_file_holds_the_pid_until_it_is_released(path: Path) -> None:
     pid_file.acquire()
     pid_file.write(812)
     assert path.read_text() == "812\n"
-    assert path.stat().st_mode & 0o133 == 0
     pid_file.release()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("is_left_over", [False, True])
+def test_nobody_else_may_read_it_and_so_lock_it(path: Path, *, is_left_over: bool) -> None:
+    if is_left_over:
+        path.touch(0o644)
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    pid_file.release()
 
 
 def test_a_second_start_is_refused_with_the_pid_of_the_first(path: Path) -> None:
