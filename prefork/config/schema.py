@@ -49,6 +49,7 @@ _access_log_format: Final = text(
 )
 _name: Final = text("up to 64 letters, digits, -, _ and .", "NAME", "[0-9A-Za-z_][0-9A-Za-z._-]{0,63}")
 _account: Final = text("a name", "NAME", rf"[^\s:/{UNFIT}]+")
+_pid_file: Final = text("a path, not a port, which belongs to bind", "PATH", rf"(?!\d+\Z)[^{UNFIT}]+")  # -p 8000
 _body: Final = text("text of at most 65536 characters", "TEXT", r"[^\ud800-\udfff]{0,65536}")
 _media_type: Final = text('a media type such as "text/plain"', "TYPE", f"{_TCHARS}/{_TCHARS}(?:{_PARAMETER})*")
 _levels: Final = choice("error", "warning", "info", "debug")
@@ -189,7 +190,7 @@ class Config(Struct, frozen=True, kw_only=True):
     group: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this group.")] = None
     daemon: Annotated[bool, _processes(Reload.RESTART, boolean(), "Detach and run in the background.", "-D")] = False
     pid_file: Annotated[
-        str | None, _processes(Reload.RESTART, path(), "Keep the master's process id in this file.", "-p")
+        str | None, _processes(Reload.RESTART, _pid_file, "Keep the master's process id in this file.", "-p")
     ] = None
     control: Annotated[
         str, _processes(Reload.RESTART, path("auto", "off"), "Obey commands on this unix socket; off: on none.")

@@ -59,7 +59,7 @@ class Departures:
 
     def close(self) -> None:
         """Tell the heirs that all have come, and the log how many: what an heir that is killed hasn't taken is lost."""
-        self._log.info("connections handed over", count=self._count)
+        tell(self._log, "connections handed over", self._count)
         for heir in self.heirs:
             self._stop_waiting_for(heir)
             heir.close()
@@ -138,9 +138,15 @@ class Sharing:
             self._end()
 
     def _end(self) -> None:
-        self._log.info("connections shared", count=self._moved)
+        tell(self._log, "connections shared", self._moved)
         self._loop.forget(self._heir.fileno())
         self._heir.close()
+
+
+def tell(log: Log, event: str, count: int) -> None:
+    """Log how many moved; that none did is no change of anything."""
+    write = log.info if count else log.debug
+    write(event, count=count)
 
 
 def packed(connection: Connection) -> bytes | None:
@@ -194,7 +200,7 @@ class Arrivals:
             )
         self._count += len(fds)
         if not parcels:
-            self._log.info("connections taken over", count=self._count)
+            tell(self._log, "connections taken over", self._count)
             self.close()
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ def test_a_predecessor_that_is_killed_while_its_successor_starts(start: Start, i
 
 
 def with_idle_clients(start: Start) -> tuple[Hello, list[Client]]:
-    hello = start("workers = 1")
+    hello = start('workers = 1\nlog_level = "debug"')  # which tells of none that moved, too
     clients = [hello.connect() for _ in range(CLIENTS)]
     assert all(client.ask().status == 200 for client in clients)
     return hello, clients

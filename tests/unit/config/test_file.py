@@ -77,6 +77,7 @@ def test_a_file_of_another_server_is_told_as_such(write: Write, name: str) -> No
         ("[[bind]]", "x.toml:1: bind: expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got a table"),
         ("unix_mode = 660", 'x.toml:1: unix_mode: expected an octal mode such as "0660", got 660'),
         ("backlog = 0x" + "f" * 5000, "x.toml:1: backlog: expected a whole number from 1 to 65535, got a huge number"),
+        ('pid_file = "8000"', 'x.toml:1: pid_file: expected a path, not a port, which belongs to bind, got "8000"'),
         ("write_timeout = nan", 'x.toml:1: write_timeout: expected a duration from 1ms to 24h such as 30, "1.5s" or "2m", got nan'),
         ("log = 2024-01-01", 'x.toml:1: log: expected "-", "journald" or a path, got a date or time'),
         ("[hello]\nstatus = 204", "x.toml:2: hello.status: expected a whole number from 200 to 599 but not 204, 205 or 304, got 204"),
