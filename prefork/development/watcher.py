@@ -44,7 +44,7 @@ def changes(folders: Sequence[str], files: Sequence[str], since: float) -> Itera
     bursts = watch(*folders, watch_filter=matters, rust_timeout=TURN, yield_on_timeout=True)
     first = next(bursts)
     changed = (path for path in chain(files, *map(files_in, folders)) if matters(Change.modified, path))
-    missed = next((path for path in changed if is_younger(path, since)), None)
+    missed = next((path for path in changed if has_changed(path, since)), None)
     yield ""
     if missed is not None:
         yield os.path.relpath(missed)
@@ -60,9 +60,10 @@ def files_in(folder: str) -> Iterator[str]:
         yield from (os.path.join(path, name) for name in names)
 
 
-def is_younger(path: str, since: float) -> bool:
+def has_changed(path: str, since: float) -> bool:
+    """Tell whether it has changed, by the kernel's clock: st_mtime is what somebody says (inode(7))."""
     try:
-        return os.stat(path).st_mtime >= since
+        return os.stat(path).st_ctime >= since
     except OSError:  # it is gone
         return False
 

@@ -101,9 +101,13 @@ class Watching:
         poller.watch(output, on_output)
 
     def close(self) -> None:
-        """End it."""
+        """End it, which takes it as long as it may need to begin."""
         self.close_in_child()
-        self._process.wait(LONGEST_END)
+        try:
+            self._process.wait(LONGEST_END)
+        except subprocess.TimeoutExpired:  # a busy machine; it has nothing to lose
+            self._process.kill()
+            self._process.wait()
 
     def close_in_child(self) -> None:
         """Close this process's copies: if a worker kept them, the end of the master would go unnoticed."""

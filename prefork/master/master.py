@@ -153,6 +153,8 @@ class Master:
             self._tell(actions)
         if self._reload_again:
             self.reload()
+        if self._fleet.ending in f.GIVEN_UP:
+            self._poller.block_signals()  # all is killed; they are for whoever tries again
         if self._fleet.ending is not None:
             # So that clients are refused as soon as the workers have left, and go elsewhere.
             self._generations.close_listeners()

@@ -57,6 +57,10 @@ class Poller:
         Python gives up its handlers before the process is gone.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, self._caught)
+        for number, count in self._caught.items():  # what has come and not been told waits too
+            if count:
+                self._caught[number] = 0
+                signal.raise_signal(number)
 
     @contextmanager
     def hold_signals(self) -> Iterator[None]:

@@ -8,7 +8,9 @@ import pytest
 
 from tests.process import proc
 from tests.process.hello import Hello
+from tests.process.installing import HELD, Installation
 from tests.process.starting import Start
+from tests.process.waiting import until
 
 FAILING = """
 def answer(environ, start_response):
@@ -22,6 +24,14 @@ def answer(environ, start_response):
 def fail(why):
     raise KeyError(why)
     yield b""
+"""
+SLOW_TO_NOTICE = f"""
+quick_on_exit = Master._on_exit
+def on_exit(self, key, end):
+    if "SIGKILL" in end.reason:
+        {HELD.replace(chr(10), chr(10) + "        ")}
+    quick_on_exit(self, key, end)
+Master._on_exit = on_exit
 """
 SHOP = 'app = "shop:answer"\nworkers = 1'
 
@@ -136,6 +146,19 @@ def test_a_signal_ends_the_wait_and_nothing_is_left_over(start_app: Start, numbe
     assert hello.session_pids() == []
 
 
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGQUIT])
+def test_a_signal_while_a_start_that_has_failed_is_ending_ends_the_wait_for_another(
+    start_app: Start, installed: Installation, number: Signals
+) -> None:
+    installed.replace(master_master=SLOW_TO_NOTICE)
+    start_app.files = {"shop.py": "1 / 0\n"}
+    hello = start_app.launch(SHOP.replace("1", "2"), "--reload", environ=installed.environ)
+    hello.wait_for_log("killing worker")
+    hello.signal(number)
+    (hello.folder / "go").touch()
+    assert hello.wait_for_exit() == 0
+
+
 def test_signals_are_for_the_master_and_do_nothing_to_the_watcher_that_ends_with_it(start_app: Start) -> None:
     start_app.files = {"shop.py": answering("old")}
     hello = start_app(SHOP, "--reload")
@@ -173,12 +196,11 @@ def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start, toml: st
     start_app.files = {"shop.py": answering("x"), "hooks.py": "def post_fork(worker): 1 / 0\n"}
     hello = start_app.launch(f'{SHOP}\naccess_log = "access"\nhooks = "hooks"\n{toml}', "--reload")
     seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
-    counts = set()
+    before = len(proc.descriptors(hello.master_pid))
     for _ in range(4):
-        counts.add(len(os.listdir(f"/proc/{hello.master_pid}/fd")))
         hello.signal(SIGHUP)
         seen = hello.wait_for_log(WAITING, seen)
-    assert len(counts) == 1
+        until(lambda: len(proc.descriptors(hello.master_pid)) == before, "the descriptors of who waits for a change")
 
 
 def test_without_reload_a_first_start_that_fails_ends(start_app: Start) -> None:

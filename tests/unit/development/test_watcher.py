@@ -30,10 +30,15 @@ def test_what_has_changed_while_it_started_is_a_change(
     monkeypatch.chdir(tmp_path)
     for folder in ("pkg", ".venv"):
         (tmp_path / folder).mkdir()
-    for each in ("pkg/a.py", "pkg/b.py", "notes.txt", ".venv/c.py", "shop.env"):
+    files = ("pkg/a.py", "pkg/b.py", "notes.txt", ".venv/c.py", "shop.env")
+    for each in files:
         (tmp_path / each).write_text("x")
-        os.utime(each, (1000, 1000) if each in {"notes.txt", ".venv/c.py", name} else (999, 999))
-    seen = changes(["."], ["shop.env", "not-there"], 1000)
+        os.utime(each, (2**32, 2**32))  # of a clock that is wrong
+    since = max(os.stat(each).st_ctime for each in files) + 0.001
+    for each in ("notes.txt", ".venv/c.py", name):
+        while os.stat(each).st_ctime < since:
+            os.utime(each, (1000, 1000))  # as who copies a file with its times
+    seen = changes(["."], ["shop.env", "not-there"], since)
     assert [next(seen), next(seen)] == ["", name]
     (tmp_path / "pkg" / "b.py").write_text("y")
     assert next(seen) == "pkg/b.py"

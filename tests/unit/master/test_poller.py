@@ -24,11 +24,15 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield one, other
 
 
-def test_a_signal_that_comes_when_one_poller_is_done_waits_for_the_next(poller: Poller) -> None:
+@pytest.mark.parametrize("comes_before", [True, False])
+def test_a_signal_that_comes_when_one_poller_is_done_waits_for_the_next(poller: Poller, *, comes_before: bool) -> None:
     told: list[int] = []
     poller.catch([signal.SIGUSR1])
+    if comes_before:
+        signal.raise_signal(signal.SIGUSR1)
     poller.block_signals()
-    signal.raise_signal(signal.SIGUSR1)
+    if not comes_before:
+        signal.raise_signal(signal.SIGUSR1)
     following = Poller()
     following.on_signal = lambda number, _count: told.append(number)
     following.catch([signal.SIGUSR1])
