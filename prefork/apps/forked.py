@@ -6,12 +6,14 @@ those of os.fork and multiprocessing; what executes another program leaves all b
 the application ends: it is to answer nobody.
 """
 
+import faulthandler
 import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 
 from prefork.ipc.seat import Seat
+from prefork.logs.log import STDERR
 
 
 def leave(fds: Iterable[int]) -> None:
@@ -24,7 +26,8 @@ def leave(fds: Iterable[int]) -> None:
 
 
 def leave_seat(seat: Seat) -> None:
-    """Leave what a worker has from its beginning on."""
+    """Leave what a worker has from its beginning on; of what ends this process is told on standard error."""
+    faulthandler.enable(STDERR)
     leave((*(each.fileno() for each in seat.listeners), seat.channel.fileno(), seat.stacks))
 
 

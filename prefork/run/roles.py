@@ -1,5 +1,6 @@
 """What the forked processes of a generation do: be a worker, or the mold that its workers are forked from."""
 
+import faulthandler
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -86,6 +87,7 @@ class Roles(Struct, frozen=True):
         journal = journal_of_worker(self.config, self.name, seat.slot, seat.generation)
         log = Log(f"worker-{seat.slot}", self.config.log_level, journal if self.config.log == JOURNALD else None)
         pid = os.getpid()
+        faulthandler.enable(seat.stacks)  # where what is the master's is left out
         os.register_at_fork(after_in_child=partial(leave_seat, seat))
         application = load(ThisWorker(seat.slot, seat.generation, pid, log, Note(seat.row)))
         left = 0.0
