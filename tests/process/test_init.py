@@ -1,7 +1,9 @@
 """As the first process of a container: it is given orphans, and has to reap them."""
 
+import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals
 
 import pytest
@@ -28,11 +30,17 @@ def started(start: Start, toml: str, environ: Mapping[str, str] | None = None) -
     return hello
 
 
-def give_orphans(hello: Hello, count: int) -> None:
-    """Have processes lose their parent and end with a failure a little later."""
-    script = f"for n in $(seq {count}); do (sleep 0.0$n; exit 3) & done"
-    command = ("nsenter", f"--target={hello.master_pid}", "--pid", "--mount", "sh", "-c", script)
-    subprocess.run(command, check=True)
+@contextmanager
+def orphans(hello: Hello, count: int) -> Iterator[None]:
+    """Have processes that have lost their parent, and all end with a failure afterwards."""
+    script = f"for n in $(seq {count}); do (read end; exit 3) <&3 & done"
+    command = ("nsenter", f"--target={hello.master_pid}", "--pid", "--mount", "sh", "-c", f"exec 3<&0; {script}")
+    reading, writing = os.pipe()
+    subprocess.run(command, stdin=reading, check=True)
+    os.close(reading)
+    until(lambda: len(all_children(hello.master_pid)) >= count + 2, "the orphans")
+    yield
+    os.close(writing)
 
 
 def all_children(pid: int) -> set[str]:
@@ -44,12 +52,11 @@ def test_orphans_are_reaped_and_nobody_is_blamed_for_them(start: Start) -> None:
     hello = started(start, "workers = 2")
     workers = set(map(str, hello.worker_pids()))
     with Load(hello.connect) as load:
-        give_orphans(hello, 50)
-        assert len(all_children(hello.master_pid)) > 2
-        hello.signal(SIGHUP)
+        with orphans(hello, 50):
+            hello.signal(SIGHUP)
         hello.wait_for_log(" reloaded ")
-        give_orphans(hello, 50)
-        load.wait_for_more()
+        with orphans(hello, 50):
+            load.wait_for_more()
         until(lambda: len(all_children(hello.master_pid)) == 2, "the end of the orphans")
     assert load.lost == []
     assert "failed" not in hello.log
