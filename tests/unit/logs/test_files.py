@@ -89,3 +89,31 @@ def test_a_worker_with_other_files_than_it_is_sent_keeps_its_own(tmp_path: Path)
     os.write(STDERR, b"event\n")
     assert open_descriptors() == before
     assert (tmp_path / "log").read_text() == "event\n"
+
+
+def test_files_that_go_on_after_others_have_taken_their_place_have_standard_error_back(tmp_path: Path) -> None:
+    LogFiles(str(tmp_path / "stderr"))
+    files, before = LogFiles(), open_descriptors()
+    files.save_stderr()
+    LogFiles(str(tmp_path / "log"))
+    files.take_back_stderr()
+    os.write(STDERR, b"here\n")
+    assert (tmp_path / "stderr").read_text() == "here\n"
+    assert open_descriptors() == before
+
+
+def test_files_that_are_given_up_let_go_of_standard_error(tmp_path: Path) -> None:
+    files, before = LogFiles(), open_descriptors()
+    files.save_stderr()
+    LogFiles(str(tmp_path / "log"))
+    files.close()
+    files.take_back_stderr()
+    os.write(STDERR, b"there\n")
+    assert (tmp_path / "log").read_text() == "there\n"
+    assert open_descriptors() == before
+
+
+def test_standard_error_is_nothing_to_files_whose_log_has_a_path(tmp_path: Path) -> None:
+    files, before = LogFiles(str(tmp_path / "log")), open_descriptors()
+    files.save_stderr()
+    assert open_descriptors() == before
