@@ -1,8 +1,9 @@
 """Does what the commands ask for. What takes time is begun here, and answered when the fleet has got there."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic, strftime
+from time import monotonic
 from typing import Any, Final
 
 from prefork.config.schema import MOST_WORKERS
@@ -64,7 +65,7 @@ class Commands:
     def observe(self, fleet: Fleet, news: Sequence[News]) -> None:
         """Remember how the last reload went, and who failed last."""
         if news:
-            self._past = remembered(self._past, fleet, news, strftime("%H:%M:%S"))
+            self._past = remembered(self._past, fleet, news, time.strftime("%H:%M:%S"))
         for each in news:
             match each:
                 case Reloaded(generation):
