@@ -131,5 +131,7 @@ def _unblock(fd: int) -> None:
 def _replace(fd: int, fresh: int) -> None:
     """Put `fresh` in the place of `fd` and close its own number; the standard streams are passed on by exec(3)."""
     if fresh != fd:  # it is, where the process was started without stderr
-        os.dup2(fresh, fd, inheritable=fd <= STDERR)
-        os.close(fresh)
+        try:
+            os.dup2(fresh, fd, inheritable=fd <= STDERR)
+        finally:
+            os.close(fresh)

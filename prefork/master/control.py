@@ -28,7 +28,6 @@ from prefork.master.poller import ENDED, WRITABLE, Poller
 
 MOST_CLIENTS: Final = 64
 PATIENCE: Final = 5.0  # seconds within which a client has to send its request, and to take its answer
-PAUSE: Final = 1.0  # seconds without accepting when there is no descriptor left
 PEER: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 
 
@@ -89,7 +88,6 @@ class Control:
         self._log = log
         self._farewell = farewell
         self._clients: set[Client] = set()
-        self._resumes_at: float | None = None
         poller.watch(self._socket.fileno(), self._on_caller)
         poller.keep_time(self)
 
@@ -103,14 +101,10 @@ class Control:
 
     def next_deadline(self) -> float | None:
         """Return when somebody's patience ends."""
-        deadlines = (self._resumes_at, *(each.deadline for each in self._clients))
-        return min((each for each in deadlines if each is not None), default=None)
+        return min((each.deadline for each in self._clients if each.deadline is not None), default=None)
 
     def expire(self, now: float) -> None:
         """Drop the clients that are late."""
-        if self._resumes_at is not None and self._resumes_at <= now:
-            self._resumes_at = None
-            self._poller.watch(self._socket.fileno(), self._on_caller)
         for client in list(self._clients):
             if client.deadline is not None and client.deadline <= now:
                 client.close()
@@ -150,7 +144,6 @@ class Control:
         self._poller.forget(self._socket.fileno())
         self._listener.close()
         self._listener, self._socket = fresh, fresh.sockets[0]
-        self._resumes_at = None
         self._poller.watch(self._socket.fileno(), self._on_caller)
 
     def _on_caller(self) -> None:
@@ -160,8 +153,7 @@ class Control:
             return
         except OSError as error:
             self._log.warning("control socket pauses", reason=error.strerror)
-            self._poller.forget(self._socket.fileno())  # else it would be readable all the time
-            self._resumes_at = monotonic() + PAUSE
+            self._poller.pause(self._socket.fileno())
             return
         _pid, uid = peer(sock)
         if uid not in (0, os.geteuid()):

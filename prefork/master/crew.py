@@ -143,10 +143,17 @@ class Crew:
         self._poller.watch(process.channel.fileno(), lambda: self._receive(key))
         self._poller.watch(process.stacks.fd, lambda: self._read_stacks(process))
 
-    def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> None:
-        """Send a message; a worker that is gone, or stuck, is seen to when its exit or its deadline tells."""
-        with suppress(OSError):
-            self.processes[key].channel.send(message, fds)
+    def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> bool:
+        """Send a message, if it can be; one that is gone, or stuck, is seen to when its exit or its deadline tells."""
+        process = self.processes[key]
+        try:
+            process.channel.send(message, fds)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        except OSError as error:
+            self._log.error("not told", pid=process.pid, message=type(message).__name__, reason=error.strerror)
+            return False
+        return True
 
     def kill(self, key: int) -> bool:
         """End a worker at once, if that is permitted."""
@@ -175,10 +182,11 @@ class Crew:
             try:
                 for heir in heirs[:MOST_DESCRIPTORS]:
                     one, other = (ends.enter_context(end) for end in handover_pair())
-                    self.tell(heir, Adopt(), [other.fileno()])
-                    ours.append(one.fileno())
+                    if self.tell(heir, Adopt(), [other.fileno()]):  # else what goes there would be lost
+                        ours.append(one.fileno())
             finally:
-                self.tell(key, message, ours)
+                if not self.tell(key, message, ours) and ours:
+                    self.tell(key, message)  # that it is to leave matters more (ETOOMANYREFS, unix(7))
 
     def _receive(self, key: int) -> None:
         channel = self.processes[key].channel
@@ -197,7 +205,7 @@ class Crew:
 
     def _read_last_words(self, key: int, channel: Channel) -> None:
         """Take what it said before it ended and was not read yet, as far as that still matters."""
-        with suppress(BlockingIOError, MalformedError):
+        with suppress(OSError, MalformedError):
             while message := next_message(channel):
                 if isinstance(message, Failed):
                     self._failed[key] = message
@@ -210,14 +218,16 @@ class Crew:
             self._log.error("stack", pid=process.pid, line=line)
 
     def _reap(self, key: int) -> None:
-        process = self.processes.pop(key)
+        process = self.processes[key]
         self._read_stacks(process)
         self._read_last_words(key, process.channel)
+        reason, killed = process.reap()
+        del self.processes[key]  # only now: whatever the system refuses till then is tried again
         held, noted = process.row[CONNECTIONS], process.row.noted
         self.scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno(), process.stacks.fd):
             self._poller.forget(fd)
-        reason, killed = process.reap()
+        process.forget()
         reason += ", out of memory" if killed and self._oom_kills.new() else ""
         reason += f", with {held} {plural('connection', held)}" if held else ""
         asked = {"last_request": noted} if held and noted else {}

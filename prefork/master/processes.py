@@ -66,9 +66,8 @@ class Process(Struct, frozen=True):
         return True
 
     def reap(self) -> tuple[str, bool]:
-        """Return how it ended, in words, and whether by SIGKILL, and let it go; call it when the pidfd is readable."""
+        """Return how it ended, in words, and whether by SIGKILL; call it when the pidfd is readable."""
         code, status = reaped(self.pidfd)
-        self.forget()
         return ending(code, status), status == signal.SIGKILL
 
     def forget(self) -> None:

@@ -1,7 +1,9 @@
 """Tells people, and systemd, what has become of the service; its line about the present is kept in status_line.py."""
 
+import os
 from collections.abc import Mapping
 from time import monotonic
+from traceback import walk_tb
 
 from prefork.ipc.channel import Failed
 from prefork.logs.log import Log
@@ -62,6 +64,12 @@ class Reports:
         self._log.error(f"{what} can't get ready", **names, reason=failed.reason)
         for line in failed.traceback:
             self._log.error("traceback", line=line)
+
+    def refused(self, error: OSError) -> None:
+        """Tell what the system refused to something that the master does, which waits for it, and where in the code."""
+        *_, (frame, line) = walk_tb(error.__traceback__)
+        place = f"{os.path.basename(frame.f_code.co_filename)}:{line}"
+        self._log.error("refused by the system; goes on in a second", reason=error.strerror, at=place)
 
     def stopping(self, ending: Ending) -> None:
         self._log.info("stopping", how=ending.value)

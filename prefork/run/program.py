@@ -264,6 +264,7 @@ class Program:
         self._store = FdStore(notifier, store_capacity(self._variables), self._log, self._held.inherited.stored)
         self._store.settle(generation.listeners)
         reports = Reports(self._log, notifier, former.version if former else None)
+        self._poller.on_failure = reports.refused
         master = Master(generation, self, self._log, reports, self._poller, former=former)
         self._tell_manager(master, notifier)
         self._poller.on_signal = partial(obey, master, self._log)

@@ -14,6 +14,7 @@ import pytest
 from prefork.ipc.control import Answer, Dump, Reload, Request, Status, Stop
 from prefork.logs.log import Log
 from prefork.master import control as module
+from prefork.master import poller
 from prefork.master.control import MOST_CLIENTS, Control, listen
 from prefork.master.errors import StartError
 from prefork.master.fleet import Ending, Finish, Fleet, Reloaded, Wanted
@@ -245,7 +246,7 @@ def test_a_path_where_somebody_listens_is_refused_and_one_that_is_left_over_is_t
 
 
 def test_without_descriptors_it_pauses_and_goes_on(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.05)
+    monkeypatch.setattr(poller, "PAUSE", 0.05)
 
     class Exhausted:
         """A listener that has run out of descriptors."""

@@ -1,5 +1,7 @@
 """What a turn of the poller calls, and what it doesn't."""
 
+import errno
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -7,6 +9,7 @@ from time import monotonic
 
 import pytest
 
+from prefork.master import poller as module
 from prefork.master.poller import ENDED, WRITABLE, Poller
 
 
@@ -111,3 +114,87 @@ def test_forgetting_twice_is_no_harm(poller: Poller, pair: tuple[socket.socket, 
     poller.watch(pair[0].fileno(), lambda: None)
     poller.forget(pair[0].fileno())
     poller.forget(pair[0].fileno())
+
+
+@pytest.fixture
+def refused(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """The numbers of the errors that the poller has told, which it waits for a moment only."""
+    numbers: list[int | None] = []
+    poller.on_failure = lambda error: numbers.append(error.errno)
+    monkeypatch.setattr(module, "PAUSE", 0.02)
+    return numbers
+
+
+def test_who_fails_is_told_and_called_again_later_while_the_others_are_called_at_once(
+    poller: Poller, pair: tuple[socket.socket, socket.socket], refused: list[int | None]
+) -> None:
+    calls: list[str] = []
+    one, other = pair
+
+    def fail_once() -> None:
+        calls.append("fails")
+        if len(calls) == 1:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        poller.forget(one.fileno())
+
+    poller.watch(one.fileno(), fail_once)
+    other.send(b"x")
+    poller.turn()
+    poller.watch(other.fileno(), lambda: calls.append("writable"), WRITABLE)
+    poller.turn()
+    assert (calls, refused) == (["fails", "writable"], [errno.ENOMEM])
+    poller.forget(other.fileno())
+    while len(calls) < 3:
+        poller.turn()
+    assert (calls[-1], refused) == ("fails", [errno.ENOMEM])
+
+
+def test_what_the_kernel_refuses_to_watch_is_watched_as_soon_as_it_can_be(
+    poller: Poller, pair: tuple[socket.socket, socket.socket], refused: list[int | None]
+) -> None:
+    """A file can't be watched, until its number is that of a socket."""
+    calls: list[str] = []
+    one, other = pair
+    other.send(b"x")
+    fd = os.open(__file__, os.O_RDONLY)
+    poller.watch(fd, lambda: calls.append("readable"))
+    while len(refused) < 2:
+        poller.turn()
+    os.dup2(one.fileno(), fd, inheritable=False)
+    while not calls:
+        poller.turn()
+    poller.forget(fd)
+    os.close(fd)
+    assert set(refused) == {errno.EPERM}
+
+
+def test_what_pauses_can_be_forgotten_and_watched_anew(
+    poller: Poller, pair: tuple[socket.socket, socket.socket], refused: list[int | None]
+) -> None:
+    calls: list[str] = []
+    one, other = pair
+    other.send(b"x")
+    poller.watch(one.fileno(), lambda: calls.append("before"))
+    poller.pause(one.fileno())
+    poller.watch(one.fileno(), lambda: calls.append("anew"))
+    poller.turn()
+    poller.pause(one.fileno())
+    poller.forget(one.fileno())
+    assert (calls, refused, poller.next_deadline()) == (["anew"], [], None)
+
+
+def test_a_signal_that_fails_keeps_no_other_from_being_told(poller: Poller, refused: list[int | None]) -> None:
+    told: list[int] = []
+
+    def fail(number: int, _count: int) -> None:
+        told.append(number)
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    poller.on_signal = fail
+    poller.catch([signal.SIGUSR1, signal.SIGUSR2])
+    signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
+    poller.turn()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    assert (told, refused) == ([signal.SIGUSR1, signal.SIGUSR2], [errno.ENOMEM, errno.ENOMEM])

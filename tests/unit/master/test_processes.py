@@ -35,7 +35,15 @@ def ended(work: Callable[[Channel], None], leave_behind: Callable[[], None] = no
     """Fork a worker and return how it ended, in words."""
     process = forked(work, leave_behind)
     assert readable(process.pidfd)
-    return process.reap()[0]
+    return reaped(process)[0]
+
+
+def reaped(process: Process) -> tuple[str, bool]:
+    """Return how it ended, and close what is there of it."""
+    try:
+        return process.reap()
+    finally:
+        process.forget()
 
 
 def waits(channel: Channel) -> None:
@@ -111,7 +119,7 @@ def test_a_worker_is_killed_and_its_end_is_told() -> None:
     process.kill()
     assert readable(process.pidfd)
     process.kill()  # it is dead by now, and not reaped
-    assert process.reap() == ("killed by SIGKILL", True)
+    assert reaped(process) == ("killed by SIGKILL", True)
     assert not Path(f"/proc/{process.pid}").exists()
 
 
@@ -125,7 +133,7 @@ def test_master_and_worker_talk_through_the_channel() -> None:
     assert readable(process.channel.fileno())
     process.channel.send(Retire(1.0, for_good=True))
     assert readable(process.pidfd)
-    assert process.reap() == ("exit status 0", False)
+    assert reaped(process) == ("exit status 0", False)
 
 
 def test_the_channel_ends_with_the_worker() -> None:
@@ -133,7 +141,7 @@ def test_the_channel_ends_with_the_worker() -> None:
     process.kill()
     assert readable(process.channel.fileno())
     assert process.channel.receive() is None
-    process.reap()
+    reaped(process)
 
 
 def test_a_sibling_that_forgets_a_worker_does_not_keep_its_channel_open() -> None:
@@ -142,10 +150,10 @@ def test_a_sibling_that_forgets_a_worker_does_not_keep_its_channel_open() -> Non
     assert readable(sibling.channel.fileno())
     process.channel.close()  # as the master's death would: the worker sees the end of file, and goes
     assert readable(process.pidfd)
-    assert process.reap() == ("exit status 0", False)
+    assert reaped(process) == ("exit status 0", False)
     sibling.kill()
     assert readable(sibling.pidfd)
-    sibling.reap()
+    reaped(sibling)
 
 
 def test_signals_for_the_master_do_nothing_to_a_worker_that_only_begins() -> None:

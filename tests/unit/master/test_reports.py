@@ -1,5 +1,6 @@
 """What is told to people, in the log, and to a service manager, at a real socket."""
 
+import os
 import re
 import socket
 
@@ -54,6 +55,18 @@ def test_a_reload_that_fails_ends_with_ready_too_and_says_why(
     reports.reload_failed(ReloadFailed(2, 1, "exit status 3"))
     assert logged(capfd)[1:] == ['error reload failed generation=2 kept=1 reason="exit status 3"']
     assert told(service_manager, 2) == ["RELOADING=1", "READY=1"]
+
+
+def test_what_the_system_refuses_is_told_with_the_place(reports: Reports, capfd: Stderr) -> None:
+    try:
+        os.stat("/no/such/file")
+    except OSError as error:
+        reports.refused(error)
+    (line,) = logged(capfd)
+    assert re.fullmatch(
+        r'error refused by the system; goes on in a second reason="No such file or directory" at=test_reports\.py:\d+',
+        line,
+    )
 
 
 def test_the_end_is_told_when_it_begins_and_when_it_is_reached(
