@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.kernel import read
-from prefork.master.errors import StartError
+from prefork.master.errors import StartError, explained
 from prefork.master.listeners import Accept, Listener, Listeners, file_identity, unlink
 from prefork.master.owning import owning
 
@@ -219,11 +219,12 @@ def _explained(address: Address) -> Iterator[None]:
 
 
 def _explanation(address: Address, error: OSError) -> StartError:
-    reason = error.strerror or str(error)
     if isinstance(error, socket.gaierror):
-        return StartError(os.EX_UNAVAILABLE, f"{address}: cannot resolve the name: {reason}; try an IP address")
+        return explained(error, os.EX_UNAVAILABLE, f"{address}: cannot resolve the name", "try an IP address")
     if isinstance(address, Unix):
         advice = "its folder must exist and be writable"
-        return StartError(os.EX_CANTCREAT, f"{address}: cannot create the socket: {reason}; {advice}")
-    status, problem = PROBLEMS.get(error.errno or 0, (os.EX_OSERR, f"cannot listen: {reason}"))
-    return StartError(status, f"{address}: {problem}")
+        return explained(error, os.EX_CANTCREAT, f"{address}: cannot create the socket", advice)
+    if error.errno in PROBLEMS:
+        status, problem = PROBLEMS[error.errno]
+        return StartError(status, f"{address}: {problem}")
+    return explained(error, os.EX_OSERR, f"{address}: cannot listen", "choose another address")

@@ -3,6 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from typing import Final
+
+SCARCE: Final = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
 
 class StartError(Exception):
@@ -16,6 +20,13 @@ class StartError(Exception):
         super().__init__(problem)
         self.status = status
         self.problem = problem
+
+
+def explained(error: OSError, status: int, problem: str, advice: str) -> StartError:
+    """Return how a start fails by `problem`; where the system has no more of something, other advice helps."""
+    if error.errno in SCARCE:
+        status, advice = os.EX_OSERR, "raise the system's limits"
+    return StartError(status, f"{problem}: {error.strerror or error}; {advice}")
 
 
 class UnservableError(StartError):

@@ -9,7 +9,7 @@ import os
 import stat
 from contextlib import suppress
 
-from prefork.master.errors import StartError
+from prefork.master.errors import StartError, explained
 
 MODE = 0o600  # who may read a file may lock it, and so keep the next start from it
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -29,7 +29,7 @@ class PidFile:
         """Create and lock the file, and empty it.
 
         Raises:
-            StartError: 75 while another process holds it, 73 where it can't be created.
+            StartError: 75 while another process holds it, 73 where it can't be created or locked.
         """
         fd = self._open_locked()
         # Its last owner may have unlinked it after we opened it: we would hold a file that nobody else can see.
@@ -46,8 +46,7 @@ class PidFile:
         try:
             os.ftruncate(self.fd, os.pwrite(self.fd, b"%d\n" % pid, 0))
         except OSError as error:
-            problem = f"pid_file {self.path}: can't be written: {error.strerror}; make room or choose another path"
-            raise StartError(os.EX_CANTCREAT, problem) from error
+            raise self._failure(error, "can't be written", "make room or choose another path") from error
 
     def release(self) -> None:
         """Unlink the file if it is still ours, then give up the lock."""
@@ -65,10 +64,7 @@ class PidFile:
         try:
             fd = os.open(self.path, FLAGS, MODE)
         except OSError as error:
-            problem = (
-                f"pid_file {self.path}: can't be created: {error.strerror}; make its folder or choose another path"
-            )
-            raise StartError(os.EX_CANTCREAT, problem) from error
+            raise self._failure(error, "can't be created", "make its folder or choose another path") from error
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:  # which another's file may have been given
             os.close(fd)
@@ -76,11 +72,17 @@ class PidFile:
             raise StartError(os.EX_CANTCREAT, problem)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             owner = os.pread(fd, 20, 0).strip()
             os.close(fd)
             raise StartError(os.EX_TEMPFAIL, f"pid_file {self.path}: {_running(owner)}; stop that one first") from error
+        except OSError as error:  # as of a network file system
+            os.close(fd)
+            raise self._failure(error, "can't be locked", "choose another path") from error
         return fd
+
+    def _failure(self, error: OSError, problem: str, advice: str) -> StartError:
+        return explained(error, os.EX_CANTCREAT, f"pid_file {self.path}: {problem}", advice)
 
     def _is_current(self, fd: int) -> bool:
         try:

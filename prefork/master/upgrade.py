@@ -71,10 +71,11 @@ class Upgrade:
         self.due = False
 
     def _on_exit(self) -> None:
-        trial, self._trial = self._trial, None
+        trial = self._trial
         assert trial is not None
-        self._poller.forget(trial.pidfd)
         reason = trial.verdict()
+        self._trial = None
+        self._poller.forget(trial.pidfd)
         trial.close()
         self.due = reason is None
         if reason is not None:

@@ -10,7 +10,7 @@ from prefork.config.schema import JOURNALD, Config
 from prefork.logs.files import LogFiles
 from prefork.logs.journal import SOCKET, Journal, is_there
 from prefork.logs.log import STDERR, STDOUT, Log
-from prefork.master.errors import StartError
+from prefork.master.errors import StartError, explained
 
 ADVICE: Final = {ENOENT: "make its folder or ", ENXIO: "start what reads it or "}  # of a pipe (fifo(7))
 
@@ -70,8 +70,7 @@ def _open_all(config: Config) -> LogFiles:
         return LogFiles(path_in(config, "log"), STDOUT if config.access_log == "-" else path_in(config, "access_log"))
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, "") + "choose another path"
-        problem = f"log file {error.filename}: can't be opened: {error.strerror}; {advice}"
-        raise StartError(os.EX_CANTCREAT, problem) from error
+        raise explained(error, os.EX_CANTCREAT, f"log file {error.filename}: can't be opened", advice) from error
 
 
 def follow(log: Log, config: Config, identifier: str) -> None:

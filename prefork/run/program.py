@@ -8,7 +8,7 @@ import os
 import platform
 import resource
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from time import monotonic
 
@@ -57,20 +57,23 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
     Raises:
         StartError: the service can't start; where it was to be a daemon, the command says so and not the daemon.
     """
-    fill_closed_streams()
-    if loaded.config.daemon and loaded.config.log == "-":
-        Log("master", loaded.config.log_level).warning(
-            "a daemon has no standard error; set log to a file to keep its log"
-        )
-    pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
-    inherited = Inherited()
-    verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else onlooker(loaded.config)
+    with refusals():
+        fill_closed_streams()
+        if loaded.config.daemon and loaded.config.log == "-":
+            Log("master", loaded.config.log_level).warning(
+                "a daemon has no standard error; set log to a file to keep its log"
+            )
+        pid_file = PidFile(loaded.config.pid_file) if loaded.config.pid_file else None
+        inherited = Inherited()
+        verdict = detach(inherited.kept(loaded.config.bind)) if loaded.config.daemon else onlooker(loaded.config)
     try:
         check_watching(loaded.config)
         with watching(loaded.config, loaded.path) as watcher:
 
             def start(current: Loaded) -> int:
-                return Program(name, find, current, reread, Held(pid_file, inherited, verdict, watcher)).run()
+                with refusals():
+                    program = Program(name, find, current, reread, Held(pid_file, inherited, verdict, watcher))
+                return program.run()
 
             if isinstance(verdict, Verdict) or has_manager(os.environ) or inherited.kept(loaded.config.bind):
                 return start(loaded)  # somebody waits for it
@@ -88,12 +91,15 @@ def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -
 
     The configuration is read no sooner than for a reload, which any mistake in it merely fails.
     """
-    claim(former)
+    with refusals():
+        claim(former)
     kept = former.kept
     pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None
     with watching(former.config, kept.path) as watcher:
         loaded = Loaded(former.config, {}, kept.path)
-        return Program(name, find, loaded, reread, Held(pid_file, watching=watcher)).resume(former)
+        with refusals():
+            program = Program(name, find, loaded, reread, Held(pid_file, watching=watcher))
+        return program.resume(former)
 
 
 class Held(Struct, frozen=True):
@@ -148,16 +154,16 @@ class Program:
 
     def _start(self, config: Config) -> int:
         with ExitStack() as at_end:
-            if self._pid_file is not None:
-                self._pid_file.acquire()
-                at_end.callback(self._pid_file.release)
-                self._pid_file.write(os.getpid())
-            commanded, why_not = open_control(config, self._name)
-            if commanded is not None:
-                at_end.callback(self._close_control, commanded)
-            self._identity = look_up(config.user, config.group)
-            self._variables = drop_variables(os.environ)
             with refusals(), ExitStack() as undo:
+                if self._pid_file is not None:
+                    self._pid_file.acquire()
+                    at_end.callback(self._pid_file.release)
+                    self._pid_file.write(os.getpid())
+                commanded, why_not = open_control(config, self._name)
+                if commanded is not None:
+                    at_end.callback(self._close_control, commanded)
+                self._identity = look_up(config.user, config.group)
+                self._variables = drop_variables(os.environ)
                 listeners = self._held.inherited.listen(config, self._identity)
                 undo.callback(self._held.inherited.close_fresh, listeners)
                 generation = self._generation(1, config, listeners, None)
@@ -167,7 +173,7 @@ class Program:
             return os.EX_OK
 
     def resume(self, former: State) -> int:
-        """Go on from an upgrade, and return the exit status."""
+        """Go on from an upgrade, and return the exit status; raises StartError."""
         self._identity = former.kept.identity
         self._variables = former.kept.variables
         number = former.fleet.wanted.generation
@@ -176,12 +182,14 @@ class Program:
         with ExitStack() as at_end:
             if self._pid_file is not None:
                 at_end.callback(self._pid_file.release)
-            commanded = former.kept.control.opened() if former.kept.control else None
-            if commanded is not None:
-                at_end.callback(self._close_control, commanded)
-            files = partial(LogFiles.taken_over, former.log_paths, former.access_fd)
-            generation = self._made(number, former.config, workers, listeners_of(former), files)
-            self._master(generation, commanded, former).run()
+            with refusals():
+                commanded = former.kept.control.opened() if former.kept.control else None
+                if commanded is not None:
+                    at_end.callback(self._close_control, commanded)
+                files = partial(LogFiles.taken_over, former.log_paths, former.access_fd)
+                generation = self._made(number, former.config, workers, listeners_of(former), files)
+                master = self._master(generation, commanded, former)
+            master.run()
             return os.EX_OK
 
     # What the master asks for, as its Root.
@@ -328,4 +336,5 @@ class Program:
 def raise_descriptor_limit() -> None:
     """Allow as many descriptors as the system does: the low soft limit is for programs that use select(2)."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with suppress(ValueError):  # EPERM: the hard limit is above fs.nr_open (setrlimit(2))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -153,6 +153,16 @@ def test_a_start_that_the_system_refuses_what_it_takes_is_71(start: Start, limit
     assert error.startswith("prefork-hello: error: the system refused: "), error
 
 
+@pytest.mark.parametrize("limit", range(5, 12))
+def test_a_start_without_descriptors_is_71_wherever_they_end(start: Start, limit: int) -> None:
+    toml = 'workers = 1\npid_file = "pid"\nlog = "log"'
+    under = ("prlimit", f"--nofile={limit}")
+    status, error = start.refused(toml, bind=("unix:hello.sock", "127.0.0.1:0"), under=under)
+    assert status == 71, error
+    assert re.search(r": Too many open files; raise (its|the system's) limits$", error)
+    assert not {"pid", "hello.sock"} & set(os.listdir(start.folder / "service-1"))
+
+
 @pytest.mark.parametrize(
     ("toml", "under", "expected"), [('tls_cert = "none.pem"', (), 66), ("", ("prlimit", "--nofile=8"), 71)]
 )

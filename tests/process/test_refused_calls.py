@@ -1,0 +1,95 @@
+"""System calls of the master that fail, by strace(1): the log says which, and nothing else comes of it."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from signal import SIGKILL
+from typing import Final
+
+import pytest
+
+from tests.process import proc
+from tests.process.clients import Load
+from tests.process.hello import Hello
+from tests.process.starting import Start
+from tests.process.waiting import until
+
+TRACER: Final = re.compile(r"^TracerPid:\s+[1-9]", re.MULTILINE)
+REFUSED: Final = " error master[%d] refused by the system; goes on in a second reason="
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+def strace(call: str, error: str, ordinal: int = 1) -> tuple[str, ...]:
+    """Return the command in front of another, or of a pid, in which a system call fails at that time."""
+    return ("strace", "-qq", f"--trace={call}", f"--inject={call}:error={error}:when={ordinal}")
+
+
+@contextmanager
+def failing(hello: Hello, call: str, error: str, ordinal: int) -> Iterator[Path]:
+    """Have one call of the master fail; yield the file that tells in the end whether it did."""
+    told = hello.folder / "strace"
+    command = (*strace(call, error, ordinal), f"--output={told}", f"--attach={hello.master_pid}")
+    with subprocess.Popen(command) as process:
+        status = Path(f"/proc/{hello.master_pid}/status")
+        until(lambda: TRACER.search(status.read_text()) or process.poll() is not None, "strace")
+        try:
+            yield told
+        finally:
+            process.terminate()
+
+
+def kinds(hello: Hello) -> Sequence[str]:
+    """Return what the master's descriptors are."""
+    return sorted(re.sub(r"\d+", "", each) for each in proc.descriptors(hello.master_pid).values())
+
+
+@pytest.mark.parametrize(
+    ("call", "error"), [("recvmsg", "ENOMEM"), ("waitid", "EIO"), ("sendmsg", "ETOOMANYREFS"), ("recvfrom", "ENOMEM")]
+)
+def test_a_reload_is_completed_whichever_call_of_it_fails(start: Start, call: str, error: str) -> None:
+    hello = start("workers = 1")
+    hello.reload("workers = 1")
+    hello.wait_for_log("worker exited")
+    before = kinds(hello)
+    with Load(hello.connect, keep_alive=1, fresh=1) as load:
+        for ordinal in count(1):
+            before_it = len(hello.log)
+            with failing(hello, call, error, ordinal) as told:
+                hello.reload("workers = 1")
+                hello.wait_for_log("worker exited", before_it)
+            if "INJECTED" not in told.read_text():
+                break
+        load.wait_for_more()
+    assert (ordinal > 1, load.lost) == (True, [])
+    until(lambda: kinds(hello) == before, "all descriptors to be closed")
+
+
+@pytest.mark.parametrize("ordinal", [4, 5, 6])
+def test_a_worker_that_can_not_be_watched_yet_is_no_other_than_the_one_that_serves(start: Start, ordinal: int) -> None:
+    """The first three make the master forget the dead one."""
+    hello = start("workers = 2")
+    before = kinds(hello)
+    survivor, victim = sorted(hello.worker_pids())
+    with failing(hello, "epoll_ctl", "ENOSPC", ordinal) as told:
+        os.kill(victim, SIGKILL)
+        hello.wait_for_log(REFUSED % hello.master_pid + '"No space left on device" at=poller.py:')
+        after = hello.wait_for_log(" worker ready slot=1 pid=", hello.log.index("worker exited"))
+    assert re.search(r"EPOLL_CTL_ADD.*INJECTED", told.read_text())
+    (successor,) = hello.wait_for_workers(2) - {survivor}
+    assert hello.log[after:].startswith(f"{successor} ")
+    assert kinds(hello) == before
+    hello.reload("workers = 2")
+    assert hello.get().status_code == 200
+
+
+def test_a_pid_file_that_can_not_be_locked_is_73(start: Start) -> None:
+    status, error = start.refused('pid_file = "pid"', under=(*strace("flock", "ENOLCK"), "--output=strace"))
+    assert (status, error) == (
+        73,
+        "prefork-hello: error: pid_file pid: can't be locked: No locks available; choose another path",
+    )
