@@ -26,6 +26,7 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str]) -> None:
         name = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + name[1:] if name.startswith("@") else name
+        self._sender: socket.socket | None = None
 
     @property
     def is_heard(self) -> bool:
@@ -68,16 +69,27 @@ class Notifier:
         """Have what is kept by this name closed; return whether that was asked for."""
         return self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
+    def close(self) -> None:
+        """Let go of the socket by which it is told."""
+        if self._sender is not None:
+            self._sender.close()
+
     def _send(self, state: str, *fds: int) -> bool:
         if not self._address:
             return False
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
-        # A socket for each: none is left to be inherited, and a systemd that was re-executed is found again.
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.settimeout(TIMEOUT)
-            sender.sendmsg([state.encode(errors="replace")], rights, 0, self._address)
+        with contextlib.suppress(OSError):
+            self._open_sender().sendmsg([state.encode(errors="replace")], rights, 0, self._address)
             return True
         return False
+
+    def _open_sender(self) -> socket.socket:
+        # Kept: without a descriptor left for another, the watchdog would end a service that serves. It isn't connected,
+        # so that a systemd that was re-executed is found again.
+        if self._sender is None:
+            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._sender.settimeout(TIMEOUT)
+        return self._sender
 
 
 def store_capacity(environ: Mapping[str, str]) -> int:

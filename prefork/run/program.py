@@ -244,6 +244,7 @@ class Program:
             self._log.journal.close()
         if self._control is not None:
             self._control.close_in_child()
+        self._notifier.close()
         self._held.close_in_child()
 
     def kept(self) -> Kept:
@@ -268,13 +269,13 @@ class Program:
             self._say_how_it_starts(generation)
         if why_not:
             self._log.warning("no commands obeyed", reason=why_not)
-        notifier = Notifier(self._variables)
-        self._store = FdStore(notifier, store_capacity(self._variables), self._log, self._held.inherited.stored)
+        self._notifier = Notifier(self._variables)
+        self._store = FdStore(self._notifier, store_capacity(self._variables), self._log, self._held.inherited.stored)
         self._store.settle(generation.listeners)
-        reports = Reports(self._log, notifier, former.version if former else None)
+        reports = Reports(self._log, self._notifier, former.version if former else None)
         self._poller.on_failure = reports.refused
         master = Master(generation, self, self._log, reports, self._poller, former=former)
-        self._tell_manager(master, notifier)
+        self._tell_manager(master)
         self._poller.on_signal = partial(obey, master, self._log)
         if commanded is not None:
             self._obey_commands(master, commanded, former.kept.control if former else None)
@@ -289,10 +290,10 @@ class Program:
         self._log = Log("master", config.log_level)
         follow(self._log, config, self._name)
 
-    def _tell_manager(self, master: Master, notifier: Notifier) -> None:
+    def _tell_manager(self, master: Master) -> None:
         interval = watchdog_interval(self._variables, os.getpid())
-        self._poller.keep_time(Watchdog(interval, notifier, lambda: master.fleet, self._log))
-        line = StatusLine(notifier, lambda: master.fleet, lambda: master.crew.processes)
+        self._poller.keep_time(Watchdog(interval, self._notifier, lambda: master.fleet, self._log))
+        line = StatusLine(self._notifier, lambda: master.fleet, lambda: master.crew.processes)
         self._poller.keep_time(line)
         master.observers.append(line.observe)
 

@@ -1,5 +1,6 @@
 """What it tells systemd, whose end of the socket is played here."""
 
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,18 @@ def test_the_watchdog_is_answered_over_reloads_and_upgrades(
     hear_alive(manager, 5)
     upgrade(hello)
     hear_alive(manager, 5)
+
+
+def test_without_descriptors_the_watchdog_is_answered_and_a_reload_is_told_to_be_over(
+    start: Start, manager: Manager
+) -> None:
+    hello = start("workers = 1", environ={**manager.environ, "WATCHDOG_USEC": "200000"})
+    _soft, hard = resource.prlimit(hello.master_pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(hello.master_pid, resource.RLIMIT_NOFILE, (3, hard))
+    hello.signal(SIGHUP)
+    manager.wait_for("RELOADING=1", "READY=1")
+    hear_alive(manager, 5)
+    resource.prlimit(hello.master_pid, resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def test_the_watchdog_of_another_process_is_not_answered(start: Start, manager: Manager) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,24 +10,23 @@ import pytest
 from prefork.systemd import Notifier, drop_variables, farewell, passed_descriptors, store_capacity, unit_name
 
 
-def test_each_state_is_one_datagram(service_manager: socket.socket) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": service_manager.getsockname()})
+def test_each_state_is_one_datagram(service_manager: socket.socket, notifier: Notifier) -> None:
     notifier.ready()
     notifier.status("4 workers ready")
     notifier.stopping()
     assert [service_manager.recv(4096) for _ in range(3)] == [b"READY=1", b"STATUS=4 workers ready", b"STOPPING=1"]
 
 
-def test_reloading_carries_its_moment_in_the_same_datagram(service_manager: socket.socket) -> None:
+def test_reloading_carries_its_moment_in_the_same_datagram(service_manager: socket.socket, notifier: Notifier) -> None:
     before = time.monotonic_ns() // 1000
-    Notifier({"NOTIFY_SOCKET": service_manager.getsockname()}).reloading()
+    notifier.reloading()
     state, moment = service_manager.recv(4096).decode().splitlines()
     assert state == "RELOADING=1"
     assert before <= int(moment.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
 
 
-def test_a_status_can_not_smuggle_in_another_assignment(service_manager: socket.socket) -> None:
-    Notifier({"NOTIFY_SOCKET": service_manager.getsockname()}).status("reload failed:\nMAINPID=1\udcff")
+def test_a_status_can_not_smuggle_in_another_assignment(service_manager: socket.socket, notifier: Notifier) -> None:
+    notifier.status("reload failed:\nMAINPID=1\udcff")
     assert service_manager.recv(4096) == b"STATUS=reload failed: MAINPID=1?"
 
 
@@ -34,7 +34,8 @@ def test_an_abstract_socket_is_named_with_an_at_sign() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind("")  # the kernel chooses an abstract name (unix(7))
         receiver.settimeout(5)
-        Notifier({"NOTIFY_SOCKET": "@" + receiver.getsockname()[1:].decode()}).ready()
+        with closing(Notifier({"NOTIFY_SOCKET": "@" + receiver.getsockname()[1:].decode()})) as notifier:
+            notifier.ready()
         assert receiver.recv(4096) == b"READY=1"
 
 
@@ -42,11 +43,11 @@ def test_an_abstract_socket_is_named_with_an_at_sign() -> None:
     "environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere"}, {"NOTIFY_SOCKET": "/" * 200}]
 )
 def test_without_a_socket_nothing_happens(environ: dict[str, str]) -> None:
-    notifier = Notifier(environ)
-    notifier.ready()
-    notifier.reloading()
-    notifier.stopping()
-    notifier.status("alone")
+    with closing(Notifier(environ)) as notifier:
+        notifier.ready()
+        notifier.reloading()
+        notifier.stopping()
+        notifier.status("alone")
 
 
 def test_the_variables_of_the_master_are_dropped_and_no_others() -> None:

@@ -16,9 +16,9 @@ Stderr = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def reports(service_manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Reports:
+def reports(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> Reports:
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    return Reports(Log("master", "info"), Notifier({"NOTIFY_SOCKET": service_manager.getsockname()}))
+    return Reports(Log("master", "info"), notifier)
 
 
 def logged(capfd: Stderr) -> list[str]:

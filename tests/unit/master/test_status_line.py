@@ -1,7 +1,6 @@
 """The line that a person reads in `systemctl status`, and when systemd is told it, received at a real socket."""
 
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -142,10 +141,10 @@ Hear = Callable[[], list[str]]
 class Service:
     """A fleet and its one process, whose connections a test sets."""
 
-    def __init__(self, path: str, world: World, process: Process) -> None:
+    def __init__(self, notifier: Notifier, world: World, process: Process) -> None:
         self.world = world
         self.process = process
-        self.line = StatusLine(Notifier({"NOTIFY_SOCKET": path}), lambda: world.fleet, lambda: {0: process})
+        self.line = StatusLine(notifier, lambda: world.fleet, lambda: {0: process})
 
 
 @pytest.fixture
@@ -161,8 +160,8 @@ def process() -> Iterator[Process]:
 
 
 @pytest.fixture
-def service(service_manager: socket.socket, process: Process) -> Service:
-    return Service(service_manager.getsockname(), serving(2), process)
+def service(notifier: Notifier, process: Process) -> Service:
+    return Service(notifier, serving(2), process)
 
 
 def test_a_line_that_has_not_changed_is_told_once(service: Service, hear: Hear) -> None:
@@ -214,10 +213,8 @@ def test_a_storm_of_failures_is_told_with_pauses(service: Service, hear: Hear) -
     assert told == [1000 + n * PAUSE for n in range(5)]
 
 
-def test_a_slow_start_and_a_slow_reload_ask_for_time(
-    service_manager: socket.socket, process: Process, hear: Hear
-) -> None:
-    service = Service(service_manager.getsockname(), World(Wanted(2)), process)
+def test_a_slow_start_and_a_slow_reload_ask_for_time(notifier: Notifier, process: Process, hear: Hear) -> None:
+    service = Service(notifier, World(Wanted(2)), process)
     service.line.expire(1000.0)
     service.line.expire(1000.0 + LOOK)
     assert hear()[1:] == ["EXTEND_TIMEOUT_USEC=15000000"] * 2

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ class Manager:
 
     def close(self) -> None:
         self._socket.close()
+        self.notifier.close()
         for fd in self.stored.values():
             os.close(fd)
 
@@ -192,9 +194,10 @@ def test_a_store_that_is_too_small_takes_what_it_can(
 
 def test_what_could_not_be_said_is_said_the_next_time(manager: Manager, tmp_path: Path) -> None:
     listeners = listen(ANY_PORT)
-    deaf = FdStore(Notifier({"NOTIFY_SOCKET": str(tmp_path / "later")}), 9, LOG)
-    deaf.settle(listeners)
-    (tmp_path / "later").symlink_to(tmp_path / "notify")
-    deaf.settle(listeners)
+    with closing(Notifier({"NOTIFY_SOCKET": str(tmp_path / "later")})) as notifier:
+        deaf = FdStore(notifier, 9, LOG)
+        deaf.settle(listeners)
+        (tmp_path / "later").symlink_to(tmp_path / "notify")
+        deaf.settle(listeners)
     assert manager.hear() == ["FDSTORE=1 prefork/127.0.0.1%3A0/0"]
     listeners.close()

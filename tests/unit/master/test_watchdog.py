@@ -1,6 +1,5 @@
 """When systemd is told that the service is alive, received at a real socket."""
 
-import socket
 from collections.abc import Callable
 
 import pytest
@@ -15,15 +14,12 @@ from tests.unit.master.world import World, reloading, serving
 Hear = Callable[[], list[str]]
 
 
-def watching(service_manager: socket.socket, world: World, interval: float = 8.0) -> Watchdog:
-    notifier = Notifier({"NOTIFY_SOCKET": service_manager.getsockname()})
+def watching(notifier: Notifier, world: World, interval: float = 8.0) -> Watchdog:
     return Watchdog(interval, notifier, lambda: world.fleet, Log("master", "info"))
 
 
-def test_systemd_hears_twice_in_each_interval_however_often_the_master_wakes(
-    service_manager: socket.socket, hear: Hear
-) -> None:
-    watchdog = watching(service_manager, serving())
+def test_systemd_hears_twice_in_each_interval_however_often_the_master_wakes(notifier: Notifier, hear: Hear) -> None:
+    watchdog = watching(notifier, serving())
     moments = []
     for now in range(1000, 1024):
         watchdog.expire(float(now))
@@ -33,18 +29,18 @@ def test_systemd_hears_twice_in_each_interval_however_often_the_master_wakes(
     assert moments == [1000, 1004, 1008, 1012, 1016, 1020]
 
 
-def test_without_an_interval_it_never_wakes_anybody(service_manager: socket.socket, hear: Hear) -> None:
-    watchdog = watching(service_manager, serving(), 0.0)
+def test_without_an_interval_it_never_wakes_anybody(notifier: Notifier, hear: Hear) -> None:
+    watchdog = watching(notifier, serving(), 0.0)
     watchdog.expire(1000.0)
     assert watchdog.next_deadline() is None
     assert hear() == []
 
 
 def test_workers_that_all_hang_and_don_t_die_are_told_by_silence_until_others_serve(
-    service_manager: socket.socket, hear: Hear, capfd: pytest.CaptureFixture[str]
+    notifier: Notifier, hear: Hear, capfd: pytest.CaptureFixture[str]
 ) -> None:
     world = serving(2)
-    watchdog = watching(service_manager, world)
+    watchdog = watching(notifier, world)
     for place in world.places(Phase.READY):
         world.happen(HeartbeatStale(place.key))
     world.pass_time(2.0)
