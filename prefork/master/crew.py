@@ -144,14 +144,23 @@ class Crew:
         self._poller.watch(process.stacks.fd, lambda: self._read_stacks(process))
 
     def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> bool:
-        """Send a message, if it can be; one that is gone, or stuck, is seen to when its exit or its deadline tells."""
-        process = self.processes[key]
+        """Send a message, and return whether it could be; a worker that is stuck is seen to when its deadline tells."""
         try:
-            process.channel.send(message, fds)
-        except (BrokenPipeError, ConnectionResetError):
-            return False
+            return self.send(key, message, fds)
         except OSError as error:
-            self._log.error("not told", pid=process.pid, message=type(message).__name__, reason=error.strerror)
+            pid, what = self.processes[key].pid, type(message).__name__
+            self._log.error("not told", pid=pid, message=what, reason=error.strerror)
+            return False
+
+    def send(self, key: int, message: Message, fds: Sequence[int] = ()) -> bool:
+        """Send a message, and return whether there is somebody left to read it, else its exit will tell.
+
+        Raises:
+            OSError: the system refused, or it has not read for long.
+        """
+        try:
+            self.processes[key].channel.send(message, fds)
+        except (BrokenPipeError, ConnectionResetError):
             return False
         return True
 

@@ -148,9 +148,14 @@ class Molds:
         mold = self._molds[number]
         key = mold.waiting.pop(0)
         ours, theirs = channel_pair()
+        try:
+            self._crew.send(number, Fork(), [theirs.fileno()])
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         mold.asked = (key, ours)
-        self._crew.tell(number, Fork(), [theirs.fileno()])
-        theirs.close()
 
     def _go_on(self, number: int) -> None:
         mold = self._molds[number]

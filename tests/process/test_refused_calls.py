@@ -19,6 +19,11 @@ from tests.process.hello import Hello
 from tests.process.starting import Start
 from tests.process.waiting import until
 
+APPLICATION: Final = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
 TRACER: Final = re.compile(r"^TracerPid:\s+[1-9]", re.MULTILINE)
 REFUSED: Final = " error master[%d] refused by the system; goes on in a second reason="
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -85,6 +90,16 @@ def test_a_worker_that_can_not_be_watched_yet_is_no_other_than_the_one_that_serv
     assert kinds(hello) == before
     hello.reload("workers = 2")
     assert hello.get().status_code == 200
+
+
+def test_a_mold_that_can_not_be_asked_for_a_worker_fails_the_reload_at_once(start_app: Start) -> None:
+    start_app.files["shop.py"] = APPLICATION
+    app = start_app('app = "shop:app"\nworkers = 1\npreload = "mold"')
+    before = kinds(app)
+    with failing(app, "sendmsg", "ETOOMANYREFS", 1):
+        app.hang_up('reload failed generation=2 kept=1 reason="can\'t fork: Too many references: cannot splice"')
+    app.reload('app = "shop:app"\nworkers = 1\npreload = "mold"')
+    until(lambda: kinds(app) == before, "all descriptors to be closed")
 
 
 def test_a_pid_file_that_can_not_be_locked_is_73(start: Start) -> None:

@@ -227,9 +227,9 @@ def test_a_slow_start_and_a_slow_reload_ask_for_time(notifier: Notifier, process
 
 
 def test_a_service_that_ends_before_it_is_ready_asks_for_no_time(
-    service_manager: socket.socket, process: Process, hear: Hear
+    notifier: Notifier, process: Process, hear: Hear
 ) -> None:
-    service = Service(service_manager.getsockname(), World(Wanted(1)), process)
+    service = Service(notifier, World(Wanted(1)), process)
     service.world.happen(StopAsked(Ending.GRACEFUL))
     service.line.expire(1000.0)
     assert hear() == ["STATUS=stopping: 1 worker left, 0 connections"]
