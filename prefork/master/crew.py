@@ -31,7 +31,7 @@ from prefork.ipc.scoreboard import CONNECTIONS, STARTED, Row, Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs.log import Log
 from prefork.master.oom import OomKills
-from prefork.master.poller import Poller
+from prefork.master.poller import WRITABLE, Poller
 from prefork.master.processes import Process, fork
 from prefork.master.stacks import Stacks, stacks_pipe
 from prefork.wording import plural
@@ -140,7 +140,7 @@ class Crew:
         """Have this process among the workers from now on."""
         self.processes[key] = process
         self._poller.watch(process.pidfd, lambda: self._reap(key))
-        self._poller.watch(process.channel.fileno(), lambda: self._receive(key))
+        self._heed(key)
         self._poller.watch(process.stacks.fd, lambda: self._read_stacks(process))
 
     def tell(self, key: int, message: Message, fds: Sequence[int] = ()) -> bool:
@@ -194,8 +194,20 @@ class Crew:
                     if self.tell(heir, Adopt(), [other.fileno()]):  # else what goes there would be lost
                         ours.append(one.fileno())
             finally:
-                if not self.tell(key, message, ours) and ours:
-                    self.tell(key, message)  # that it is to leave matters more (ETOOMANYREFS, unix(7))
+                if not self.tell(key, message, ours):
+                    self._tell_later(key, message)
+
+    def _heed(self, key: int) -> None:
+        self._poller.watch(self.processes[key].channel.fileno(), lambda: self._receive(key))
+
+    def _tell_later(self, key: int, message: Message) -> None:
+        """Tell it as soon as the system lets us, without the descriptors, which may be what is refused."""
+
+        def tell() -> None:
+            self.send(key, message)
+            self._heed(key)
+
+        self._poller.watch(self.processes[key].channel.fileno(), tell, WRITABLE)
 
     def _receive(self, key: int) -> None:
         channel = self.processes[key].channel

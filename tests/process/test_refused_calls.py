@@ -92,6 +92,15 @@ def test_a_worker_that_can_not_be_watched_yet_is_no_other_than_the_one_that_serv
     assert hello.get().status_code == 200
 
 
+def test_a_worker_that_can_not_be_told_to_leave_is_told_later(start: Start) -> None:
+    hello = start("workers = 1\ngraceful_timeout = 3600")
+    with failing(hello, "sendmsg", "ENOBUFS", 1):
+        assert hello.stop() == 0
+    assert re.search(
+        r' error master\[\d+\] not told pid=\d+ message=Retire reason="No buffer space available"', hello.log
+    )
+
+
 def test_a_mold_that_can_not_be_asked_for_a_worker_fails_the_reload_at_once(start_app: Start) -> None:
     start_app.files["shop.py"] = APPLICATION
     app = start_app('app = "shop:app"\nworkers = 1\npreload = "mold"')
