@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Retire, channel_pair, close_all
+from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Reopen, Retire, channel_pair, close_all
 from prefork.ipc.scoreboard import ROWS, Scoreboard
 from prefork.logs.log import Log
 from prefork.master.crew import Crew
@@ -54,3 +55,38 @@ def test_a_worker_is_told_to_leave_however_many_there_are_to_take_its_connection
         each.close()
     for key in 0, 1:
         crew.processes[key].stacks.close()
+
+
+def fill(crew: Crew, key: int) -> None:
+    """Tell a worker, which doesn't read, as much as there is room for."""
+    while crew.tell(key, Reopen()):
+        pass
+
+
+def let_go(crew: Crew, *ends: Channel) -> None:
+    for each in ends:
+        each.close()
+    for process in crew.processes.values():
+        process.channel.close()
+        process.stacks.close()
+
+
+def test_no_connection_is_handed_over_to_one_that_can_not_be_told_of_it(crew: Crew) -> None:
+    leaving, staying = place(crew, 0), place(crew, 1)
+    fill(crew, 1)
+    crew.hand_over(0, [1], Retire(1.0, for_good=False))
+    assert leaving.receive() == (Retire(1.0, for_good=False), [])
+    let_go(crew, leaving, staying)
+
+
+def test_who_can_not_be_told_to_leave_is_told_as_soon_as_he_can(crew: Crew) -> None:
+    leaving = place(crew, 0)
+    fill(crew, 0)
+    crew.hand_over(0, [], Retire(1.0, for_good=True))
+    with suppress(BlockingIOError):
+        while leaving.receive() == (Reopen(), []):
+            pass
+    crew._poller.turn()
+    assert leaving.receive() == (Retire(1.0, for_good=True), [])
+    crew._poller.forget(crew.processes[0].channel.fileno())
+    let_go(crew, leaving)
