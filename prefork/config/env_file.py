@@ -9,6 +9,7 @@ No value refers to another: `$` is a character as any.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -32,7 +33,7 @@ def read_env_file(path: str | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        return dict(_variables(path, read_regular(path).decode("utf-8-sig")))
+        return dict(_variables(path, read_regular(path).removeprefix(BOM_UTF8).decode()))
     except OSError as error:
         problem = f"{bare(path)}: cannot be read: {str(error.strerror).lower()}"
         raise ConfigError("env_file", "", problem, status=exit_status(error)) from None

@@ -3,6 +3,7 @@
 import difflib
 import re
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -53,9 +54,9 @@ def _read(path: str) -> bytes:
 
 def _decode(path: str, content: bytes) -> str:
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(BOM_UTF8).decode()  # by utf-8-sig, a reload might have to load a codec first
     except UnicodeDecodeError as error:
-        raise ConfigError(_place(path, content.count(b"\n", 0, error.start) + 1), "", "not UTF-8") from None
+        raise ConfigError(_place(path, error.object.count(b"\n", 0, error.start) + 1), "", "not UTF-8") from None
 
 
 def _parse(path: str, text: str) -> dict[str, Any]:

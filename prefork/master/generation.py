@@ -14,6 +14,7 @@ from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles
 from prefork.master.control import HeldControl
+from prefork.master.errors import refusals
 from prefork.master.fleet import Wanted
 from prefork.master.identity import Identity
 from prefork.master.listeners import Listeners
@@ -105,14 +106,16 @@ class Generations:
         Raises:
             ConfigError, StartError: there is none; everything is as before.
         """
-        generation = self._root.renew(previous, self.newest)
+        with refusals():
+            generation = self._root.renew(previous, self.newest)
         self._members[generation.number] = generation
         return generation
 
     def grow(self, number: int, workers: int) -> None:
         """Open the listeners that so many workers need; raises StartError."""
         generation = self._members[number]
-        self._members[number] = replace(generation, listeners=self._root.grow(generation, workers))
+        with refusals():
+            self._members[number] = replace(generation, listeners=self._root.grow(generation, workers))
 
     def keep_only(self, number: int) -> None:
         """Give all others up; what the one of this number needs of theirs becomes its own."""

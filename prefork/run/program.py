@@ -206,7 +206,7 @@ class Program:
         listeners = listen(config, worker_count(config), previous.listeners.reachable(), self._identity)
         try:
             generation = self._generation(number, config, listeners, previous)
-        except StartError:
+        except (OSError, StartError):
             listeners.close_dropped(previous.listeners)
             raise
         self._store.keep(listeners)
