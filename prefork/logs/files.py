@@ -74,7 +74,8 @@ class LogFiles:
         """Close the file of the access log, once another object has taken its place; descriptor 2 stays."""
         self.drop_stderr()
         if self.access_fd is not None and self.access_fd in self.paths:
-            os.close(self.access_fd)
+            with suppress(OSError):  # of earlier writes, on a network file system (close(2)); it is closed all the same
+                os.close(self.access_fd)
 
     def reopen(self, log: Log) -> tuple[int, ...]:
         """Open every file afresh, after it was renamed; one that can't be opened goes on as it is, which is logged.
