@@ -209,7 +209,7 @@ def outlived(fleet: Fleet, now: float) -> list[Place]:
 def take_over(fleet: Fleet, place: Place) -> Iterable[Action]:
     """Let no connection be stranded in the socket of a slot that is no longer wanted: another worker takes it over."""
     workers = fleet.wanted.workers
-    if 0 < workers <= place.slot:
+    if fleet.ending is None and 0 < workers <= place.slot:
         heirs = (
             each for each in staying(fleet, place.slot % workers) if each.phase not in (Phase.EMPTY, Phase.BACKOFF)
         )
@@ -242,7 +242,7 @@ def vacant(fleet: Fleet) -> Iterator[int]:
             free.append(slot)
         else:
             yield slot
-    yield from free[: fleet.wanted.surge - rolling]
+    yield from free[: max(0, fleet.wanted.surge - rolling)]
 
 
 def report(fleet: Fleet) -> tuple[Fleet, Actions]:

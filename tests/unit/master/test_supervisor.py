@@ -444,6 +444,16 @@ def test_a_stop_during_a_reload_ends_both_generations_and_reports_no_reload() ->
     assert world.drain() == [Finish(Ending.GRACEFUL, "")]
 
 
+def test_a_worker_that_hangs_is_given_no_sockets_of_others_once_the_service_ends() -> None:
+    world = serving(2)
+    for key in (0, 1):
+        world.happen(HeartbeatStale(key))
+    world.happen(ResizeAsked(1))
+    world.happen(StopAsked(Ending.GRACEFUL))
+    world.exit(1)
+    assert world.count(TakeOver) == 0
+
+
 def test_a_stop_after_a_reload_tells_those_who_leave_already_that_nobody_stays() -> None:
     world = serving(1)
     reloading(world)

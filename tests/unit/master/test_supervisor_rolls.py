@@ -3,9 +3,11 @@
 from prefork.master.fleet import (
     KILL_MARGIN,
     LEAVING_TIME,
+    Fleet,
     HeartbeatStale,
     Kill,
     Phase,
+    Place,
     ReloadAsked,
     Reloaded,
     ReloadFailed,
@@ -17,6 +19,7 @@ from prefork.master.fleet import (
     TakeOver,
     Wanted,
 )
+from prefork.master.supervisor import vacant
 from tests.unit.master.world import World, reloading, serving
 
 # Reload
@@ -268,6 +271,14 @@ def test_a_reload_replaces_a_worker_that_hangs_besides_those_that_surge_allows()
     world = serving(3)
     world.happen(HeartbeatStale(2))
     assert reloading(world) == [Spawn(3, 2, 2), Spawn(4, 0, 2)]
+
+
+def test_nobody_is_replaced_while_more_have_a_successor_beside_them_than_surge_allows() -> None:
+    """As after a reload that went past two workers that hang, and then failed."""
+    old = [Place(key, key, 1, Phase.HUNG) for key in (0, 1)]
+    new = [Place(4 + slot, slot, 2, Phase.READY) for slot in range(4)]
+    fleet = Fleet(Wanted(4, 1), {each.key: each for each in (*old, *new)})
+    assert list(vacant(fleet)) == []
 
 
 def test_a_reload_may_change_the_number_of_workers() -> None:
