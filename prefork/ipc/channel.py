@@ -185,7 +185,19 @@ def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int], 
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content)
-    return data, list(map(beyond_streams, fds)), bool(flags & socket.MSG_CTRUNC)
+    return data, _beyond_streams(fds), bool(flags & socket.MSG_CTRUNC)
+
+
+def _beyond_streams(fds: Sequence[int]) -> list[int]:
+    """Return descriptors that are no streams; where there is none left for one, all are closed. Raises OSError."""
+    moved: list[int] = []
+    try:
+        for fd in fds:
+            moved.append(beyond_streams(fd))  # noqa: PERF401 - a failure needs those before it
+    except OSError:
+        close_all((*moved, *fds[len(moved) + 1 :]))
+        raise
+    return moved
 
 
 def close_all(fds: Iterable[int]) -> None:
