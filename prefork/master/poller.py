@@ -96,9 +96,9 @@ class Poller:
     def _tell_signals(self) -> None:
         with suppress(OSError):  # nothing there; or no memory, then it wakes once more
             self._signals.recv(4096)
-        for number, count in list(self._caught.items()):
-            self._caught[number] -= count
-            if count:
+        for number in self._caught:
+            if count := self._caught[number]:  # by now: who was told of another may have blocked all
+                self._caught[number] -= count
                 self._attempt(partial(self.on_signal, number, count))
 
     def watch(self, fd: int, handler: Callable[[], None], events: int = READABLE) -> None:

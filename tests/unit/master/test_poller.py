@@ -198,3 +198,26 @@ def test_a_signal_that_fails_keeps_no_other_from_being_told(poller: Poller, refu
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     assert (told, refused) == ([signal.SIGUSR1, signal.SIGUSR2], [errno.ENOMEM, errno.ENOMEM])
+
+
+def test_a_signal_that_comes_with_one_by_which_all_are_blocked_waits_for_the_next_poller(poller: Poller) -> None:
+    told: list[tuple[int, int]] = []
+
+    def block(number: int, count: int) -> None:
+        told.append((number, count))
+        poller.block_signals()
+
+    poller.on_signal = block
+    poller.catch([signal.SIGUSR1, signal.SIGUSR2])
+    signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
+    poller.turn()
+    assert told == [(signal.SIGUSR1, 1)]
+    following = Poller()
+    following.on_signal = lambda number, count: told.append((number, count))
+    following.catch([signal.SIGUSR1, signal.SIGUSR2])
+    following.turn()
+    following.close()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    assert told == [(signal.SIGUSR1, 1), (signal.SIGUSR2, 1)]
