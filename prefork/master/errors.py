@@ -1,11 +1,13 @@
-"""The exception of a start that can't go on: what it tells a person, and the exit status that tells a machine."""
+"""What is told of errors: of a start that can't go on, with its exit status, and of what the system refuses besides."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from traceback import walk_tb
 from typing import Final
 
+OURS: Final = os.path.abspath(f"{__file__}/../..") + "/"
 SCARCE: Final = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 
 
@@ -35,8 +37,15 @@ class UnservableError(StartError):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Have what the system refuses to a start, descriptors or memory, end it with a line; raises StartError."""
+    """Have what the system refuses to a start, such as memory, end it with a line; raises StartError."""
     try:
         yield
     except OSError as error:
-        raise StartError(os.EX_OSERR, f"the system refused: {error.strerror}; raise its limits") from error
+        raise explained(error, os.EX_OSERR, "the system refused", "its own log may say why") from error
+
+
+def refusal(error: OSError) -> dict[str, object]:
+    """Return as fields of the log what the system said, and where in this program it was asked."""
+    places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    path, line = next((each for each in reversed(places) if each[0].startswith(OURS)), places[-1])
+    return {"reason": error.strerror or error, "at": f"{os.path.basename(path)}:{line}"}

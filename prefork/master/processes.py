@@ -17,6 +17,7 @@ from prefork.ipc.channel import Channel, channel_pair
 from prefork.ipc.scoreboard import Row
 from prefork.kernel import read
 from prefork.logs.log import Log
+from prefork.master.errors import refusal
 from prefork.master.stacks import Stacks
 
 # What a signal may do between the fork and the moment when the worker takes care of it.
@@ -159,15 +160,8 @@ def _be_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> NoR
         status = end.code if isinstance(end.code, int) else 1
     except OSError as error:
         status = os.EX_OSERR
-        _tell_refusal(error)
+        Log("child", "error").error("ended: refused by the system", **refusal(error))  # the master says whose it was
     except BaseException:  # noqa: BLE001 - the child ends here in any case, and says why
         traceback.print_exc()
     finally:
         os._exit(status)
-
-
-def _tell_refusal(error: OSError) -> None:
-    """Say in one line which call the system refused, and where in the program; the master says whose process it was."""
-    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-    place = f"{os.path.basename(frame.f_code.co_filename)}:{line}"
-    Log("child", "error").error("ended: refused by the system", reason=error.strerror or error, at=place)

@@ -1,12 +1,11 @@
 """Tells people, and systemd, what has become of the service; its line about the present is kept in status_line.py."""
 
-import os
 from collections.abc import Mapping
 from time import monotonic
-from traceback import walk_tb
 
 from prefork.ipc.channel import Failed
 from prefork.logs.log import Log
+from prefork.master.errors import refusal
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.systemd import Notifier
 from prefork.version import VERSION
@@ -67,9 +66,7 @@ class Reports:
 
     def refused(self, error: OSError) -> None:
         """Tell what the system refused to something that the master does, which waits for it, and where in the code."""
-        *_, (frame, line) = walk_tb(error.__traceback__)
-        place = f"{os.path.basename(frame.f_code.co_filename)}:{line}"
-        self._log.error("refused by the system; goes on in a second", reason=error.strerror, at=place)
+        self._log.error("refused by the system; goes on in a second", **refusal(error))
 
     def stopping(self, ending: Ending) -> None:
         self._log.info("stopping", how=ending.value)

@@ -61,5 +61,7 @@ def test_what_the_system_refuses_to_the_next_one_is_told_as_what_it_fails_by(
 ) -> None:
     listeners = open_listeners((), SocketOptions(1), accept="shared", slots=1)
     first = Generation(1, Config(), 1, listeners, LogFiles(), no_work)
-    with pytest.raises(StartError, match=r"^the system refused: Too many open files in system; raise its limits$"):
+    with pytest.raises(
+        StartError, match=r"^the system refused: Too many open files in system; raise the system's limits$"
+    ):
         make(Generations(first, 1, Refused()), first)

@@ -94,7 +94,7 @@ def test_a_worker_that_the_system_refuses_something_says_so_in_a_line_and_exits_
     assert ended(ask_for_too_much) == "exit status 71"
     (line,) = capfd.readouterr().err.splitlines()
     assert re.search(
-        r' error child\[\d+\] "?ended: refused by the system"? reason="Too many open files" at=test_processes.py:\d+$',
+        r' error child\[\d+\] "?ended: refused by the system"? reason="Too many open files" at=processes.py:\d+$',
         line,
     )
 
