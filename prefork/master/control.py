@@ -151,10 +151,6 @@ class Control:
             sock, _ = self._socket.accept()
         except BlockingIOError:  # it has gone again
             return
-        except OSError as error:
-            self._log.warning("control socket pauses", reason=error.strerror)
-            self._poller.pause(self._socket.fileno())
-            return
         _pid, uid = peer(sock)
         if uid not in (0, os.geteuid()):
             refuse(sock, Answer("only root and the user who runs the service may command it", os.EX_NOPERM))

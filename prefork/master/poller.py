@@ -118,11 +118,6 @@ class Poller:
         if self._watched.pop(fd, None) and self._paused.pop(fd, None) is None:
             self._epoll.unregister(fd)
 
-    def pause(self, fd: int) -> None:
-        """Leave a descriptor alone for a moment, that has news which nobody can take now."""
-        self._epoll.unregister(fd)
-        self._paused[fd] = monotonic() + PAUSE
-
     def next_deadline(self) -> float | None:
         """Return when the first pause ends."""
         return min(self._paused.values(), default=None)
@@ -139,7 +134,8 @@ class Poller:
 
     def _call(self, fd: int, watched: Watched) -> None:
         if not self._attempt(watched.handler) and self._watched.get(fd) is watched:
-            self.pause(fd)
+            self._epoll.unregister(fd)
+            self._paused[fd] = monotonic() + PAUSE
 
     def _attempt(self, call: Callable[[], None]) -> bool:
         """Do it, and return whether the system didn't refuse."""

@@ -123,7 +123,7 @@ def test_without_descriptors_a_command_waits_until_there_are_some(start: Start) 
     hello = start("workers = 1", *CONTROL)
     leave_descriptors(hello.master_pid, 0)
     waiting = begin(hello, "status", "--json")
-    hello.wait_for_log('control socket pauses reason="Too many open files"')
+    hello.wait_for_log('refused by the system; goes on in a second reason="Too many open files" at=control.py:')
     assert proc.cpu_share([hello.master_pid]) < 0.1
     leave_descriptors(hello.master_pid, 10)
     assert json.loads(end(waiting)[1])["pid"] == hello.master_pid

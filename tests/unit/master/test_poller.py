@@ -174,13 +174,19 @@ def test_what_pauses_can_be_forgotten_and_watched_anew(
     calls: list[str] = []
     one, other = pair
     other.send(b"x")
-    poller.watch(one.fileno(), lambda: calls.append("before"))
-    poller.pause(one.fileno())
+
+    def fail() -> None:
+        calls.append("fails")
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    poller.watch(one.fileno(), fail)
+    poller.turn()
     poller.watch(one.fileno(), lambda: calls.append("anew"))
     poller.turn()
-    poller.pause(one.fileno())
+    poller.watch(one.fileno(), fail)
+    poller.turn()
     poller.forget(one.fileno())
-    assert (calls, refused, poller.next_deadline()) == (["anew"], [], None)
+    assert (calls, len(refused), poller.next_deadline()) == (["fails", "anew", "fails"], 2, None)
 
 
 def test_a_signal_that_fails_keeps_no_other_from_being_told(poller: Poller, refused: list[int | None]) -> None:
