@@ -26,20 +26,28 @@ class Journal:
     def __init__(self, identifier: str, process: Iterable[tuple[str, object]] = (), path: str = SOCKET) -> None:
         self.process = field("SYSLOG_IDENTIFIER", identifier) + b"".join(field(*each) for each in process)
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(0)
+        self._socket: socket.socket | None = None
+        with suppress(OSError):  # a log that can't be told yet is no reason to fail
+            self._opened()
 
     def write(self, entry: bytes) -> bool:
         """Send one entry, whole; return whether the journal has it."""
         try:
-            self._socket.sendto(entry, self._path)
+            self._opened().sendto(entry, self._path)
         except OSError as error:
             return error.errno in (EMSGSIZE, ENOBUFS) and self._write_as_file(entry)
         return True
 
     def close(self) -> None:
         """Let go of it."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    def _opened(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.settimeout(0)
+        return self._socket
 
     def _write_as_file(self, entry: bytes) -> bool:
         """Send what is too large for a datagram: a memory file that nobody can change any more."""
@@ -51,7 +59,7 @@ class Journal:
             file.flush()
             fcntl.fcntl(file, fcntl.F_ADD_SEALS, SEALS)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [file.fileno()]))]
-            self._socket.sendmsg([], rights, 0, self._path)
+            self._opened().sendmsg([], rights, 0, self._path)
             return True
         return False
 
