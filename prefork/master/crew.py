@@ -64,6 +64,7 @@ class Crew:
         self.on_malformed: Callable[[int], None] = lambda _key: None
         self.on_exit: Callable[[int, End], None] = lambda _key, _end: None
         self._failed: dict[int, Failed] = {}
+        self._untold: dict[int, list[tuple[Message, Sequence[socket.socket]]]] = {}
         self._poller = poller
         self._log = log
         self._oom_kills = oom_kills or OomKills()
@@ -178,7 +179,9 @@ class Crew:
         more = [each for each in listeners if each not in process.listeners]
         process.listeners.update(more)
         for first in range(0, len(more), MOST_DESCRIPTORS):
-            self.tell(key, Listen(), [each.fileno() for each in more[first : first + MOST_DESCRIPTORS]])
+            some = more[first : first + MOST_DESCRIPTORS]
+            if not self.tell(key, Listen(), [each.fileno() for each in some]):
+                self._tell_later(key, Listen(), some)
 
     def hand_over(self, key: int, heirs: Sequence[int], message: Retire | Share) -> None:
         """Tell a worker to leave or to share, and bring it together with its heirs, as many as a message has room for.
@@ -194,20 +197,27 @@ class Crew:
                     if self.tell(heir, Adopt(), [other.fileno()]):  # else what goes there would be lost
                         ours.append(one.fileno())
             finally:
+                if isinstance(message, Retire):
+                    self._untold.pop(key, None)  # who leaves is not to listen again
                 if not self.tell(key, message, ours):
                     self._tell_later(key, message)
 
     def _heed(self, key: int) -> None:
         self._poller.watch(self.processes[key].channel.fileno(), lambda: self._receive(key))
 
-    def _tell_later(self, key: int, message: Message) -> None:
-        """Tell it as soon as the system lets us, without the descriptors, which may be what is refused."""
+    def _tell_later(self, key: int, message: Message, listeners: Sequence[socket.socket] = ()) -> None:
+        """Tell it as soon as the system lets us, without other descriptors, which may be what is refused."""
+        self._untold.setdefault(key, []).append((message, listeners))
+        self._poller.watch(self.processes[key].channel.fileno(), lambda: self._catch_up(key), WRITABLE)
 
-        def tell() -> None:
-            self.send(key, message)
-            self._heed(key)
-
-        self._poller.watch(self.processes[key].channel.fileno(), tell, WRITABLE)
+    def _catch_up(self, key: int) -> None:
+        untold = self._untold.get(key, [])
+        while untold:
+            message, listeners = untold[0]
+            self.send(key, message, [fd for each in listeners if (fd := each.fileno()) >= 0])  # some are closed by now
+            del untold[0]
+        self._untold.pop(key, None)
+        self._heed(key)
 
     def _receive(self, key: int) -> None:
         channel = self.processes[key].channel
@@ -243,6 +253,7 @@ class Crew:
         self._read_stacks(process)
         self._read_last_words(key, process.channel)
         reason, killed = process.reap()
+        self._untold.pop(key, None)
         del self.processes[key]  # only now: whatever the system refuses till then is tried again
         held, noted = process.row[CONNECTIONS], process.row.noted
         self.scoreboard.give_back(process.row)

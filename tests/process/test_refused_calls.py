@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGTTOU
 from typing import Final
 
 import pytest
@@ -98,6 +98,18 @@ def test_a_worker_that_can_not_be_told_to_leave_is_told_later(start: Start) -> N
         assert hello.stop() == 0
     assert re.search(
         r' error master\[\d+\] not told pid=\d+ message=Retire reason="No buffer space available"', hello.log
+    )
+
+
+def test_a_socket_that_can_not_be_given_to_who_stays_is_given_later(start: Start) -> None:
+    hello = start("workers = 2")
+    with failing(hello, "sendmsg", "ENOBUFS", 1) as told:
+        hello.signal(SIGTTOU)
+        hello.wait_for_log("worker exited")
+        assert [hello.get().status_code for _ in range(20)] == [200] * 20
+    assert "INJECTED" in told.read_text()
+    assert re.search(
+        r' error master\[\d+\] not told pid=\d+ message=Listen reason="No buffer space available"', hello.log
     )
 
 

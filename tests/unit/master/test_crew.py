@@ -1,12 +1,13 @@
 """The master's side of its workers: what they are told."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Reopen, Retire, channel_pair, close_all
+from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Listen, Reopen, Retire, channel_pair, close_all
 from prefork.ipc.scoreboard import ROWS, Scoreboard
 from prefork.logs.log import Log
 from prefork.master.crew import Crew
@@ -63,6 +64,13 @@ def fill(crew: Crew, key: int) -> None:
         pass
 
 
+def drain(worker: Channel) -> None:
+    """Read what it was told by `fill`."""
+    with suppress(BlockingIOError):
+        while worker.receive() == (Reopen(), []):
+            pass
+
+
 def let_go(crew: Crew, *ends: Channel) -> None:
     for each in ends:
         each.close()
@@ -83,10 +91,39 @@ def test_who_can_not_be_told_to_leave_is_told_as_soon_as_he_can(crew: Crew) -> N
     leaving = place(crew, 0)
     fill(crew, 0)
     crew.hand_over(0, [], Retire(1.0, for_good=True))
-    with suppress(BlockingIOError):
-        while leaving.receive() == (Reopen(), []):
-            pass
+    drain(leaving)
     crew._poller.turn()
     assert leaving.receive() == (Retire(1.0, for_good=True), [])
     crew._poller.forget(crew.processes[0].channel.fileno())
     let_go(crew, leaving)
+
+
+def test_sockets_that_can_not_be_given_are_given_in_their_order_as_soon_as_they_can(crew: Crew) -> None:
+    worker = place(crew, 0)
+    fill(crew, 0)
+    with socket.socket() as one, socket.socket() as other:
+        crew.listen(0, [one])
+        crew.listen(0, [one, other])
+        one.close()  # its address is no longer wanted
+        drain(worker)
+        crew._poller.turn()
+        received = [worker.receive() for _ in range(2)]
+    assert [each and (each[0], len(each[1])) for each in received] == [(Listen(), 0), (Listen(), 1)]
+    close_all(fd for each in received if each for fd in each[1])
+    crew._poller.forget(crew.processes[0].channel.fileno())
+    let_go(crew, worker)
+
+
+def test_who_is_told_to_leave_is_given_no_sockets_that_it_could_not_be_given_before(crew: Crew) -> None:
+    worker = place(crew, 0)
+    fill(crew, 0)
+    with socket.socket() as listener:
+        crew.listen(0, [listener])
+        crew.hand_over(0, [], Retire(1.0, for_good=True))
+        drain(worker)
+        crew._poller.turn()
+    assert worker.receive() == (Retire(1.0, for_good=True), [])
+    with pytest.raises(BlockingIOError):
+        worker.receive()
+    crew._poller.forget(crew.processes[0].channel.fileno())
+    let_go(crew, worker)
