@@ -1,26 +1,41 @@
 """Lets system calls of one process fail, by strace, where nothing else makes them fail for that process alone."""
 
+import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from signal import SIGINT
 from tempfile import NamedTemporaryFile
+from typing import Final
+
+import pytest
 
 from tests.process.waiting import LIMIT, until
 
+needs_strace: Final = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+def strace(call: str, errno: str, when: str) -> tuple[str, ...]:
+    """Return the command in front of another, of which calls of this name fail: the first for `1`, all for `1+`."""
+    return ("strace", f"--trace={call}", f"--inject={call}:error={errno}:when={when}")
+
 
 @contextmanager
-def failing(pid: int, call: str, errno: str, when: str) -> Iterator[Callable[[], int]]:
-    """Have calls of this name fail while the block lasts: the first for `1`, all for `1+` (strace(1), when=).
-
-    Yields what counts those that have failed.
-    """
-    with NamedTemporaryFile() as told:
-        options = ("-f", "-e", f"trace={call}", "-e", f"inject={call}:error={errno}:when={when}", "-o", told.name)
-        with subprocess.Popen(("strace", *options, "-p", str(pid)), stderr=subprocess.PIPE) as tracer:
+def failing(pid: int, call: str, errno: str, when: str) -> Iterator[Callable[[], Sequence[str]]]:
+    """Have calls of this name fail in that process while the block lasts; yields what tells those that have failed."""
+    with NamedTemporaryFile("r") as told:
+        command = (*strace(call, errno, when), f"--output={told.name}", f"--attach={pid}")
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
             assert tracer.stderr is not None
             read = tracer.stderr.readline
             until(lambda: b"attached" in read(), "strace to be attached")
-            yield lambda: told.read().count(b"(INJECTED)")
-            tracer.send_signal(SIGINT)
-            tracer.wait(LIMIT)
+
+            def failed() -> Sequence[str]:
+                told.seek(0)
+                return [line for line in told if line.endswith("(INJECTED)\n")]
+
+            try:
+                yield failed
+            finally:
+                tracer.send_signal(SIGINT)
+                tracer.wait(LIMIT)

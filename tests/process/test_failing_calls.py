@@ -8,13 +8,14 @@ import pytest
 
 from tests.process import proc
 from tests.process.clients import Client
-from tests.process.injecting import failing
+from tests.process.injecting import failing, needs_strace
 from tests.process.starting import AS_NOBODY, Start
 from tests.process.test_molds import mold, workers
 from tests.process.test_stopped_processes import stopped
 from tests.process.waiting import until
 
 
+@needs_strace
 def test_what_the_kernel_has_no_room_to_watch_is_watched_a_moment_later(start: Start) -> None:
     hello = start("workers = 1")
     (worker,) = hello.worker_pids()
@@ -24,11 +25,12 @@ def test_what_the_kernel_has_no_room_to_watch_is_watched_a_moment_later(start: S
         client = hello.connect()
         assert client.ask().status == 200
         assert client.ask().status == 200
-        assert failed() == 3
+        assert len(failed()) == 3
     assert idle.ask().status == 200
     assert hello.worker_pids() == {worker}
 
 
+@needs_strace
 def test_what_the_kernel_never_has_room_to_watch_is_told_and_makes_nobody_spin(start: Start) -> None:
     hello = start("workers = 1")
     (worker,) = hello.worker_pids()
@@ -41,6 +43,7 @@ def test_what_the_kernel_never_has_room_to_watch_is_told_and_makes_nobody_spin(s
     assert hello.worker_pids() == {worker}
 
 
+@needs_strace
 @pytest.mark.parametrize("errno", ["EPERM", "ENOMEM"])
 def test_a_worker_that_may_not_accept_says_so_does_not_spin_and_goes_on_when_it_may(start: Start, errno: str) -> None:
     hello = start("workers = 1")
@@ -56,12 +59,13 @@ def test_a_worker_that_may_not_accept_says_so_does_not_spin_and_goes_on_when_it_
     assert hello.worker_pids() == {worker}
 
 
+@needs_strace
 def test_connections_that_were_aborted_keep_no_others_from_being_accepted(start: Start) -> None:
     hello = start("workers = 1")
     (worker,) = hello.worker_pids()
     with failing(worker, "accept4", "ECONNABORTED", "1") as failed:
         assert hello.connect().ask().status == 200
-        assert failed() == 1
+        assert len(failed()) == 1
     assert "can't accept" not in hello.log
 
 
@@ -122,6 +126,7 @@ def test_a_worker_without_descriptors_for_its_reopened_logs_is_replaced_by_one_t
     until(lambda: "GET / " in (hello.folder / "access.log").read_text(), "a line in the new access log")
 
 
+@needs_strace
 def test_a_mold_that_cannot_tell_what_it_has_forked_ends_and_another_forks(start_app: Start) -> None:
     start_app.files["shop.py"] = (
         "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'x']\n"
