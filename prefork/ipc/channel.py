@@ -185,18 +185,18 @@ def receive_with_fds(sock: socket.socket, size: int) -> tuple[bytes, list[int], 
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             fds.frombytes(content)
-    return data, _beyond_streams(fds), bool(flags & socket.MSG_CTRUNC)
+    kept = _beyond_streams(fds)
+    return data, kept, bool(flags & socket.MSG_CTRUNC) or len(kept) < len(fds)
 
 
 def _beyond_streams(fds: Sequence[int]) -> list[int]:
-    """Return descriptors that are no streams; where there is none left for one, all are closed. Raises OSError."""
+    """Return descriptors that are no streams; from the first on that there is no other number for, they are closed."""
     moved: list[int] = []
     try:
         for fd in fds:
             moved.append(beyond_streams(fd))  # noqa: PERF401 - a failure needs those before it
     except OSError:
-        close_all((*moved, *fds[len(moved) + 1 :]))
-        raise
+        close_all(fds[len(moved) + 1 :])
     return moved
 
 
