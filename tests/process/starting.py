@@ -27,6 +27,10 @@ READ_ALL: Final = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_sear
 AS_NOBODY: Final = (
     ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *READ_ALL) if os.geteuid() == 0 else ()
 )
+CHILDREN_IGNORED: Final = (
+    "env",
+    "--ignore-signal=CHLD",
+)  # it is inherited, and nobody can wait for a child then (wait(2))
 
 
 class Start:

@@ -9,7 +9,7 @@ from signal import SIGKILL
 import pytest
 
 from tests.process import proc
-from tests.process.starting import Start, run
+from tests.process.starting import CHILDREN_IGNORED, Start, run
 
 
 def is_locked(path: Path) -> bool:
@@ -23,6 +23,11 @@ def is_locked(path: Path) -> bool:
 
 def test_the_command_returns_0_when_the_daemon_serves(start: Start) -> None:
     hello = start.daemon("workers = 2")
+    assert hello.get().status_code == 200
+
+
+def test_it_returns_0_too_where_the_caller_ignores_the_ends_of_children(start: Start) -> None:
+    hello = start.daemon("workers = 1", under=CHILDREN_IGNORED)
     assert hello.get().status_code == 200
 
 

@@ -14,7 +14,7 @@ from tests.process.clients import GET, Load
 from tests.process.commands import CONTROL, PREFORK, command
 from tests.process.hello import ANY_PORT, Hello
 from tests.process.installing import NEXT, Installation
-from tests.process.starting import AS_NOBODY, RUN, Start, environment, run
+from tests.process.starting import AS_NOBODY, CHILDREN_IGNORED, RUN, Start, environment, run
 from tests.process.test_privileges import NOBODY
 from tests.process.waiting import until
 
@@ -441,6 +441,12 @@ def test_after_an_upgrade_one_watcher_goes_on(start_app: Start, installed: Insta
     edit(hello, app("'newer'"))
     hello.wait_for_log(" reloaded generation=3")
     assert hello.log.count("changed path=shop.py") == 1
+
+
+def test_check_config_imports_the_application_where_the_caller_ignores_the_ends_of_children(start_app: Start) -> None:
+    start_app.files = {"shop.py": app("1")}
+    checked = run(start_app(SHOP), "--check-config", command=RUN, under=CHILDREN_IGNORED)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("flags", [(), ("--check-config",)])
