@@ -152,8 +152,10 @@ class Channel:
         """
         try:
             data, fds, self.is_short = receive_with_fds(self._socket, LARGEST_MESSAGE)
-        except ConnectionResetError:  # it closed with a message of ours unread
-            return None
+        except (
+            ConnectionResetError
+        ):  # it closed with a message of ours unread: told once, and before what it said itself
+            data, fds, self.is_short = receive_with_fds(self._socket, LARGEST_MESSAGE)
         if not data and self._has_ended:
             return None
         try:

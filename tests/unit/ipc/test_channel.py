@@ -14,6 +14,7 @@ from prefork.ipc.channel import (
     LARGEST_MESSAGE,
     MOST_DESCRIPTORS,
     Channel,
+    Failed,
     Listen,
     MalformedError,
     Message,
@@ -161,6 +162,15 @@ def test_the_end_is_told_too_when_the_other_side_left_a_message_unread(pair: Pai
     ours, theirs = pair
     ours.send(Listen())
     theirs.close()
+    assert ours.receive() is None
+
+
+def test_what_the_other_side_said_at_last_is_told_too_when_it_left_a_message_unread(pair: Pair) -> None:
+    ours, theirs = pair
+    ours.send(Listen())
+    theirs.send(Failed("no such module", 65))
+    theirs.close()
+    assert ours.receive() == (Failed("no such module", 65), [])
     assert ours.receive() is None
 
 
