@@ -15,7 +15,7 @@ from prefork.run.expiry import Certificate
 
 try:
     from cryptography import x509
-except ImportError:
+except ModuleNotFoundError:
     problem = "tls_cert: the package cryptography is needed to read certificates; install prefork[tls]"
     raise StartError(os.EX_CONFIG, problem) from None
 

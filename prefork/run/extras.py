@@ -26,8 +26,10 @@ def secured(config: Config) -> tuple[Opener | None, Sequence[Certificate]]:
     """Return the step before HTTP in which TLS begins, and its certificates, where there are any; raises StartError."""
     if not config.tls_cert and not config.tls_key:
         return None, ()
-    from prefork.run import certificates  # noqa: PLC0415 - it makes a process larger by 16 MB
-    from prefork.worker import tls  # noqa: PLC0415
-
+    try:
+        from prefork.run import certificates  # noqa: PLC0415 - it makes a process larger by 16 MB
+        from prefork.worker import tls  # noqa: PLC0415
+    except ImportError as error:  # Python was built without it; or no descriptor was left to load a library
+        raise StartError(os.EX_OSERR, f"tls_cert: TLS can't be loaded: {error}") from None
     known = certificates.certificates(config.tls_cert, config.tls_key)
     return tls.opener(certificates.context(known, config.tls_min)), known

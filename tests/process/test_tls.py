@@ -373,6 +373,19 @@ def test_a_mistake_is_told_in_a_line_also_by_the_check(
         assert re.fullmatch(f"prefork-hello: error: .*{problem}.*", ended[1])
 
 
+def test_a_python_that_cannot_load_tls_says_so_in_a_line_and_a_reload_fails(start: Start, trust: Trust) -> None:
+    trust.issue("a", *NAMES)
+    start.files = {"without/sitecustomize.py": "import sys\nsys.modules['_ssl'] = None\n"}
+    environ = {"PYTHONPATH": "without"}
+    hello = start("workers = 1", environ=environ)
+    hello.rewrite(ONE)
+    hello.hang_up("reload failed generation=2 kept=1 reason=\"tls_cert: TLS can't be loaded: ")
+    assert hello.get().status_code == 200
+    status, line = start.refused(ONE, environ=environ)
+    assert status == 71
+    assert line.startswith("prefork-hello: error: tls_cert: TLS can't be loaded: ")
+
+
 def test_a_certificate_that_ends_is_warned_about(start: Start, trust: Trust) -> None:
     trust.issue("a", *NAMES, not_after=datetime.now(UTC))
     hello = start(ONE)
