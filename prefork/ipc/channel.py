@@ -152,9 +152,7 @@ class Channel:
         """
         try:
             data, fds, self.is_short = receive_with_fds(self._socket, LARGEST_MESSAGE)
-        except (
-            ConnectionResetError
-        ):  # it closed with a message of ours unread: told once, and before what it said itself
+        except ConnectionResetError:  # it left a message of ours unread: told once, and before its own last words
             data, fds, self.is_short = receive_with_fds(self._socket, LARGEST_MESSAGE)
         if not data and self._has_ended:
             return None
