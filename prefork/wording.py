@@ -1,6 +1,9 @@
 """What several places say alike. Pure."""
 
 from collections.abc import Sequence
+from typing import Final
+
+MORE_DESCRIPTORS: Final = "raise LimitNOFILE= of the unit, or ulimit -n"  # what helps where there are too few
 
 
 def plural(noun: str, count: int) -> str:

@@ -15,10 +15,11 @@ from typing import Final, Protocol
 
 from prefork.ipc.streams import STDERR, beyond_streams
 from prefork.logs.log import Log
+from prefork.wording import MORE_DESCRIPTORS
 from prefork.worker.loop import READABLE, Loop
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
-HINTS: Final = {EMFILE: "raise LimitNOFILE= of the unit, or ulimit -n", ENFILE: "raise fs.file-max"}
+HINTS: Final = {EMFILE: MORE_DESCRIPTORS, ENFILE: "raise fs.file-max"}
 
 
 class Accepted(Protocol):
@@ -65,8 +66,7 @@ class Acceptor:
         if self._listener.fileno() < 0:
             return
         if self._reserve < 0:
-            with suppress(OSError):
-                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._take_reserve()
         if self._turned_away:
             self._tell_turned_away(self._turned_away)
             self._turned_away = 0
@@ -112,6 +112,10 @@ class Acceptor:
             os.close(self._reserve)
             self._reserve = -1
 
+    def _take_reserve(self) -> None:
+        with suppress(OSError):
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
     def _come_back(self) -> None:
         if self._is_full():
             self._loop.call_at(self._loop.now + FULL_PAUSE, self._come_back)
@@ -145,8 +149,7 @@ class Acceptor:
             self.give_up_reserve()
             with suppress(OSError):
                 self._listener.accept()[0].close()
-            with suppress(OSError):
-                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._take_reserve()
         self._pause()
 
     def _tell_turned_away(self, count: int) -> None:

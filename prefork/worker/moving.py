@@ -17,6 +17,7 @@ from prefork.http.answers import nothing
 from prefork.http.waiting import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover
 from prefork.logs.log import Log
+from prefork.wording import MORE_DESCRIPTORS
 from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
 
@@ -193,11 +194,7 @@ class Arrivals:
             sock.settimeout(0)
             self._adopt(sock, _decode(parcel))
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))
-            self._log.error(
-                "connections lost on their way",
-                count=len(parcels) - len(fds),
-                hint="raise LimitNOFILE= of the unit, or ulimit -n",
-            )
+            self._log.error("connections lost on their way", count=len(parcels) - len(fds), hint=MORE_DESCRIPTORS)
         self._count += len(fds)
         if not parcels:
             tell(self._log, "connections taken over", self._count)

@@ -32,6 +32,7 @@ from prefork.logs.access import AccessLog, tell_losses
 from prefork.logs.files import LogFiles
 from prefork.logs.journal import Entries, Journal
 from prefork.logs.log import Log
+from prefork.wording import MORE_DESCRIPTORS
 from prefork.worker.accepting import Acceptor
 from prefork.worker.admitting import Admission, Capacity
 from prefork.worker.balancing import never, pause
@@ -259,9 +260,7 @@ class Worker:
             acceptor.give_up_reserve()
         received = self._channel.receive()
         if self._channel.is_short:
-            self._log.error(
-                "no descriptors left for what the master sends", hint="raise LimitNOFILE= of the unit, or ulimit -n"
-            )
+            self._log.error("no descriptors left for what the master sends", hint=MORE_DESCRIPTORS)
             self._wear_out("out of descriptors")  # a successor gets it all
         if received is not None:
             self._obey(*received)
