@@ -47,6 +47,11 @@ class Row:
         self._counts = counts
 
     @property
+    def beat(self) -> float:
+        """The moment of the last heartbeat, in seconds of CLOCK_MONOTONIC."""
+        return self[HEARTBEAT] / 1e9
+
+    @property
     def noted(self) -> str:
         """The method and the target of the request in the note, empty where there is none."""
         asked, _, _ = self._note.tobytes().partition(b"\0")[0].partition(b" HTTP/")

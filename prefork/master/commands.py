@@ -1,7 +1,6 @@
 """Does what the commands ask for. What takes time is begun here, and answered when the fleet has got there."""
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Final
@@ -24,14 +23,14 @@ from prefork.ipc.control import (
     Worker,
     Workers,
 )
-from prefork.ipc.scoreboard import CONNECTIONS, HEARTBEAT, OPENING, REQUESTS, STARTED
+from prefork.ipc.scoreboard import CONNECTIONS, OPENING, REQUESTS, STARTED
 from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFailed
 from prefork.master.health import health
 from prefork.master.master import Master
 from prefork.master.molds import Molds
 from prefork.master.outcomes import News, Waiting, failed, stopping, waiting
 from prefork.master.processes import Process
-from prefork.master.status_line import Past, remembered
+from prefork.master.status_line import Past
 from prefork.version import VERSION
 
 LIVELY: Final = (Phase.READY, Phase.HUNG, Phase.RETIRING)  # in which a worker beats, or should
@@ -41,16 +40,24 @@ LONGEST_SILENCE: Final = 2.0  # seconds; a loop that has nothing to do turns onc
 class Commands:
     """The commands, by the methods of the master. It `started` at a moment of CLOCK_MONOTONIC, as whatever version.
 
-    `reasons` are those for which workers refuse something, a status and a text each, by their numbers.
+    `reasons` are those for which workers refuse something, a status and a text each, by their numbers; `past` returns
+    what is remembered of failures.
     """
 
-    def __init__(self, name: str, master: Master, started: float, reasons: Sequence[tuple[int, str]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        master: Master,
+        started: float,
+        reasons: Sequence[tuple[int, str]],
+        past: Callable[[], Past],
+    ) -> None:
         self._name = name
         self._master = master
         self._started = started
         self._reasons = reasons
         self._last_reload: LastReload | None = None
-        self._past = Past()
+        self._past = past
 
     def expect(self, request: Request) -> Waiting:
         """Return what is to be waited for; before it is begun, since some things fail at once."""
@@ -62,10 +69,8 @@ class Commands:
             return stopping(self._master.fleet)
         return BEGIN[type(request)](self, request)
 
-    def observe(self, fleet: Fleet, news: Sequence[News]) -> None:
-        """Remember how the last reload went, and who failed last."""
-        if news:
-            self._past = remembered(self._past, fleet, news, time.strftime("%H:%M:%S"))
+    def observe(self, _fleet: Fleet, news: Sequence[News]) -> None:
+        """Remember how the last reload went."""
         for each in news:
             match each:
                 case Reloaded(generation):
@@ -104,7 +109,7 @@ class Commands:
     def health(self, _request: Health) -> Answer:
         """Tell whether the service serves."""
         now = monotonic()
-        ages = {key: now - each.row[HEARTBEAT] / 1e9 for key, each in self._master.crew.processes.items()}
+        ages = {key: now - each.row.beat for key, each in self._master.crew.processes.items()}
         return health(self._master.fleet, ages, self._master.hang_timeout)
 
     def status(self, _request: Status) -> Answer:
@@ -124,7 +129,7 @@ class Commands:
             refused=refused(self._reasons, self._master.crew.scoreboard.counts()),
             molds=molds(self._master.molds, now),
             at_restart=fleet.wanted.at_restart,
-            failure=self._past.failure,
+            failure=self._past().failure,
         )
         ready = sum(each.phase is Phase.READY for each in fleet.places.values())
         return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)
@@ -185,7 +190,7 @@ def _silence(place: Place, process: Process | None, now: float) -> float:
     """Return for how long it has given no sign of life, where that is longer than usual."""
     if process is None or place.phase not in LIVELY:
         return 0.0
-    age = now - process.row[HEARTBEAT] / 1e9
+    age = now - process.row.beat
     return round(age, 3) if age > LONGEST_SILENCE else 0.0
 
 

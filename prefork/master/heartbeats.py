@@ -7,7 +7,6 @@ their time again.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prefork.ipc.scoreboard import HEARTBEAT
 from prefork.kernel import read
 from prefork.master.processes import Process
 
@@ -44,7 +43,7 @@ class Heartbeats:
         self._excused.update(dict.fromkeys(keys, now))
 
     def _age(self, key: int, process: Process, now: float) -> float:
-        return now - max(process.row[HEARTBEAT] / 1e9, self._excused.get(key, 0.0))
+        return now - max(process.row.beat, self._excused.get(key, 0.0))
 
 
 def is_stopped(pid: int) -> bool:

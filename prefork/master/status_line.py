@@ -34,7 +34,10 @@ class Past(Struct, frozen=True):
 
 
 class StatusLine:
-    """The line that was told last, and when the next may be; an observer of the master, that has deadlines."""
+    """The line that was told last, and when the next may be; an observer of the master, that has deadlines.
+
+    `past` is what it remembers, for whoever else tells of it.
+    """
 
     def __init__(
         self, notifier: Notifier, fleet: Callable[[], Fleet], processes: Callable[[], Mapping[int, Process]]
@@ -42,7 +45,7 @@ class StatusLine:
         self._notifier = notifier
         self._fleet = fleet
         self._processes = processes
-        self._past = Past()
+        self.past = Past()
         self._told = ""
         self._may_tell_at = 0.0
         self._due = 0.0
@@ -50,7 +53,7 @@ class StatusLine:
     def observe(self, fleet: Fleet, news: Sequence[News]) -> None:
         """Remember the news, and tell of them at once where somebody waits."""
         if news:
-            self._past = remembered(self._past, fleet, news, time.strftime("%H:%M:%S"))
+            self.past = remembered(self.past, fleet, news, time.strftime("%H:%M:%S"))
             self._due = self._may_tell_at
         if any(isinstance(each, OUTCOMES) for each in news):
             self._tell(time.monotonic())
@@ -71,7 +74,7 @@ class StatusLine:
 
     def _tell(self, now: float) -> None:
         connections = sum(process.row[CONNECTIONS] for process in self._processes().values())
-        line = status_line(self._fleet(), connections, self._past)
+        line = status_line(self._fleet(), connections, self.past)
         if line != self._told:
             self._notifier.status(line)
             self._told = line

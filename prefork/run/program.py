@@ -275,10 +275,10 @@ class Program:
         reports = Reports(self._log, self._notifier, former.version if former else None)
         self._poller.on_failure = reports.refused
         master = Master(generation, self, self._log, reports, self._poller, former=former)
-        self._tell_manager(master)
+        line = self._tell_manager(master)
         self._poller.on_signal = partial(obey, master, self._log)
         if commanded is not None:
-            self._obey_commands(master, commanded, former.kept.control if former else None)
+            self._obey_commands(master, commanded, line, former.kept.control if former else None)
         if self._held.watching is not None:
             self._held.watching.begin(self._poller, master.reload, self._log)
         return master
@@ -290,15 +290,16 @@ class Program:
         self._log = Log("master", config.log_level)
         follow(self._log, config, self._name)
 
-    def _tell_manager(self, master: Master) -> None:
+    def _tell_manager(self, master: Master) -> StatusLine:
         interval = watchdog_interval(self._variables, os.getpid())
         self._poller.keep_time(Watchdog(interval, self._notifier, lambda: master.fleet, self._log))
         line = StatusLine(self._notifier, lambda: master.fleet, lambda: master.crew.processes)
         self._poller.keep_time(line)
         master.observers.append(line.observe)
+        return line
 
-    def _obey_commands(self, master: Master, commanded: Listener, held: HeldControl | None) -> None:
-        commands = Commands(self._name, master, self._started, REASONS)
+    def _obey_commands(self, master: Master, commanded: Listener, line: StatusLine, held: HeldControl | None) -> None:
+        commands = Commands(self._name, master, self._started, REASONS, lambda: line.past)
         self._control = Control(commanded, self._poller, commands, self._log, farewell(self._variables, unit_name()))
         if held is not None:
             self._control.resume(held, master.fleet.wanted.generation)
