@@ -36,7 +36,7 @@ def hello():
 
 
 def start():
-    processes.append(multiprocessing.Process(target=wait_for, args=("go",)))
+    processes.append(multiprocessing.get_context("fork").Process(target=wait_for, args=("go",)))
     processes[-1].start()
     return processes[-1].pid
 

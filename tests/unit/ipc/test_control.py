@@ -70,7 +70,7 @@ def test_anything_else_is_no_request(line: bytes) -> None:
 
 
 def test_a_line_that_is_nested_too_deeply_is_none() -> None:
-    with pytest.raises(ValueError, match="recursion"):
+    with pytest.raises(ValueError, match=r"recursion|truncated"):  # as deep as this version of Python goes
         decode_request(b'{"command":"stop","later":' + b"[" * 100_000)
 
 
