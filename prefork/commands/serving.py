@@ -135,16 +135,8 @@ def _check_application(loaded: Loaded) -> None:
         problem = "no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"
         raise ConfigError(bare(loaded.path) if loaded.path else "", "", problem, status=os.EX_USAGE)
     if loaded.config.continue_on_read and loaded.config.threads == 1:
-        raise _without_threads(loaded)
-
-
-def _without_threads(loaded: Loaded) -> ConfigError:
-    key = keys_of(RUN)["continue_on_read"]
-    place = loaded.origins[key.name]
-    label = "" if place in (key.flag, key.variable) else key.name
-    problem = "needs threads, as the only one can't wait for a body that it has to receive"
-    status = os.EX_USAGE if place == key.flag else os.EX_CONFIG
-    return ConfigError(place, label, problem, "set threads to 2 or more", status)
+        problem = "continue_on_read needs threads, as the only one can't wait for a body that it has to receive"
+        raise ConfigError(loaded.origins["continue_on_read"], "", problem, "set threads to 2 or more")
 
 
 def _named_by_application(config: Config) -> str:

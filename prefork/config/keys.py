@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from prefork.config.foreign import NEEDLESS, NONE, OURS
-from prefork.config.option import OWNERS, Option, Reload
+from prefork.config.option import OWNERS, Option
 from prefork.config.schema import Config
 
 PREFIX: Final = "PREFORK_"
@@ -71,7 +71,7 @@ def keys_of(command: str) -> Mapping[str, Key]:
 
 def held_until_restart(before: Config, after: Config) -> dict[str, Any]:  # Any: each key has its own type
     """Return the present values, by their keys, that only a restart can replace by those that were read."""
-    held = {name: getattr(before, name) for name, key in KEYS.items() if key.option.reload is Reload.RESTART}
+    held = {name: getattr(before, name) for name, key in KEYS.items() if key.option.at_restart}
     return {name: value for name, value in held.items() if value != getattr(after, name)}
 
 

@@ -28,19 +28,13 @@ RUN: Final = "prefork run"
 OWNERS: Final[Mapping[Group, str]] = {Group.APPLICATION: RUN, Group.DEVELOPMENT: RUN, Group.HELLO: HELLO}
 
 
-class Reload(Enum):
-    """What it takes for a changed value to hold."""
-
-    LIVE = "SIGHUP, at once"
-    WORKERS = "SIGHUP, with new workers"
-    RESTART = "a restart"
-
-
 class Option(Struct, frozen=True):
-    """`doc` is the key's line in the help, `short` its one-letter flag."""
+    """`doc` is the key's line in the help, `short` its one-letter flag; a value that is changed holds at a reload, or
+    only `at_restart`.
+    """
 
     group: Group
-    reload: Reload
     kind: Kind
     doc: str
     short: str | None = None
+    at_restart: bool = False

@@ -25,7 +25,7 @@ from prefork.config.kinds import (
     text,
     whole_number,
 )
-from prefork.config.option import Group, Option, Reload
+from prefork.config.option import Group, Option
 
 MOST_WORKERS: Final = 1024
 JOURNALD: Final = "journald"  # in the place of a path
@@ -70,15 +70,14 @@ _url_prefix: Final = text(
     meant=unquote,
 )
 
-_application = partial(Option, Group.APPLICATION, Reload.WORKERS)
-_development = partial(Option, Group.DEVELOPMENT, Reload.RESTART)
+_application = partial(Option, Group.APPLICATION)
+_development = partial(Option, Group.DEVELOPMENT, at_restart=True)
 _listening = partial(Option, Group.LISTENING)
 _processes = partial(Option, Group.PROCESSES)
-_lifecycle = partial(Option, Group.LIFECYCLE, Reload.LIVE)
-_recycling = partial(Option, Group.LIFECYCLE, Reload.WORKERS)
-_limits = partial(Option, Group.LIMITS, Reload.WORKERS)
-_logging = partial(Option, Group.LOGGING, Reload.WORKERS)
-_hello = partial(Option, Group.HELLO, Reload.WORKERS)
+_lifecycle = partial(Option, Group.LIFECYCLE)
+_limits = partial(Option, Group.LIMITS)
+_logging = partial(Option, Group.LOGGING)
+_hello = partial(Option, Group.HELLO)
 
 
 class Hello(Struct, frozen=True, kw_only=True):
@@ -131,72 +130,50 @@ class Config(Struct, frozen=True, kw_only=True):
 
     bind: Annotated[
         tuple[Address, ...],
-        _listening(
-            Reload.LIVE, addresses(), "Listen on HOST:PORT, unix:PATH, systemd[:NAME] or fd:N; may be repeated.", "-b"
-        ),
+        _listening(addresses(), "Listen on HOST:PORT, unix:PATH, systemd[:NAME] or fd:N; may be repeated.", "-b"),
     ] = (Inet("127.0.0.1", 8080),)
     accept: Annotated[
         Literal["reuseport", "shared"],
-        _listening(Reload.WORKERS, choice("reuseport", "shared"), "One socket a worker, or one for all."),
+        _listening(choice("reuseport", "shared"), "One socket a worker, or one for all."),
     ] = "reuseport"
-    backlog: Annotated[
-        int,
-        _listening(Reload.LIVE, whole_number(1, 65535), "Connections that may wait for accept."),
-    ] = 4096
+    backlog: Annotated[int, _listening(whole_number(1, 65535), "Connections that may wait for accept.")] = 4096
     tcp_user_timeout: Annotated[
-        float,
-        _listening(Reload.LIVE, _timeout_or_off, "What is sent must be acknowledged within this; 0: the system's."),
+        float, _listening(_timeout_or_off, "What is sent must be acknowledged within this; 0: the system's.")
     ] = 30.0
     tcp_defer_accept: Annotated[
         float,
-        _listening(
-            Reload.LIVE,
-            _timeout_or_off,
-            "Leave a silent new connection to the kernel for so long; 0: accept it at once.",
-        ),
+        _listening(_timeout_or_off, "Leave a silent new connection to the kernel for so long; 0: accept it at once."),
     ] = 1.0
-    proxy_protocol: Annotated[
-        bool, _listening(Reload.WORKERS, boolean(), "Expect a PROXY header of proxy_allow_ips.")
-    ] = False
+    proxy_protocol: Annotated[bool, _listening(boolean(), "Expect a PROXY header of proxy_allow_ips.")] = False
     proxy_allow_ips: Annotated[
-        tuple[str, ...],
-        _listening(Reload.WORKERS, networks(), "Addresses of the proxies that send a PROXY header."),
+        tuple[str, ...], _listening(networks(), "Addresses of the proxies that send a PROXY header.")
     ] = _THIS_MACHINE
     forwarded_allow_ips: Annotated[
-        tuple[str, ...],
-        _listening(Reload.WORKERS, networks(), "Believe X-Forwarded-* or Forwarded of these proxies."),
+        tuple[str, ...], _listening(networks(), "Believe X-Forwarded-* or Forwarded of these proxies.")
     ] = _THIS_MACHINE
     tls_cert: Annotated[
-        tuple[str, ...],
-        _listening(Reload.WORKERS, paths(), "Speak TLS, with this certificate; more than one go by SNI."),
+        tuple[str, ...], _listening(paths(), "Speak TLS, with this certificate; more than one go by SNI.")
     ] = ()
-    tls_key: Annotated[
-        tuple[str, ...],
-        _listening(Reload.WORKERS, paths(), "Its key, where it is not in the same file."),
-    ] = ()
-    tls_min: Annotated[
-        Literal["1.2", "1.3"], _listening(Reload.WORKERS, choice("1.2", "1.3"), "Oldest version of TLS.")
-    ] = "1.2"
+    tls_key: Annotated[tuple[str, ...], _listening(paths(), "Its key, where it is not in the same file.")] = ()
+    tls_min: Annotated[Literal["1.2", "1.3"], _listening(choice("1.2", "1.3"), "Oldest version of TLS.")] = "1.2"
     # Not 0666: a proxy that is shut out says so at once, a stranger who is let in is never noticed.
-    unix_mode: Annotated[int, _listening(Reload.RESTART, mode(), "Permissions of unix sockets, in octal.")] = 0o660
+    unix_mode: Annotated[int, _listening(mode(), "Permissions of unix sockets, in octal.", at_restart=True)] = 0o660
 
     workers: Annotated[
         int | Literal["auto"],
-        _processes(
-            Reload.LIVE, whole_number(1, MOST_WORKERS, word="auto"), "Worker processes; auto: one for each CPU.", "-w"
-        ),
+        _processes(whole_number(1, MOST_WORKERS, word="auto"), "Worker processes; auto: one for each CPU.", "-w"),
     ] = "auto"
-    user: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this user.")] = None
-    group: Annotated[str | None, _processes(Reload.RESTART, _account, "Run the workers as this group.")] = None
-    daemon: Annotated[bool, _processes(Reload.RESTART, boolean(), "Detach and run in the background.", "-D")] = False
+    user: Annotated[str | None, _processes(_account, "Run the workers as this user.", at_restart=True)] = None
+    group: Annotated[str | None, _processes(_account, "Run the workers as this group.", at_restart=True)] = None
+    daemon: Annotated[bool, _processes(boolean(), "Detach and run in the background.", "-D", at_restart=True)] = False
     pid_file: Annotated[
-        str | None, _processes(Reload.RESTART, _pid_file, "Keep the master's process id in this file.", "-p")
+        str | None, _processes(_pid_file, "Keep the master's process id in this file.", "-p", at_restart=True)
     ] = None
     control: Annotated[
-        str, _processes(Reload.RESTART, path("auto", "off"), "Obey commands on this unix socket; off: on none.")
+        str, _processes(path("auto", "off"), "Obey commands on this unix socket; off: on none.", at_restart=True)
     ] = "auto"
     name: Annotated[
-        str | None, _processes(Reload.RESTART, _name, "Call it prefork-NAME, for commands and in titles.")
+        str | None, _processes(_name, "Call it prefork-NAME, for commands and in titles.", at_restart=True)
     ] = None
 
     boot_timeout: Annotated[float, _lifecycle(_timeout, "A new worker must be ready within this.")] = 60.0
@@ -214,13 +191,13 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = 3
 
     max_requests: Annotated[
-        int, _recycling(whole_number(0, 10**12), "Replace a worker after so many requests; 0 never.")
+        int, _lifecycle(whole_number(0, 10**12), "Replace a worker after so many requests; 0 never.")
     ] = 0
     max_lifetime: Annotated[
-        float, _recycling(duration(0, 366 * 24 * 3600.0), "Replace a worker after this time; 0 never.")
+        float, _lifecycle(duration(0, 366 * 24 * 3600.0), "Replace a worker after this time; 0 never.")
     ] = 0.0
-    max_memory: Annotated[int, _recycling(size(0, _TIB), "Replace a worker that holds more; 0 never.")] = 0
-    recycle_jitter: Annotated[int, _recycling(whole_number(0, 100), "Percent by which workers may outlive these.")] = 10
+    max_memory: Annotated[int, _lifecycle(size(0, _TIB), "Replace a worker that holds more; 0 never.")] = 0
+    recycle_jitter: Annotated[int, _lifecycle(whole_number(0, 100), "Percent by which workers may outlive these.")] = 10
 
     keep_alive_timeout: Annotated[float, _limits(_timeout, "An idle connection is closed after this.")] = 15.0
     header_timeout: Annotated[float, _limits(_timeout, "A request's head must arrive within this.")] = 10.0

@@ -13,7 +13,7 @@ from prefork.config.errors import ConfigError
 from prefork.config.load import Loaded
 from prefork.development.watching import Watching
 from prefork.logs.log import Log
-from prefork.master.errors import StartError, UnservableError
+from prefork.master.errors import UnservableError
 from prefork.master.poller import Poller
 from prefork.master.signals import CAUGHT
 
@@ -36,34 +36,18 @@ def persist(
     """
     log = Log("master", loaded.config.log_level)
     current: Loaded | None = loaded
-    while current is not None:
-        try:
-            return start(current)
-        except UnservableError as error:
-            current = mended(error, reread, watching, log, tell)
-        gc.unfreeze()  # the master froze what there was of it, so that no collection would take what it has left
-    log.info("stopped")
-    return os.EX_OK
-
-
-def mended(
-    problem: StartError | ConfigError,
-    reread: Callable[[], Loaded],
-    watching: Watching,
-    log: Log,
-    tell: Callable[[Exception], None] | None,
-) -> Loaded | None:
-    """Return the configuration that is there after a change and can be read, None when told to stop."""
     while True:
-        log.error("can't start; waiting for a change", reason=problem)
-        if tell is not None:
-            tell(problem)
-        if not changed(watching, log):
-            return None
         try:
-            return reread()
-        except ConfigError as error:
-            problem = error
+            return start(current or reread())
+        except (UnservableError, ConfigError) as problem:
+            log.error("can't start; waiting for a change", reason=problem)
+            if tell is not None:
+                tell(problem)
+        gc.unfreeze()  # the master froze what there was of it, so that no collection would take what it has left
+        if not changed(watching, log):
+            log.info("stopped")
+            return os.EX_OK
+        current = None
 
 
 def changed(watching: Watching, log: Log) -> bool:

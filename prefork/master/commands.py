@@ -24,11 +24,11 @@ from prefork.ipc.control import (
     Workers,
 )
 from prefork.ipc.scoreboard import CONNECTIONS, OPENING, REQUESTS, STARTED
-from prefork.master.fleet import Ending, Fleet, Phase, Place, Reloaded, ReloadFailed
+from prefork.master.fleet import Ending, Fleet, Phase, Place
 from prefork.master.health import health
 from prefork.master.master import Master
 from prefork.master.molds import Molds
-from prefork.master.outcomes import News, Waiting, failed, stopping, waiting
+from prefork.master.outcomes import Waiting, failed, stopping, waiting
 from prefork.master.processes import Process
 from prefork.master.status_line import Past
 from prefork.version import VERSION
@@ -41,7 +41,7 @@ class Commands:
     """The commands, by the methods of the master. It `started` at a moment of CLOCK_MONOTONIC, as whatever version.
 
     `reasons` are those for which workers refuse something, a status and a text each, by their numbers; `past` returns
-    what is remembered of failures.
+    what is remembered of reloads and failures.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class Commands:
         self._master = master
         self._started = started
         self._reasons = reasons
-        self._last_reload: LastReload | None = None
         self._past = past
 
     def expect(self, request: Request) -> Waiting:
@@ -68,17 +67,6 @@ class Commands:
         if isinstance(request, Reload | Upgrade | Workers) and self._master.fleet.stopping:
             return stopping(self._master.fleet)
         return BEGIN[type(request)](self, request)
-
-    def observe(self, _fleet: Fleet, news: Sequence[News]) -> None:
-        """Remember how the last reload went."""
-        for each in news:
-            match each:
-                case Reloaded(generation):
-                    self._last_reload = LastReload(generation, "succeeded")
-                case ReloadFailed(generation, _kept, reason):
-                    self._last_reload = LastReload(generation, "failed", reason)
-                case _:
-                    pass
 
     def reload(self, _request: Reload) -> None:
         """Begin a reload."""
@@ -114,7 +102,7 @@ class Commands:
 
     def status(self, _request: Status) -> Answer:
         """Tell how the service is."""
-        fleet, now = self._master.fleet, monotonic()
+        fleet, past, now = self._master.fleet, self._past(), monotonic()
         service = Service(
             name=self._name,
             version=VERSION,
@@ -123,13 +111,13 @@ class Commands:
             generation=fleet.wanted.generation,
             wanted=fleet.wanted.workers,
             state=state(fleet),
-            last_reload=LastReload(fleet.wanted.generation, "under way") if fleet.fallback else self._last_reload,
+            last_reload=LastReload(fleet.wanted.generation, "under way") if fleet.fallback else past.last_reload,
             listeners=tuple(map(str, self._master.addresses)),
             workers=workers(fleet, self._master.crew.processes, now),
             refused=refused(self._reasons, self._master.crew.scoreboard.counts()),
             molds=molds(self._master.molds, now),
             at_restart=fleet.wanted.at_restart,
-            failure=self._past().failure,
+            failure=past.failure,
         )
         ready = sum(each.phase is Phase.READY for each in fleet.places.values())
         return Answer(f"{ready} of {fleet.wanted.workers} workers ready", service=service)

@@ -103,13 +103,6 @@ class Spawned(Struct, frozen=True):
     key: int
 
 
-class SpawnFailed(Struct, frozen=True):
-    """The system refused to fork."""
-
-    key: int
-    reason: str
-
-
 class WorkerReady(Struct, frozen=True):
     """The worker serves."""
 
@@ -117,7 +110,7 @@ class WorkerReady(Struct, frozen=True):
 
 
 class WorkerExited(Struct, frozen=True):
-    """The worker is dead and reaped; `reason` says how it died.
+    """The worker is dead and reaped, or could not be forked; `reason` says how it died, or why.
 
     A `status` other than 0 tells that it is no use to try again before something was changed; it is for a start that
     fails.
@@ -181,22 +174,14 @@ class DelayPassed(Struct, frozen=True):
 
 
 PlaceEvent: TypeAlias = (
-    Spawned
-    | SpawnFailed
-    | WorkerReady
-    | WorkerExited
-    | DeadlinePassed
-    | HeartbeatStale
-    | RecycleAsked
-    | RetireAsked
-    | WorkerLeft
+    Spawned | WorkerReady | WorkerExited | DeadlinePassed | HeartbeatStale | RecycleAsked | RetireAsked | WorkerLeft
 )
 FleetEvent: TypeAlias = ReloadAsked | ResizeAsked | StopAsked | DelayPassed
 Event: TypeAlias = PlaceEvent | FleetEvent
 
 
 class Spawn(Struct, frozen=True):
-    """Fork a worker for this place; answer with Spawned or SpawnFailed before any other event."""
+    """Fork a worker for this place; answer with Spawned or WorkerExited before any other event."""
 
     key: int
     slot: int

@@ -9,7 +9,7 @@ from contextlib import suppress
 from prefork.ipc.channel import Channel
 from prefork.logs.log import Log
 from prefork.master.crew import Crew
-from prefork.master.fleet import Event, Fleet, Spawn, Spawned, SpawnFailed, TakeOver
+from prefork.master.fleet import Event, Fleet, Spawn, Spawned, TakeOver, WorkerExited
 from prefork.master.generation import Generation, Generations, Root
 from prefork.master.molds import Molds
 from prefork.master.poller import Poller
@@ -47,7 +47,7 @@ class Forking:
             else:
                 self._fork(action, generation)
         except OSError as error:
-            return SpawnFailed(action.key, f"can't fork: {error.strerror}")
+            return WorkerExited(action.key, f"can't fork: {error.strerror}")
         return Spawned(action.key)
 
     def take_over(self, action: TakeOver) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from prefork.ipc.control import LastReload
 from prefork.ipc.scoreboard import CONNECTIONS
 from prefork.master.fleet import DumpStacks, Ending, Finish, Fleet, Phase, Reloaded, ReloadFailed, Respawn, ServiceReady
 from prefork.master.outcomes import News, UpgradeFailed, start_error
@@ -31,6 +32,7 @@ class Past(Struct, frozen=True):
 
     reload: str = ""
     failure: str = ""
+    last_reload: LastReload | None = None
 
 
 class StatusLine:
@@ -91,10 +93,11 @@ def remembered(past: Past, fleet: Fleet, news: Sequence[News], time: str) -> Pas
 
 def _remembered(past: Past, fleet: Fleet, news: News, time: str) -> Past:
     match news:
-        case Reloaded():
-            return Past(f"last reload {time}")
-        case ReloadFailed(_generation, _kept, reason):
-            return replace(past, reload=f"last reload {time} failed: {reason}")
+        case Reloaded(generation):
+            return Past(f"last reload {time}", last_reload=LastReload(generation, "succeeded"))
+        case ReloadFailed(generation, _kept, reason):
+            last_reload = LastReload(generation, "failed", reason)
+            return replace(past, reload=f"last reload {time} failed: {reason}", last_reload=last_reload)
         case UpgradeFailed(_kept, reason):
             return replace(past, reload=f"last upgrade {time} failed: {reason}")
         case DumpStacks(key):

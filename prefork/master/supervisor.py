@@ -34,7 +34,6 @@ from prefork.master.fleet import (
     RetireAsked,
     ServiceReady,
     Spawn,
-    SpawnFailed,
     StopAsked,
     TakeOver,
     WorkerExited,
@@ -111,20 +110,20 @@ def judge(fleet: Fleet, place: Place, event: PlaceEvent) -> tuple[Fleet, Actions
     match event:
         case WorkerReady() if place.phase is Phase.STARTING:
             return replace(fleet, proven=True, failures=0), ()
-        case WorkerExited() | SpawnFailed() if place.phase in (Phase.EMPTY, Phase.STARTING, Phase.LATE):
+        case WorkerExited() if place.phase in (Phase.EMPTY, Phase.STARTING, Phase.LATE):
             return fail(fleet, place, event)
         case _:
             return fleet, ()
 
 
-def fail(fleet: Fleet, place: Place, event: WorkerExited | SpawnFailed) -> tuple[Fleet, Actions]:
+def fail(fleet: Fleet, place: Place, event: WorkerExited) -> tuple[Fleet, Actions]:
     """Go back to what was wanted before a reload, or give up at start, when workers can't get ready."""
     reason = cause(place, event)
     kept = fleet.fallback
     if kept is not None:  # then all that are not ready are of the newest generation
         failed = ReloadFailed(place.generation, kept.generation, reason)
         return replace(fleet, wanted=kept, fallback=None), (failed,)
-    if isinstance(event, WorkerExited) and event.status and not fleet.proven:
+    if event.status and not fleet.proven:
         return stop(replace(fleet, reason=reason, status=event.status), Ending.UNLOADABLE)
     failures = fleet.failures + 1
     if fleet.proven or failures < fleet.wanted.max_spawn_failures:

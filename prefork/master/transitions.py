@@ -34,7 +34,6 @@ from prefork.master.fleet import (
     RetireAsked,
     Spawn,
     Spawned,
-    SpawnFailed,
     WorkerExited,
     WorkerLeft,
     WorkerReady,
@@ -70,17 +69,16 @@ LATE: Final[Mapping[Phase, str]] = {
 
 
 def back_off(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    assert isinstance(event, WorkerExited | SpawnFailed)
+    assert isinstance(event, WorkerExited)
     delay = backoff(place)
     after = replace(place, failures=place.failures + 1, deadline=now + delay)
     return after, (Respawn(place.slot, cause(place, event), delay),)
 
 
-def cause(place: Place, event: WorkerExited | SpawnFailed) -> str:
+def cause(place: Place, event: WorkerExited) -> str:
     """Return why a worker failed: of one that was killed for being late, that, and not the signal."""
     killed = place.phase in (Phase.LATE, Phase.HUNG) and place.deadline is None
-    said = isinstance(event, WorkerExited) and event.status
-    return LATE[place.phase] if killed and not said else event.reason
+    return LATE[place.phase] if killed and not event.status else event.reason
 
 
 def backoff(place: Place) -> float:
@@ -148,7 +146,7 @@ def ignore(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[P
 TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] = {
     # in              when               to               and
     (Phase.EMPTY,    Spawned):         (Phase.STARTING,  watch_boot),
-    (Phase.EMPTY,    SpawnFailed):     (Phase.BACKOFF,   back_off),
+    (Phase.EMPTY,    WorkerExited):    (Phase.BACKOFF,   back_off),      # it could not be forked
     (Phase.STARTING, WorkerReady):     (Phase.READY,     settle),
     (Phase.STARTING, DeadlinePassed):  (Phase.LATE,      kill),
     (Phase.STARTING, WorkerExited):    (Phase.BACKOFF,   back_off),
@@ -176,12 +174,11 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[PlaceEvent]], tuple[Phase, Step]]] 
 FORKED: Final = (Phase.STARTING, Phase.LATE, Phase.READY, Phase.HUNG, Phase.RETIRING, Phase.BACKOFF)
 IMPOSSIBLE: Final[Mapping[type[PlaceEvent], tuple[Phase, ...]]] = {
     Spawned:        FORKED,                                                        # only Spawn leads to EMPTY
-    SpawnFailed:    FORKED,                                                        # the same
     WorkerReady:    (Phase.EMPTY, Phase.READY, Phase.HUNG, Phase.BACKOFF),         # a worker says it once; no process
     HeartbeatStale: tuple({Phase.EMPTY, *FORKED} - {Phase.READY}),                 # only READY is watched
     RecycleAsked:   (Phase.EMPTY, Phase.STARTING, Phase.BACKOFF),                  # said once, after being ready
     WorkerLeft:     (Phase.EMPTY, *(set(FORKED) - {Phase.RETIRING})),              # only who was told to leaves
-    WorkerExited:   (Phase.EMPTY, Phase.BACKOFF),                                  # no process
+    WorkerExited:   (Phase.BACKOFF,),                                              # no process
     DeadlinePassed: (Phase.EMPTY, Phase.LATE),                                     # no deadline
     RetireAsked:    (Phase.EMPTY, Phase.HUNG, Phase.RETIRING),                     # EMPTY ends before; they are leaving
 }

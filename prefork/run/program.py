@@ -303,7 +303,7 @@ class Program:
         self._control = Control(commanded, self._poller, commands, self._log, farewell(self._variables, unit_name()))
         if held is not None:
             self._control.resume(held, master.fleet.wanted.generation)
-        master.observers += [commands.observe, self._control.observe]
+        master.observers.append(self._control.observe)
 
     def _close_control(self, commanded: Listener) -> None:
         (self._control or commanded).close()  # it may listen anew

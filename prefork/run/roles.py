@@ -21,7 +21,6 @@ from prefork.master.identity import Identity
 from prefork.run.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.run.log_files import journal_of_mold, journal_of_worker
 from prefork.run.mold import Mold
-from prefork.run.terms import terms
 from prefork.worker.opening import Opener
 from prefork.worker.worker import Worker
 
@@ -92,7 +91,8 @@ class Roles(Struct, frozen=True):
         application = load(ThisWorker(seat.slot, seat.generation, pid, log, Note(seat.row)))
         left = 0.0
         try:
-            worker = Worker(seat, terms(self.config, application, self.tls, journal), log, self.files)
+            entries = journal if self.config.access_log == JOURNALD else None
+            worker = Worker(seat, self.config, application, log, self.files, tls=self.tls, journal=entries)
             worker.prepare_for_forks()
             left = worker.run()
         finally:

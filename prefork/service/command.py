@@ -36,8 +36,6 @@ def install(name: str, config: str | None, *, socket: bool, dry_run: bool) -> It
         actions = plan.install(name, text, units, found, chosen=config is not None)
     except ValueError as error:
         raise CommandError(os.EX_CONFIG, f"{chosen}: bind: {error}") from None
-    except plan.ChangedError as error:
-        raise CommandError(os.EX_CANTCREAT, str(error)) from None
     try:
         yield from _carried_out(actions, name, dry_run=dry_run)
     except CommandError as error:
@@ -53,11 +51,7 @@ def remove(name: str, *, dry_run: bool) -> Iterator[str]:
     found = host.existing([place.config, place.service, place.socket, place.drop_in])
     if not found.keys() - {place.config}:
         raise CommandError(os.EX_UNAVAILABLE, f"{place.service}: there is no such service")
-    try:
-        actions = plan.remove(name, found)
-    except plan.ChangedError as error:
-        raise CommandError(os.EX_CANTCREAT, str(error)) from None
-    yield from _carried_out(actions, name, dry_run=dry_run)
+    yield from _carried_out(plan.remove(name, found), name, dry_run=dry_run)
     if not dry_run:
         yield f"{service_name(name)} is removed"
 

@@ -8,13 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, assert_never
+from typing import Final
 
 import prefork
 from prefork.ipc.client import CommandError, ask
 from prefork.ipc.control import Status
 from prefork.ipc.control_path import command_paths, service_name
-from prefork.service.plan import Action, Delete, Keep, Systemctl, Write, unit
+from prefork.service.plan import Action, Delete, Systemctl, Write, unit
 
 MODE: Final = 0o644
 # ProtectHome= and PrivateTmp= of the units.
@@ -72,40 +72,21 @@ def check() -> None:
 def perform(actions: Sequence[Action], name: str) -> Iterator[str]:
     """Do it, and tell of each step."""
     for action in actions:
-        yield _perform(action, name)
+        match action:
+            case Write(path, text):
+                write(path, text)
+            case Delete(path):
+                delete(path)
+            case Systemctl(arguments, must):
+                _systemctl(arguments, name, must=must)
+            case str():
+                pass
+        yield str(action)
 
 
 def told(actions: Sequence[Action]) -> Iterator[str]:
     """Tell what would be done, files with what would be in them."""
-    for action in actions:
-        match action:
-            case Write(path, text):
-                yield f"write {path}:\n{text}"
-            case Delete(path):
-                yield f"remove {path}"
-            case Keep(path, why):
-                yield f"keep {path}: {why}"
-            case Systemctl(arguments):
-                yield f"run systemctl {' '.join(arguments)}"
-            case _:
-                assert_never(action)
-
-
-def _perform(action: Action, name: str) -> str:
-    match action:
-        case Write(path, text):
-            write(path, text)
-            return f"wrote {path}"
-        case Delete(path):
-            delete(path)
-            return f"removed {path}"
-        case Keep(path, why):
-            return f"kept {path}: {why}"
-        case Systemctl(arguments, must):
-            _systemctl(arguments, name, must=must)
-            return f"ran systemctl {' '.join(arguments)}"
-        case _:
-            assert_never(action)
+    return (f"{each}:\n{each.text}" if isinstance(each, Write) else str(each) for each in actions)
 
 
 def write(path: str, text: str) -> None:

@@ -4,10 +4,12 @@ A file that was changed since it was written is never touched, and a configurati
 """
 
 from collections.abc import Mapping, Sequence
+from os import EX_CANTCREAT
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from prefork.ipc.client import CommandError
 from prefork.ipc.control_path import service_name
 from prefork.service.seal import is_sealed
 from prefork.service.texts import Paths, paths
@@ -19,11 +21,17 @@ class Write(Struct, frozen=True):
     path: str
     text: str
 
+    def __str__(self) -> str:
+        return f"write {self.path}"
+
 
 class Delete(Struct, frozen=True):
     """Delete a file, and its folder if that is empty then and was made for it."""
 
     path: str
+
+    def __str__(self) -> str:
+        return f"remove {self.path}"
 
 
 class Systemctl(Struct, frozen=True):
@@ -32,19 +40,11 @@ class Systemctl(Struct, frozen=True):
     arguments: tuple[str, ...]
     must: bool = True
 
-
-class Keep(Struct, frozen=True):
-    """Leave a file as it is; `why` is told."""
-
-    path: str
-    why: str
+    def __str__(self) -> str:
+        return f"run systemctl {' '.join(self.arguments)}"
 
 
-Action: TypeAlias = Write | Delete | Systemctl | Keep
-
-
-class ChangedError(Exception):
-    """A file has been changed by somebody else; the message tells which."""
+Action: TypeAlias = Write | Delete | Systemctl | str  # what is only told, as that a file is left alone
 
 
 def install(
@@ -56,7 +56,7 @@ def install(
     wants this one and no other. `found` are the files that exist.
 
     Raises:
-        ChangedError: a file would be overwritten that is not ours.
+        CommandError: 73, a file would be overwritten that is not ours.
     """
     place = paths(name)
     _check(found, place)
@@ -74,7 +74,7 @@ def install(
 
 
 def remove(name: str, found: Mapping[str, str]) -> Sequence[Action]:
-    """Return what removes a service; raises ChangedError."""
+    """Return what removes a service; raises CommandError."""
     place = paths(name)
     _check(found, place)
     there = [path for path in _units(place) if path in found]
@@ -84,16 +84,17 @@ def remove(name: str, found: Mapping[str, str]) -> Sequence[Action]:
         *(Delete(path) for path in there),
         Systemctl(("daemon-reload",)),
         Systemctl(("reset-failed", *units), must=False),
-        *([Keep(place.config, "the configuration is yours")] if place.config in found else []),
+        *([f"keep {place.config}: the configuration is yours"] if place.config in found else []),
     ]
 
 
 def _check(found: Mapping[str, str], place: Paths) -> None:
     for path in _units(place):
         if path in found and not is_sealed(found[path]):
-            raise ChangedError(
+            raise CommandError(
+                EX_CANTCREAT,
                 f"{path}: was not written by this command, or was changed since; move it away first, and put what it"
-                " changes into a drop-in by `systemctl edit`"
+                " changes into a drop-in by `systemctl edit`",
             )
 
 
@@ -101,8 +102,9 @@ def _configuration(path: str, text: str | None, found: Mapping[str, str], *, cho
     if text is not None and path not in found:
         return [Write(path, text)]
     if chosen and text not in (None, found.get(path)):
-        raise ChangedError(f"{path}: there is another configuration already; change that one, or move it away first")
-    return [Keep(path, "it is the configuration")]
+        problem = f"{path}: there is another configuration already; change that one, or move it away first"
+        raise CommandError(EX_CANTCREAT, problem)
+    return [f"keep {path}: it is the configuration"]
 
 
 def _stop_socket(place: Paths, changing: Sequence[str], found: Mapping[str, str]) -> Sequence[Action]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
+from prefork.config.schema import Config
 from prefork.http.waiting import Waiting
 from prefork.worker.connection import Connection, Writing
 
@@ -17,16 +18,16 @@ RATED: Final = (Waiting.BODY, Writing.ANSWER)
 LINGERING_TIMEOUT: Final = 2.0  # seconds; gunicorn's and half of nginx's
 
 
-def timeouts(*, keep_alive: float, header: float, body: float, write: float, application: float = math.inf) -> Timeouts:
+def timeouts(config: Config) -> Timeouts:
     """Return the timeout in seconds of each thing that a connection can wait for."""
     return {
-        Waiting.REQUEST: keep_alive,
-        Waiting.LAST: keep_alive,
-        Waiting.HEAD: header,
-        Waiting.BODY: body,
-        Waiting.APPLICATION: application,
-        Waiting.NOTHING: write,
-        Writing.ANSWER: write,
+        Waiting.REQUEST: config.keep_alive_timeout,
+        Waiting.LAST: config.keep_alive_timeout,
+        Waiting.HEAD: config.header_timeout,
+        Waiting.BODY: config.body_timeout,
+        Waiting.APPLICATION: config.request_timeout or math.inf,
+        Waiting.NOTHING: config.write_timeout,
+        Writing.ANSWER: config.write_timeout,
         Writing.LINGERING: LINGERING_TIMEOUT,
     }
 

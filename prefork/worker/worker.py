@@ -15,14 +15,12 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 
-from msgspec import Struct
-
 from prefork.apps.forked import leave
 from prefork.apps.interface import Application
+from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
-from prefork.http.messages import Limits
 from prefork.http.service import Service
-from prefork.http.trust import NOBODY
+from prefork.http.trust import trusting
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
@@ -34,10 +32,10 @@ from prefork.logs.journal import Entries, Journal
 from prefork.logs.log import Log
 from prefork.wording import MORE_DESCRIPTORS
 from prefork.worker.accepting import Acceptor
-from prefork.worker.admitting import Admission, Capacity
+from prefork.worker.admitting import Admission
 from prefork.worker.balancing import never, pause
 from prefork.worker.dates import imf_fixdate
-from prefork.worker.deadlines import Timeouts, expired, tick_of
+from prefork.worker.deadlines import expired, tick_of, timeouts
 from prefork.worker.leaving import Leaving
 from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, Loop
@@ -46,69 +44,60 @@ from prefork.worker.observing import Watch
 from prefork.worker.opening import Opener
 from prefork.worker.refusals import Refusals
 from prefork.worker.signals import Signals
+from prefork.worker.terms import capacity, limits, openers
 from prefork.worker.wearing import Wear, Wearing
-
-
-class Terms(Struct, frozen=True):
-    """What a worker serves by: the application, what peers may send, and how long they may take, in seconds.
-
-    Where there is a `journal`, the access log goes there. With `shared` all workers accept from the same sockets; from
-    those that are in no reuseport group they do in any case.
-    """
-
-    application: Application
-    limits: Limits
-    timeouts: Timeouts
-    graceful_timeout: float
-    hang_timeout: float = 0.0
-    shared: bool = False
-    wear: Wear = Wear()
-    show_heads: bool = False
-    openers: tuple[Opener, ...] = ()
-    opening_timeout: float = 10.0
-    min_data_rate: float = 0.0
-    capacity: Capacity = Capacity()
-    access_log_format: str = "combined"
-    journal: Journal | None = None
-    forwarding: Forwarding = Forwarding(NOBODY)
 
 
 class Worker:
     """The worker: its loop, its listeners and its connections."""
 
-    def __init__(self, seat: Seat, terms: Terms, log: Log, files: LogFiles) -> None:
-        self._terms = terms
+    def __init__(
+        self,
+        seat: Seat,
+        config: Config,
+        application: Application,
+        log: Log,
+        files: LogFiles,
+        *,
+        tls: Opener | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Where there is a `journal`, the access log goes there."""
+        self._config = config
+        self._application = application
         self._log = log
         self._files = files
         self._channel = seat.channel
         self._loop = Loop()
+        self._forwarding = Forwarding(trusting(config.forwarded_allow_ips))
         self._service = Service(
-            terms.application.respond,
-            terms.limits,
-            terms.application.new_content,
-            terms.application.new_awaited,
-            terms.forwarding.believes,
+            application.respond,
+            limits(config),
+            application.new_content,
+            application.new_awaited,
+            self._forwarding.believes,
         )
-        self._access_log = access_log(files, terms.journal)
+        self._access_log = access_log(files, journal)
         self._acceptors: list[Acceptor] = []
-        self._tick = tick_of([*terms.timeouts.values(), terms.opening_timeout], terms.hang_timeout)
+        self._timeouts = timeouts(config)
+        self._tick = tick_of([*self._timeouts.values(), config.handshake_timeout], config.loop_timeout)
         self._row = seat.row
         self._refusals = Refusals(self._service, seat.row, log)
-        self._admission = Admission(
-            self._service, self._watch(), self._loop, self._row, terms.capacity, openers=terms.openers
-        )
+        watch, steps = self._watch(journal), openers(config, tls)
+        self._admission = Admission(self._service, watch, self._loop, self._row, capacity(config), openers=steps)
         self._connections = self._admission.connections
-        self._leaving = Leaving(self._admission, self._loop, log, terms.application.threads)
+        self._leaving = Leaving(self._admission, self._loop, log, application.threads)
         self._row[HEARTBEAT] = int(self._loop.now * 1e9)
         self._pause = partial(pause, seat.scoreboard, self._loop, self._connections)
-        self._wearing: Wearing | None = Wearing(terms.wear, self._loop.now)
+        wear = Wear(config.max_requests, config.max_lifetime, config.max_memory, config.recycle_jitter)
+        self._wearing: Wearing | None = Wearing(wear, self._loop.now)
         self._worn_out = ""  # why it asks to be replaced, until the master has been told
         self._date_due = 0.0
         self._stacks = seat.stacks
         self._signals = Signals(seat.stacks)
         self._loop.watch(self._signals.fileno(), READABLE, self._on_signal)
         self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
-        if (threads := terms.application.threads) is not None:
+        if (threads := application.threads) is not None:
             threads.on_refused = self._service.count
             self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
         self._listen(seat.listeners)
@@ -151,13 +140,13 @@ class Worker:
         leave(acceptors.union(connections, heirs, self._loop.descriptors()))
         self._signals.release()
 
-    def _watch(self) -> Watch | None:
+    def _watch(self, journal: Journal | None) -> Watch | None:
         """Return what watches the connections, None where nobody looks."""
-        terms = self._terms
-        if self._access_log is None and not terms.show_heads:
+        show_heads = self._config.log_level == "debug"
+        if self._access_log is None and not show_heads:
             return None
-        lines = Lines(terms.access_log_format, terms.journal.process if terms.journal else b"")
-        return Watch(self._access_log, lines, terms.forwarding, self._loop, show_heads=terms.show_heads)
+        lines = Lines(self._config.access_log_format, journal.process if journal else b"")
+        return Watch(self._access_log, lines, self._forwarding, self._loop, show_heads=show_heads)
 
     def _say(self, message: Message) -> bool:
         """Tell the master, and return whether it could be: it may be gone, as the end of file of the channel tells."""
@@ -171,7 +160,7 @@ class Worker:
         for each in listeners:
             each.settimeout(0)
             # A socket for each worker is one of a reuseport group; unix sockets and those of others are for all.
-            shared = self._terms.shared or not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+            shared = self._config.accept == "shared" or not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
             step_aside = self._pause if shared else never
             self._acceptors.append(
                 Acceptor(
@@ -204,11 +193,11 @@ class Worker:
         """End what has waited too long; not for want of reading, where the application kept the loop from it."""
         hanging = []
         waiting = chain(self._connections, self._admission.refused)
-        for connection in expired(waiting, self._terms.timeouts, self._loop.now, self._terms.min_data_rate):
+        for connection in expired(waiting, self._timeouts, self._loop.now, self._config.min_data_rate):
             if connection.waiting_for is Waiting.APPLICATION and (request := connection.occupying):
                 hanging.append(request)
             connection.expire()
-        self._admission.expire(self._terms.opening_timeout)
+        self._admission.expire(self._config.handshake_timeout)
         if hanging:
             self._give_up_threads(hanging)
 
@@ -267,7 +256,7 @@ class Worker:
         else:
             self._loop.forget(self._channel.fileno())
             self._log.warning("master gone: leaving")
-            self._retire(self._terms.graceful_timeout, for_good=True)
+            self._retire(self._config.graceful_timeout, for_good=True)
 
     def _obey(self, message: Message, fds: list[int]) -> None:
         match message:
@@ -297,7 +286,7 @@ class Worker:
     def _retire(self, timeout: float, *, for_good: bool) -> None:
         """Listen no more, and leave."""
         if self._leaving.ends_at is None:
-            self._terms.application.pre_stop()
+            self._application.pre_stop()
         for acceptor in self._acceptors:
             if for_good:
                 acceptor.accept_all()

@@ -15,10 +15,10 @@ CONFIG: Final = "/etc/prefork/hello.toml"
 
 def test_one_command_installs_the_hello_and_tells_where_it_serves_and_one_removes_it(machine: Machine) -> None:
     assert machine.run(f"{PREFORK} service install").splitlines() == [
-        f"wrote {CONFIG}",
-        f"wrote {SERVICE}",
-        "ran systemctl daemon-reload",
-        f"ran systemctl enable --now {UNIT}",
+        f"write {CONFIG}",
+        f"write {SERVICE}",
+        "run systemctl daemon-reload",
+        f"run systemctl enable --now {UNIT}",
         "prefork-hello serves at 0.0.0.0:8080",
     ]
     assert machine.get() == "Hello, world!"
@@ -27,18 +27,18 @@ def test_one_command_installs_the_hello_and_tells_where_it_serves_and_one_remove
     assert machine.run(f"systemd-analyze verify --man=no {UNIT}") == ""
     before = machine.main_pid()
     assert machine.run(f"{PREFORK} service install").splitlines() == [
-        f"kept {CONFIG}: it is the configuration",
-        "ran systemctl daemon-reload",
-        f"ran systemctl enable --now {UNIT}",
+        f"keep {CONFIG}: it is the configuration",
+        "run systemctl daemon-reload",
+        f"run systemctl enable --now {UNIT}",
         "prefork-hello serves at 0.0.0.0:8080",
     ]
     assert machine.main_pid() == before
     assert machine.run(f"{PREFORK} service remove").splitlines() == [
-        f"ran systemctl disable --now {UNIT}",
-        f"removed {SERVICE}",
-        "ran systemctl daemon-reload",
-        f"ran systemctl reset-failed {UNIT}",
-        f"kept {CONFIG}: the configuration is yours",
+        f"run systemctl disable --now {UNIT}",
+        f"remove {SERVICE}",
+        "run systemctl daemon-reload",
+        f"run systemctl reset-failed {UNIT}",
+        f"keep {CONFIG}: the configuration is yours",
         "prefork-hello is removed",
     ]
     assert machine.property("LoadState") == "not-found"
@@ -52,12 +52,12 @@ def test_the_sockets_can_be_left_to_systemd_and_be_taken_back(machine: Machine) 
     machine.run(f"{PREFORK} service install")
     said = machine.run(f"{PREFORK} service install --socket").splitlines()
     assert said == [
-        f"ran systemctl stop {UNIT}",
-        f"kept {CONFIG}: it is the configuration",
-        f"wrote {SOCKET}",
-        f"wrote {DROP_IN}",
-        "ran systemctl daemon-reload",
-        f"ran systemctl enable --now prefork-hello.socket {UNIT}",
+        f"run systemctl stop {UNIT}",
+        f"keep {CONFIG}: it is the configuration",
+        f"write {SOCKET}",
+        f"write {DROP_IN}",
+        "run systemctl daemon-reload",
+        f"run systemctl enable --now prefork-hello.socket {UNIT}",
         "prefork-hello serves at 0.0.0.0:8080",
     ]
     assert machine.run(f"systemd-analyze verify --man=no {UNIT} prefork-hello.socket") == ""
@@ -113,8 +113,8 @@ def test_a_file_of_an_older_version_is_replaced_and_the_service_restarted(machin
     machine.write(SERVICE, sealed(text.replace("WatchdogSec", "# WatchdogSec")))
     machine.run("systemctl daemon-reload")
     said = machine.run(f"{PREFORK} service install").splitlines()
-    assert f"wrote {SERVICE}" in said
-    assert f"ran systemctl restart {UNIT}" in said
+    assert f"write {SERVICE}" in said
+    assert f"run systemctl restart {UNIT}" in said
     assert machine.main_pid() != before
     assert machine.get() == "Hello, world!"
 
@@ -146,6 +146,6 @@ def test_a_service_that_does_not_start_is_told_with_its_own_reason(machine: Mach
     status, said = machine.ask(f"{PREFORK} service install --config taken.toml")
     assert status == 1
     *steps, last = said.splitlines()
-    assert steps == [f"wrote {CONFIG}", f"wrote {SERVICE}", "ran systemctl daemon-reload"]
+    assert steps == [f"write {CONFIG}", f"write {SERVICE}", "run systemctl daemon-reload"]
     assert last.startswith(f"prefork: error: systemctl enable --now {UNIT}: user, group: only root ")
     assert last.endswith("; see systemctl status prefork-hello")

@@ -144,7 +144,7 @@ def test_what_others_call_an_option_leads_to_one_of_ours() -> None:
         (cli.prefork, [], 64, "prefork: error: missing command; see `prefork --help`"),
         (cli.prefork, ["run"], 64, "prefork: error: no application, name it as in `prefork run shop.wsgi:app` or set app in the configuration"),
         (cli.prefork, ["run", "a:b", "--app", "c:d"], 64, "prefork: error: --app: the application is given twice, as a:b too"),
-        (cli.prefork, ["run", "a:b", "--continue-on-read"], 64, "prefork: error: --continue-on-read: needs threads, as the only one can't wait for a body that it has to receive, set threads to 2 or more"),
+        (cli.prefork, ["run", "a:b", "--continue-on-read"], 78, "prefork: error: --continue-on-read: continue_on_read needs threads, as the only one can't wait for a body that it has to receive, set threads to 2 or more"),
         (cli.prefork, ["run", "a.py"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a.py", did you mean a?'),
         (cli.prefork, ["run", "./a/b.py:c"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "./a/b.py:c", did you mean a.b:c?'),
         (cli.prefork, ["run", "a b"], 64, 'prefork: error: --app: expected MODULE:CALLABLE or MODULE:FACTORY() such as "shop.wsgi:app", got "a b"'),

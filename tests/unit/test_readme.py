@@ -11,7 +11,7 @@ from prefork.commands.mistakes import meant_option
 from prefork.commands.serving import run_command
 from prefork.config.file import read_file
 from prefork.config.keys import KEYS, keys_of
-from prefork.config.option import RUN, Reload
+from prefork.config.option import RUN
 from prefork.master.fleet import Phase
 from prefork.master.signals import OBEYED
 from prefork.master.transitions import TRANSITIONS
@@ -69,7 +69,7 @@ def test_the_options_that_replace_those_of_others_are_ours() -> None:
 def test_what_takes_a_restart_is_listed() -> None:
     found = re.search(r"A reload takes all changes but those of ([^:]*):", README.read_text())
     assert found
-    restart = {name for name, key in KEYS.items() if key.option.reload is Reload.RESTART}
+    restart = {name for name, key in KEYS.items() if key.option.at_restart}
     assert set(re.findall(r"`(\w+)`", found[1])) == restart
 
 

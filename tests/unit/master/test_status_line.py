@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from prefork.ipc.channel import channel_pair
+from prefork.ipc.control import LastReload
 from prefork.ipc.scoreboard import CONNECTIONS, Scoreboard
 from prefork.master.fleet import (
     DumpStacks,
@@ -79,6 +80,13 @@ def test_a_reload_that_failed_is_told_until_one_succeeds() -> None:
     )
     past = after(world, Reloaded(5), past=past)
     assert line(world, 7, past) == "4 workers, generation 3, 7 connections; last reload 12:03:04"
+
+
+def test_what_the_commands_tell_of_the_last_reload_is_remembered_too() -> None:
+    past = after(serving(1), ReloadFailed(4, 3, "no"))
+    assert past.last_reload == LastReload(4, "failed", "no")
+    assert after(serving(1), UpgradeFailed(1, "ImportError"), past=past).last_reload == past.last_reload
+    assert after(serving(1), Reloaded(5), past=past).last_reload == LastReload(5, "succeeded")
 
 
 def test_an_upgrade_that_failed_is_told() -> None:

@@ -25,10 +25,10 @@ from prefork.master.fleet import (
     Retire,
     ServiceReady,
     Spawn,
-    SpawnFailed,
     StopAsked,
     TakeOver,
     Wanted,
+    WorkerExited,
 )
 from prefork.master.supervisor import HANDOVER_TIME, decide, next_deadline, overdue
 from prefork.master.transitions import backoff
@@ -143,7 +143,7 @@ def test_forks_that_are_refused_at_start_end_the_service_with_the_reason() -> No
     fleet, _ = decide(Fleet(Wanted(4, max_spawn_failures=3)), ResizeAsked(4), 0.0)
     actions: tuple[Action, ...] = ()
     for key in range(4):
-        fleet, actions = decide(fleet, SpawnFailed(key, "can't fork: out of memory"), 0.0)
+        fleet, actions = decide(fleet, WorkerExited(key, "can't fork: out of memory"), 0.0)
     assert actions == (Finish(Ending.CRASH_LOOP, "can't fork: out of memory"),)
 
 

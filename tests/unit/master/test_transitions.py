@@ -14,7 +14,6 @@ from prefork.master.fleet import (
     RecycleAsked,
     RetireAsked,
     Spawned,
-    SpawnFailed,
     Wanted,
     WorkerExited,
     WorkerLeft,
@@ -39,7 +38,7 @@ def test_each_row_leads_on_and_each_phase_is_reached() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        Spawned(0), SpawnFailed(0, ""), WorkerReady(0), WorkerExited(0, ""), DeadlinePassed(0), HeartbeatStale(0),
+        Spawned(0), WorkerReady(0), WorkerExited(0, ""), DeadlinePassed(0), HeartbeatStale(0),
         RecycleAsked(0), RetireAsked(0), WorkerLeft(0),
     ],
 )  # fmt: skip

@@ -29,7 +29,6 @@ from prefork.master.fleet import (
     Retire,
     Spawn,
     Spawned,
-    SpawnFailed,
     TakeOver,
     Wanted,
     WorkerExited,
@@ -144,7 +143,7 @@ class World:
         match action:
             case Spawn(key):
                 if self.forks_fail:
-                    return SpawnFailed(key, "can't fork: out of memory")
+                    return WorkerExited(key, "can't fork: out of memory")
                 self.alive.add(key)
                 self.booting.add(key)
                 return Spawned(key)

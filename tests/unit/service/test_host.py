@@ -9,7 +9,7 @@ import pytest
 import prefork
 from prefork.ipc.client import CommandError
 from prefork.service import host
-from prefork.service.plan import Action, Delete, Keep, Systemctl, Write
+from prefork.service.plan import Action, Delete, Systemctl, Write
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_written_or_removed_is_one_line(tmp_path: Path) ->
 
 
 def test_a_dry_run_tells_each_step() -> None:
-    steps: list[Action] = [Keep("/a", "why"), Write("/b", "text\n"), Delete("/c"), Systemctl(("daemon-reload",))]
+    steps: list[Action] = ["keep /a: why", Write("/b", "text\n"), Delete("/c"), Systemctl(("daemon-reload",))]
     assert list(host.told(steps)) == ["keep /a: why", "write /b:\ntext\n", "remove /c", "run systemctl daemon-reload"]
 
 

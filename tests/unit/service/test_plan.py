@@ -2,7 +2,8 @@
 
 import pytest
 
-from prefork.service.plan import ChangedError, Delete, Keep, Systemctl, Write, install, remove
+from prefork.ipc.client import CommandError
+from prefork.service.plan import Delete, Systemctl, Write, install, remove
 from prefork.service.seal import sealed
 from prefork.service.texts import paths
 
@@ -13,7 +14,7 @@ ACTIVATED = PLAIN | {PLACE.socket: sealed("socket"), PLACE.drop_in: sealed("drop
 OLD = {PLACE.service: sealed("old")}
 RELOAD = Systemctl(("daemon-reload",))
 CONFIG = {PLACE.config: "workers = 1"}
-KEPT = Keep(PLACE.config, "it is the configuration")
+KEPT = f"keep {PLACE.config}: it is the configuration"
 
 
 def test_a_new_service_gets_all_its_files_and_is_started() -> None:
@@ -73,16 +74,16 @@ def test_a_configuration_that_is_there_is_kept_unless_another_was_chosen() -> No
     assert KEPT in install("shop", "workers = 2", PLAIN, CONFIG, chosen=False)
     assert KEPT in install("shop", "workers = 1", PLAIN, CONFIG, chosen=True)
     assert KEPT in install("shop", None, PLAIN, CONFIG, chosen=True)
-    with pytest.raises(ChangedError, match=f"{PLACE.config}: there is another configuration already"):
+    with pytest.raises(CommandError, match=f"{PLACE.config}: there is another configuration already"):
         install("shop", "workers = 2", PLAIN, CONFIG, chosen=True)
 
 
 @pytest.mark.parametrize("path", ACTIVATED)
 def test_a_file_that_is_not_as_it_was_written_stops_it_all(path: str) -> None:
     found = ACTIVATED | {path: "by hand"}
-    with pytest.raises(ChangedError, match=f"{path}: was not written by this command, or was changed since"):
+    with pytest.raises(CommandError, match=f"{path}: was not written by this command, or was changed since"):
         install("shop", None, PLAIN, found, chosen=False)
-    with pytest.raises(ChangedError, match=path):
+    with pytest.raises(CommandError, match=path):
         remove("shop", found)
 
 
@@ -94,7 +95,7 @@ def test_removing_undoes_it_and_keeps_the_configuration() -> None:
         Delete(PLACE.drop_in),
         RELOAD,
         Systemctl(("reset-failed", SOCKET, SERVICE), must=False),
-        Keep(PLACE.config, "the configuration is yours"),
+        f"keep {PLACE.config}: the configuration is yours",
     ]
 
 

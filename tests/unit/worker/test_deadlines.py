@@ -1,5 +1,6 @@
 """Who has waited too long."""
 
+import math
 import socket
 from collections.abc import Callable, Iterator
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefork.config.schema import Config
 from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol
 from prefork.http.service import Service
@@ -75,9 +77,10 @@ def test_only_those_that_waited_too_long_are_named(connect: Connect) -> None:
 
 
 def test_each_thing_that_a_connection_can_wait_for_has_its_timeout() -> None:
-    found = timeouts(keep_alive=1, header=2, body=3, write=4)
+    found = timeouts(Config(keep_alive_timeout=1, header_timeout=2, body_timeout=3, write_timeout=4, request_timeout=5))
     assert set(found) == {*Waiting, *Writing}
-    assert [found[what] for what in (Waiting.REQUEST, Waiting.HEAD, Waiting.BODY, Writing.ANSWER)] == [1, 2, 3, 4]
+    assert [found[what] for what in (*Waiting, *Writing)] == [1, 1, 2, 3, 5, 4, 4, 2]
+    assert timeouts(Config())[Waiting.APPLICATION] == math.inf
 
 
 @given(st.lists(st.floats(0.001, 24 * 3600), min_size=7, max_size=7), st.just(0.0) | st.floats(0.001, 24 * 3600))

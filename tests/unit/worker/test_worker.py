@@ -10,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from prefork.apps.interface import Application
-from prefork.http.messages import Limits, Response
+from prefork.config.schema import Config
+from prefork.http.messages import Response
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.handover import handover_pair
@@ -22,14 +24,13 @@ from prefork.logs.access import AccessLog
 from prefork.logs.files import LogFiles
 from prefork.logs.log import Log
 from prefork.worker.connection import Connection
-from prefork.worker.deadlines import timeouts
 from prefork.worker.signals import IGNORED, OBEYED, OF_TERMINAL, ignore
-from prefork.worker.worker import Terms, Worker
+from prefork.worker.worker import Worker
 
 Stderr = pytest.CaptureFixture[str]
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-TIMEOUTS = timeouts(keep_alive=0.2, header=0.2, body=0.2, write=0.2)
+CONFIG = Config(keep_alive_timeout=0.2, header_timeout=0.2, body_timeout=0.2, write_timeout=0.2, hang_timeout=0.0)
 HELLO = Response(200, (), b"Hello")
 
 
@@ -41,10 +42,11 @@ class Office:
         self.listener = listen()
         self.clients: list[Client] = []
         self._seen = set[Connection]()
-        terms = Terms(Application(lambda _request, _peer, _content: HELLO), Limits(), TIMEOUTS, graceful_timeout)
+        config = replace(CONFIG, graceful_timeout=graceful_timeout)
+        application = Application(lambda _request, _peer, _content: HELLO)
         scoreboard = Scoreboard()
         seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
-        self.worker = Worker(seat, terms, Log("worker-0", "info"), files or LogFiles())
+        self.worker = Worker(seat, config, application, Log("worker-0", "info"), files or LogFiles())
 
     def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
         client = Client((to or self.listener).getsockname(), requests)
