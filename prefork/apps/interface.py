@@ -9,14 +9,16 @@ from prefork.apps.note import Note
 from prefork.apps.pool import Pool
 from prefork.config.schema import Config
 from prefork.http.answers import nothing
+from prefork.http.forwarded import Forwarding
 from prefork.http.service import NewAwaited, NewContent, Respond
+from prefork.http.trust import NOBODY
 from prefork.logs.log import Log
 
 
 class ThisWorker(Struct, frozen=True):
     """The worker that an application runs in: its slot counts from 0, its generation rises with each reload.
 
-    In the `note` it tells what it is at work on.
+    In the `note` it tells what it is at work on; by the `forwarding` it finds out whose a request is.
     """
 
     slot: int
@@ -24,6 +26,7 @@ class ThisWorker(Struct, frozen=True):
     pid: int
     log: Log
     note: Note = field(default_factory=Note)
+    forwarding: Forwarding = Forwarding(NOBODY)
 
 
 class Application(Struct, frozen=True):

@@ -20,9 +20,7 @@ from prefork.apps.pool import Pool
 from prefork.apps.preparing import drop_young_bytecode, prepare
 from prefork.apps.wsgi import Gateway, Wsgi
 from prefork.config.schema import Config
-from prefork.http.forwarded import Forwarding
 from prefork.http.service import NewAwaited, NewContent, Respond
-from prefork.http.trust import trusting
 
 
 def find_application(config: Config, variables: Mapping[str, str], failed: Failed = unexplained) -> Source:
@@ -84,7 +82,7 @@ def answering(
     """Return what answers by a WSGI application, what keeps content for it, its threads, and what these wait for."""
     gateway = Gateway(
         application,
-        Forwarding(trusting(config.forwarded_allow_ips)),
+        worker.forwarding,
         worker.log,
         worker.note,
         prefix=config.url_prefix or "",

@@ -54,10 +54,16 @@ class Hop(Struct, frozen=True):
 
 
 class Forwarding:
-    """What a worker believes, and remembers, of the proxies in front of it."""
+    """What a worker believes, and remembers, of the proxies in front of it.
 
-    def __init__(self, is_trusted: Callable[[bytes], bool]) -> None:
+    `on_stranger` is told the first that speaks as a proxy and isn't trusted: its address, and the field by which.
+    """
+
+    def __init__(
+        self, is_trusted: Callable[[bytes], bool], on_stranger: Callable[[bytes, bytes], object] | None = None
+    ) -> None:
         self.is_trusted = is_trusted
+        self._on_stranger = on_stranger
         self._remembered = lru_cache(maxsize=1024)(self._client)
 
     def believes(self, peer: Peer) -> bool:
@@ -67,10 +73,14 @@ class Forwarding:
     def client(self, peer: Peer, fields: Fields) -> Client:
         """Return whose a request with these fields is that came from this peer."""
         nearest = Client(peer.address, peer.scheme)
-        if not self.believes(peer):
-            return nearest
         told = tuple([field for field in fields if field[0] in READ])
         if not told:
+            return nearest
+        if not self.believes(peer):
+            tell = self._on_stranger  # once: several threads may come here
+            if tell is not None and peer.is_known:
+                self._on_stranger = None
+                tell(peer.address, told[0][0])
             return nearest
         short = sum(len(value) for _, value in told) <= LARGEST_REMEMBERED
         return (self._remembered if short else self._client)(nearest, told)

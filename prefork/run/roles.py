@@ -22,6 +22,8 @@ from prefork.run.boot import PATIENCE, boot, stacks_when_late, telling
 from prefork.run.log_files import journal_of_mold, journal_of_worker
 from prefork.run.mold import Mold
 from prefork.worker.opening import Opener
+from prefork.worker.refusals import tell_stranger
+from prefork.worker.terms import believing
 from prefork.worker.worker import Worker
 
 OVERTIME: Final = 1.0  # seconds after which the user's functions have their stacks logged; the master kills at two
@@ -88,11 +90,21 @@ class Roles(Struct, frozen=True):
         pid = os.getpid()
         faulthandler.enable(seat.stacks)  # where what is the master's is left out
         os.register_at_fork(after_in_child=partial(leave_seat, seat))
-        application = load(ThisWorker(seat.slot, seat.generation, pid, log, Note(seat.row)))
+        forwarding = believing(self.config, partial(tell_stranger, log))
+        application = load(ThisWorker(seat.slot, seat.generation, pid, log, Note(seat.row), forwarding))
         left = 0.0
         try:
             entries = journal if self.config.access_log == JOURNALD else None
-            worker = Worker(seat, self.config, application, log, self.files, tls=self.tls, journal=entries)
+            worker = Worker(
+                seat,
+                self.config,
+                application,
+                log,
+                self.files,
+                forwarding=forwarding,
+                tls=self.tls,
+                journal=entries,
+            )
             worker.prepare_for_forks()
             left = worker.run()
         finally:

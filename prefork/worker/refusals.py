@@ -11,6 +11,11 @@ from prefork.logs.log import Log
 QUIET: Final = 10.0  # seconds between two lines of the same reason
 
 
+def tell_stranger(log: Log, address: bytes, field: bytes) -> None:
+    """Tell of who spoke as a proxy by this field, and isn't trusted."""
+    log.info("not believed: no trusted proxy", peer=address, field=field, key="forwarded_allow_ips")
+
+
 class Refusals:
     """What a worker has refused, counted in its row, and what of it the log doesn't know yet."""
 

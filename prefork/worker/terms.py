@@ -1,8 +1,9 @@
 """What a worker serves by, as its parts want it from the configuration. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prefork.config.schema import Config
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits
 from prefork.http.trust import trusting
 from prefork.worker.admitting import Capacity
@@ -32,6 +33,15 @@ def capacity(config: Config) -> Capacity:
         config.when_full == "wait",
         trusting((*config.forwarded_allow_ips, *_senders(config))),
     )
+
+
+def believing(config: Config, on_stranger: Callable[[bytes, bytes], object]) -> Forwarding:
+    """Return whom a worker believes; `on_stranger` is told the first other one, which may be a proxy of the user's.
+
+    Nobody is told of where nobody is to be believed, or where the PROXY protocol says whose each connection is.
+    """
+    networks = config.forwarded_allow_ips
+    return Forwarding(trusting(networks), on_stranger if networks and not config.proxy_protocol else None)
 
 
 def openers(config: Config, tls: Opener | None) -> tuple[Opener, ...]:

@@ -20,7 +20,6 @@ from prefork.apps.interface import Application
 from prefork.config.schema import Config
 from prefork.http.forwarded import Forwarding
 from prefork.http.service import Service
-from prefork.http.trust import trusting
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
@@ -59,6 +58,7 @@ class Worker:
         log: Log,
         files: LogFiles,
         *,
+        forwarding: Forwarding,
         tls: Opener | None = None,
         journal: Journal | None = None,
     ) -> None:
@@ -69,7 +69,7 @@ class Worker:
         self._files = files
         self._channel = seat.channel
         self._loop = Loop()
-        self._forwarding = Forwarding(trusting(config.forwarded_allow_ips))
+        self._forwarding = forwarding
         self._service = Service(
             application.respond,
             limits(config),

@@ -84,6 +84,31 @@ def test_who_is_trusted_can_be_said_and_a_reload_changes_it_for_open_connections
     until(lambda: logged(hello) == ["127.0.0.1", "192.0.2.1"], "both clients in the access log")
 
 
+@pytest.mark.parametrize("app", ["", "environ"])
+def test_who_speaks_as_a_proxy_and_is_not_trusted_is_told_of_once_with_the_key(
+    start: Start, start_app: Start, app: str
+) -> None:
+    hello = serve(start_app, 'access_log = "access"') if app else start(LOGGED)
+    for _ in range(3):
+        client = client_from("127.0.0.9", hello.ports[0])
+        assert client.ask(TOLD).status == 200
+        client.close()
+    until(lambda: logged(hello) == ["127.0.0.9"] * 3, "the requests in the access log")
+    line = "not believed: no trusted proxy peer=127.0.0.9 field=x-forwarded-for key=forwarded_allow_ips"
+    hello.wait_for_log(line)
+    assert hello.log.count("not believed") == 1
+
+
+@pytest.mark.parametrize("untold", ["forwarded_allow_ips = []", "proxy_protocol = true"])
+def test_nobody_is_told_of_where_nobody_is_to_be_believed(start: Start, untold: str) -> None:
+    hello = start(LOGGED + untold)
+    client = client_from("127.0.0.9", hello.ports[0])
+    assert client.ask(TOLD).status == 200
+    client.close()
+    until(lambda: logged(hello) == ["127.0.0.9"], "the request in the access log")
+    assert "not believed" not in hello.log
+
+
 def test_over_a_unix_socket_the_proxy_is_trusted_where_that_is_said(start: Start) -> None:
     hello = start(LOGGED + 'forwarded_allow_ips = ["unix:"]', bind=["unix:socket"])
     assert hello.connect().ask(TOLD).status == 200

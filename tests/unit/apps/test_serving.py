@@ -15,7 +15,9 @@ from prefork.apps.pool import Pool
 from prefork.apps.serving import answering, find_application
 from prefork.config.schema import Config
 from prefork.http.answers import Whole
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
+from prefork.http.trust import trusting
 from prefork.logs.log import Log
 from tests.unit.apps.modules import folder
 
@@ -35,9 +37,8 @@ def tell(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        (Config(), b" /shop/a 192.0.2.1 False"),
-        (Config(url_prefix="/shop"), b"/shop /a 192.0.2.1 False"),
-        (Config(forwarded_allow_ips=()), b" /shop/a 127.0.0.1 False"),
+        (Config(), b" /shop/a 127.0.0.1 False"),
+        (Config(url_prefix="/shop"), b"/shop /a 127.0.0.1 False"),
     ],
 )
 def test_the_environ_follows_the_configuration(config: Config, told: bytes) -> None:
@@ -45,6 +46,14 @@ def test_the_environ_follows_the_configuration(config: Config, told: bytes) -> N
     answer = respond(Request(b"GET", b"/shop/a", 1, HEAD), PEER, None)
     assert isinstance(answer, Whole)
     assert (answer.body, threads) == (told, None)
+
+
+def test_whose_a_request_is_the_application_has_from_what_its_worker_believes() -> None:
+    worker = ThisWorker(0, 1, 7, WORKER.log, forwarding=Forwarding(trusting(["127.0.0.1"])))
+    respond, *_ = answering(Config(), tell, worker)
+    answer = respond(Request(b"GET", b"/shop/a", 1, HEAD), PEER, None)
+    assert isinstance(answer, Whole)
+    assert answer.body == b" /shop/a 192.0.2.1 False"
 
 
 def test_with_more_than_one_thread_there_is_a_pool() -> None:

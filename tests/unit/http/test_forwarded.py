@@ -152,6 +152,19 @@ def test_a_stranger_is_not_believed(fields: Fields) -> None:
     assert client(*fields, peer=b"unix:") == Client(b"unix:", b"http")
 
 
+def test_the_first_stranger_that_speaks_as_a_proxy_is_told_of_and_nobody_after_it() -> None:
+    seen: list[tuple[bytes, bytes]] = []
+    forwarding = Forwarding(trusting([NEAR.decode()]), lambda *told: seen.append(told))
+    told = ((b"host", b"a"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"6.6.6.6"))
+    forwarding.client(Peer(STRANGER), ((b"host", b"a"),))
+    forwarding.client(Peer(NEAR), told)
+    forwarding.client(Peer(STRANGER, is_known=False), told)
+    assert seen == []
+    for address in (STRANGER, STRANGER, b"unix:"):
+        forwarding.client(Peer(address), told)
+    assert seen == [(STRANGER, b"x-forwarded-proto")]
+
+
 def test_a_unix_socket_is_believed_where_it_is_trusted() -> None:
     forwarding = Forwarding(trusting(["unix:"]))
     assert forwarding.client(Peer(b"unix:"), ((b"x-forwarded-for", b"192.0.2.1"),)).address == b"192.0.2.1"

@@ -14,7 +14,9 @@ from msgspec.structs import replace
 
 from prefork.apps.interface import Application
 from prefork.config.schema import Config
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Response
+from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.handover import handover_pair
@@ -46,7 +48,8 @@ class Office:
         application = Application(lambda _request, _peer, _content: HELLO)
         scoreboard = Scoreboard()
         seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
-        self.worker = Worker(seat, config, application, Log("worker-0", "info"), files or LogFiles())
+        log, believed = Log("worker-0", "info"), Forwarding(NOBODY)
+        self.worker = Worker(seat, config, application, log, files or LogFiles(), forwarding=believed)
 
     def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
         client = Client((to or self.listener).getsockname(), requests)
