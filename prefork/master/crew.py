@@ -8,8 +8,9 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from time import monotonic_ns
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -37,6 +38,7 @@ from prefork.master.stacks import Stacks, stacks_pipe
 from prefork.wording import plural
 
 MALFORMED: Final = "malformed message in its channel"
+Descriptors: TypeAlias = Callable[[], Sequence[int]]  # those that go with a message, by the time that it is sent
 
 
 class End(Struct, frozen=True):
@@ -64,7 +66,7 @@ class Crew:
         self.on_malformed: Callable[[int], None] = lambda _key: None
         self.on_exit: Callable[[int, End], None] = lambda _key, _end: None
         self._failed: dict[int, Failed] = {}
-        self._untold: dict[int, list[tuple[Message, Sequence[socket.socket]]]] = {}
+        self._untold: dict[int, list[tuple[Message, Descriptors]]] = {}
         self._poller = poller
         self._log = log
         self._oom_kills = oom_kills or OomKills()
@@ -179,9 +181,12 @@ class Crew:
         more = [each for each in listeners if each not in process.listeners]
         process.listeners.update(more)
         for first in range(0, len(more), MOST_DESCRIPTORS):
-            some = more[first : first + MOST_DESCRIPTORS]
-            if not self.tell(key, Listen(), [each.fileno() for each in some]):
-                self._tell_later(key, Listen(), some)
+            self._insist(key, Listen(), partial(open_ones, more[first : first + MOST_DESCRIPTORS]))
+
+    def tell_all(self, message: Message, fds: Descriptors) -> None:
+        """Send all of them a message; where the system refuses, later."""
+        for key in self.processes:
+            self._insist(key, message, fds)
 
     def hand_over(self, key: int, heirs: Sequence[int], message: Retire | Share) -> None:
         """Tell a worker to leave or to share, and bring it together with its heirs, as many as a message has room for.
@@ -200,21 +205,25 @@ class Crew:
                 if isinstance(message, Retire):
                     self._untold.pop(key, None)  # who leaves is not to listen again
                 if not self.tell(key, message, ours):
-                    self._tell_later(key, message)
+                    self._tell_later(key, message)  # without those ends, which may be what is refused
 
     def _heed(self, key: int) -> None:
         self._poller.watch(self.processes[key].channel.fileno(), lambda: self._receive(key))
 
-    def _tell_later(self, key: int, message: Message, listeners: Sequence[socket.socket] = ()) -> None:
-        """Tell it as soon as the system lets us, without other descriptors, which may be what is refused."""
-        self._untold.setdefault(key, []).append((message, listeners))
+    def _insist(self, key: int, message: Message, fds: Descriptors) -> None:
+        """Send a message; where the system refuses, as soon as it lets us."""
+        if not self.tell(key, message, fds()):
+            self._tell_later(key, message, fds)
+
+    def _tell_later(self, key: int, message: Message, fds: Descriptors = tuple) -> None:
+        self._untold.setdefault(key, []).append((message, fds))
         self._poller.watch(self.processes[key].channel.fileno(), lambda: self._catch_up(key), WRITABLE)
 
     def _catch_up(self, key: int) -> None:
         untold = self._untold.get(key, [])
         while untold:
-            message, listeners = untold[0]
-            self.send(key, message, [fd for each in listeners if (fd := each.fileno()) >= 0])  # some are closed by now
+            message, fds = untold[0]
+            self.send(key, message, fds())
             del untold[0]
         self._untold.pop(key, None)
         self._heed(key)
@@ -269,6 +278,11 @@ class Crew:
         """Close what is the master's of them, in a forked process or at the end."""
         for process in self.processes.values():
             process.forget()
+
+
+def open_ones(listeners: Iterable[socket.socket]) -> list[int]:
+    """Return the descriptors of those that are not closed."""
+    return [fd for each in listeners if (fd := each.fileno()) >= 0]
 
 
 def next_message(channel: Channel) -> Message | None:

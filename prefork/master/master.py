@@ -223,9 +223,8 @@ class Master:
         """Open the log files afresh, here and in the workers."""
         fds = self._current.files.reopen(self._log)
         self._log.info("log files reopened", count=len(fds))
-        self.molds.tell(Reopen(), fds)
-        for key in self.crew.processes:
-            self.crew.tell(key, Reopen(), fds)
+        for crew in (self.molds, self.crew):
+            crew.tell_all(Reopen(), lambda: tuple(self._current.files.paths))
 
     def resize(self, workers: int) -> str | None:
         """Have so many workers; return why that can't even begin."""

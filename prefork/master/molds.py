@@ -5,13 +5,13 @@ waits until it is forked, which fails when the mold ends. One is asked for at a 
 whose it is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
 
 from prefork.ipc.channel import Channel, Failed, Fork, Forked, ForkFailed, Message, Ready, channel_pair
 from prefork.logs.log import Log
-from prefork.master.crew import MALFORMED, Crew, End
+from prefork.master.crew import MALFORMED, Crew, Descriptors, End
 from prefork.master.generation import Generation
 from prefork.master.processes import Process
 
@@ -115,10 +115,9 @@ class Molds:
             if number != generation:
                 self._end(number)
 
-    def tell(self, message: Message, fds: Sequence[int]) -> None:
-        """Send all of them a message."""
-        for number in self._crew.processes:
-            self._crew.tell(number, message, fds)
+    def tell_all(self, message: Message, fds: Descriptors) -> None:
+        """Send all of them a message; where the system refuses, later."""
+        self._crew.tell_all(message, fds)
 
     def leave_behind(self) -> None:
         """Close what is the master's of them, in a forked process or at the end."""

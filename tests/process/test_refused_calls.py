@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from itertools import count
-from signal import SIGKILL, SIGTTOU
+from signal import SIGKILL, SIGTTOU, SIGUSR1
 from typing import Final
 
 import pytest
@@ -28,6 +28,11 @@ pytestmark = needs_strace
 def kinds(hello: Hello) -> Sequence[str]:
     """Return what the master's descriptors are."""
     return sorted(re.sub(r"\d+", "", each) for each in proc.descriptors(hello.master_pid).values())
+
+
+def inodes(pid: int) -> set[int]:
+    """Return those of the files that a process has open."""
+    return {os.stat(f"/proc/{pid}/fd/{fd}").st_ino for fd in proc.descriptors(pid)}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +94,20 @@ def test_a_socket_that_can_not_be_given_to_who_stays_is_given_later(start: Start
     assert re.search(
         r' error master\[\d+\] not told pid=\d+ message=Listen reason="No buffer space available"', hello.log
     )
+
+
+@pytest.mark.parametrize("mold", ["", '\npreload = "mold"'])
+def test_log_files_that_can_not_be_given_to_a_worker_are_given_later(start_app: Start, mold: str) -> None:
+    start_app.files["shop.py"] = APPLICATION
+    app = start_app(f'app = "shop:app"\nworkers = 2\naccess_log = "access"{mold}')
+    (app.folder / "access").rename(app.folder / "access.1")
+    with failing(app.master_pid, "sendmsg", "ENOBUFS", "1..2") as failed:
+        app.signal(SIGUSR1)
+        app.wait_for_log("log files reopened")
+        until(lambda: len(failed()) == 2, "two messages to be refused")
+    fresh = (app.folder / "access").stat().st_ino
+    for pid in proc.children(app.master_pid):  # the mold among them
+        until(lambda: fresh in inodes(pid), "the new access log in each process")  # noqa: B023 - it is over then
 
 
 def test_a_mold_that_can_not_be_asked_for_a_worker_fails_the_reload_at_once(start_app: Start) -> None:
