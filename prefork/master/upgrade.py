@@ -129,8 +129,13 @@ class Trial:
         os.close(self._output)
 
     def _last_line(self) -> str:
-        """Return the last line that it wrote, of an error what follows the name of the program."""
-        size = os.fstat(self._output).st_size
-        tail = os.pread(self._output, TAIL_BYTES, max(0, size - TAIL_BYTES))
+        """Return the last line that it wrote, of an error what follows the name of the program; empty without any.
+
+        It raises nothing: a trial is reaped once.
+        """
+        tail = b""
+        with suppress(OSError):
+            size = os.fstat(self._output).st_size
+            tail = os.pread(self._output, TAIL_BYTES, max(0, size - TAIL_BYTES))
         line = tail.decode(errors="replace").rstrip().rpartition("\n")[2].strip()
         return re.sub(r"^\S+: error: ", "", line)

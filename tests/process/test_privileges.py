@@ -55,6 +55,14 @@ def test_a_unix_socket_is_of_the_group_of_the_workers_before_and_after_a_reload(
     assert ids(hello.master_pid, "Gid") == {0}
 
 
+def test_root_that_may_not_change_its_group_says_so_of_a_unix_socket(start: Start) -> None:
+    group = next(each for each in grp.getgrall() if each.gr_gid not in (0, NOBODY.pw_gid))
+    without = ("setpriv", "--bounding-set=-setgid", "--inh-caps=-setgid")
+    status, error = start.refused(f'group = "{group.gr_name}"', bind=UNIX, under=without)
+    problem = f"group {group.gr_gid}, of the workers: can't be given a unix socket: Operation not permitted"
+    assert (status, error) == (77, f"prefork-hello: error: {problem}; the system must allow setgid")
+
+
 def test_workers_without_rights_log_to_files_of_root_and_are_replaced(start: Start) -> None:
     hello = start('workers = 1\nuser = "nobody"\nlog = "hello.log"\naccess_log = "access.log"', log_file="hello.log")
     hello.reload('workers = 1\nuser = "nobody"\nlog = "hello.log"\naccess_log = "access.log"')

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from itertools import count
-from signal import SIGKILL, SIGTTOU, SIGUSR1
+from signal import SIGKILL, SIGTTOU, SIGUSR1, SIGUSR2
 from typing import Final
 
 import pytest
@@ -118,6 +118,22 @@ def test_a_mold_that_can_not_be_asked_for_a_worker_fails_the_reload_at_once(star
         app.hang_up('reload failed generation=2 kept=1 reason="can\'t fork: Too many references: cannot splice"')
     app.reload('app = "shop:app"\nworkers = 1\npreload = "mold"')
     until(lambda: kinds(app) == before, "all descriptors to be closed")
+
+
+@pytest.mark.parametrize(("call", "error"), [("waitid", "EIO"), ("pread64", "EIO")])
+def test_a_trial_that_can_not_be_judged_at_once_stands_in_no_later_upgrades_way(
+    start: Start, call: str, error: str
+) -> None:
+    hello = start("workers = 1")
+    good = (hello.folder / "hello.toml").read_text()
+    hello.rewrite('workers = "many"')
+    with failing(hello.master_pid, call, error, "1") as failed:
+        hello.signal(SIGUSR2)
+        hello.wait_for_log("upgrade failed kept=1 reason=")
+        assert len(failed()) == 1
+    (hello.folder / "hello.toml").write_text(good)
+    hello.signal(SIGUSR2)
+    hello.wait_for_log(" upgraded from=")
 
 
 def test_a_pid_file_that_can_not_be_locked_is_73(start: Start) -> None:

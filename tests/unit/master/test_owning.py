@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prefork.master.errors import StartError
 from prefork.master.owning import owning
 
 OTHER = 65534  # a user, and a group that root has not
@@ -57,7 +58,7 @@ def test_who_may_not_choose_the_group_is_told_and_keeps_the_umask() -> None:
     umask, user = os.umask(0o022), os.geteuid()
     try:
         os.seteuid(user or OTHER)
-        with pytest.raises(PermissionError), owning(0o660, OTHER):
+        with pytest.raises(StartError, match="group 65534, of the workers: can't"), owning(0o660, OTHER):
             pass
         assert os.umask(0o022) == 0o022
     finally:
