@@ -86,6 +86,7 @@ KEYS_OF: Final[Mapping[str, str]] = {
     "too many connections of one client": "max_connections_per_client",
     "waited too long for the application": "request_timeout",
     "too many requests wait for the application": "max_queued_requests",
+    "no room for the content of the request": "body_buffer",
 }
 _NUMBERS: Final[Mapping[tuple[int, str], int]] = {reason: number for number, reason in enumerate(REASONS)}
 

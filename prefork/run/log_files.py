@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from errno import ENOENT, ENXIO
+from errno import EACCES, ENOENT, ENXIO
 from typing import Final
 
 from prefork.config.keys import path_in
@@ -12,7 +12,11 @@ from prefork.logs.journal import SOCKET, Journal, is_there
 from prefork.logs.log import STDERR, STDOUT, Log
 from prefork.master.errors import StartError, explained
 
-ADVICE: Final = {ENOENT: "make its folder or ", ENXIO: "start what reads it or "}  # of a pipe (fifo(7))
+ADVICE: Final = {
+    ENOENT: "make its folder or ",
+    ENXIO: "start what reads it or ",  # of a pipe (fifo(7))
+    EACCES: 'say "-" for a standard stream, or ',  # /dev/stdout is of whoever has made the pipe behind it
+}
 
 
 class Onlooker:

@@ -94,6 +94,16 @@ def test_a_log_file_that_cannot_be_created_is_73(start: Start, key: str) -> None
     assert (status, "no/such/folder/log: can't be opened" in error) == (73, True)
 
 
+def test_a_stream_of_another_user_is_no_file_to_log_to(start: Start, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.touch(0o000)
+    status, error = start.refused(f'access_log = "{closed}"', under=WITHOUT_READING)
+    assert status == 73
+    assert error.endswith(
+        ': can\'t be opened: Permission denied; say "-" for a standard stream, or choose another path'
+    )
+
+
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
