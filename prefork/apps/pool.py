@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Final, TypeAlias
 
 from prefork.apps.forked import end_if_forked
@@ -31,10 +32,12 @@ THREADLESS: Final = "the system has no thread for the application"
 
 
 class Runner:
-    """A thread. `owed` is what only this one can do, and does next."""
+    """A thread. `owed` is what only this one can do, and does next; a `request` has been its work `since` a moment."""
 
     def __init__(self, post: Callable[[Task], None], is_free: "Callable[[Runner], None]") -> None:
         self.owed: deque[Task] = deque()
+        self.since = 0.0
+        self.request: Request | None = None
         self._inbox: SimpleQueue[Task] = SimpleQueue()
         self._post = post
         self._is_free = is_free
@@ -48,10 +51,16 @@ class Runner:
         """Have it do this; it has nothing else to do."""
         self._inbox.put(task)
 
+    def begin(self, request: Request) -> None:
+        """Note what it is at, in itself."""
+        self.since = monotonic()
+        self.request = request
+
     def _run(self) -> None:
         while True:
             self._inbox.get()()
             end_if_forked(self._pid)
+            self.request = None
             self._post(partial(self._is_free, self))
 
 
@@ -66,7 +75,7 @@ class Pool:
         self._call = call
         self._size = size
         self._most_waiting = most_waiting
-        self._count = 0
+        self._runners: list[Runner] = []
         self._idle: list[Runner] = []
         # Who leaves it has `on_abandon` taken away: by that it holds itself, with an answer as large as the application
         # makes it.
@@ -88,15 +97,22 @@ class Pool:
     @property
     def is_busy(self) -> bool:
         """Whether a thread is at work, be it to close what was answered."""
-        return len(self._idle) < self._count
+        return len(self._idle) < len(self._runners)
+
+    @property
+    def longest(self) -> tuple[bytes, float]:
+        """The head of the request that a thread has been at for the longest time, and since when; empty for none."""
+        busy = [(runner.since, request.head) for runner in self._runners if (request := runner.request) is not None]
+        since, head = min(busy, default=(0.0, b""))
+        return head, since
 
     def respond(self, request: Request, peer: Peer, content: Content | None) -> Pending | Response:
         """Have the application called as soon as a thread is free; without any, who waits would wait for ever."""
         runner = self._free()
-        if runner is None and len(self._waiting) >= (self._most_waiting if self._count else 0):
+        if runner is None and len(self._waiting) >= (self._most_waiting if self._runners else 0):
             if content is not None:
                 content.close()
-            self.on_refused(FULL.status, FULL.reason if self._count else THREADLESS, peer)
+            self.on_refused(FULL.status, FULL.reason if self._runners else THREADLESS, peer)
             return BUSY
         pending = Pending(has_begun=runner is not None)
         task = partial(self._answer, pending, request, peer, content)
@@ -123,13 +139,13 @@ class Pool:
     def _free(self) -> Runner | None:
         if self._idle:
             return self._idle.pop()
-        if self._count == self._size:
+        if len(self._runners) == self._size:
             return None
         try:
             runner = Runner(self.post, self._on_free)
         except RuntimeError:  # the system has no thread for us now
             return None
-        self._count += 1
+        self._runners.append(runner)
         return runner
 
     def _on_free(self, runner: Runner) -> None:
@@ -153,6 +169,7 @@ class Pool:
 
     def _answer(self, pending: Pending, request: Request, peer: Peer, content: Content | None, runner: Runner) -> None:
         """Call the application; in a thread."""
+        runner.begin(request)
         answer = self._call(request, peer, content)
         if isinstance(answer, Whole):
             self.post(partial(pending.finish, answer))
@@ -160,7 +177,7 @@ class Pool:
             answer.close = partial(self.run_on, runner, answer.close)
             self.post(partial(pending.finish, answer))
         else:
-            flow = Flow(self, runner, answer)
+            flow = Flow(self, runner, answer, request)
             self.post(partial(pending.finish, Stream(answer.head, flow.pull, flow.close)))
             flow.burst()
 
@@ -171,9 +188,10 @@ class Flow:
     The thread makes a burst of them, and the next one when all of that has been taken.
     """
 
-    def __init__(self, pool: Pool, runner: Runner, stream: Stream) -> None:
+    def __init__(self, pool: Pool, runner: Runner, stream: Stream, request: Request) -> None:
         self._pool = pool
         self._runner = runner
+        self._request = request
         self._stream = stream
         self._pieces: deque[bytes | Truncated | None] = deque()
         self._asked: Pending | None = None
@@ -198,6 +216,7 @@ class Flow:
 
     def burst(self) -> None:
         """Make the next pieces. In the thread."""
+        self._runner.begin(self._request)
         made = 0
         while made < BURST and not self._closed:
             try:

@@ -22,14 +22,16 @@ def overview(service: Service) -> str:
         f"listening at {', '.join(service.listeners) or 'no address'}",
         *(f"mold {each.pid} of generation {each.generation}, {each.state}, up {_age(each.age)}" for each in service.molds),
         *filter(None, [waiting_for_restart(service.at_restart), service.failure]),
-        *(_silent(each) for each in service.workers if each.silent),
+        *(_occupied(each) for each in service.workers if each.silent or each.busy),
         "",
         *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows),
         *_refused(service.refused),
     ])  # fmt: skip
 
 
-def _silent(worker: Worker) -> str:
+def _occupied(worker: Worker) -> str:
+    if not worker.silent:
+        return f"worker {worker.slot} has been busy with {worker.request} for {worker.busy:.0f} s"
     doing = f", busy with {worker.request}" if worker.request else ""
     return f"worker {worker.slot} has been silent for {worker.silent:.0f} s{doing}"
 

@@ -59,7 +59,7 @@ class Worker(Struct, frozen=True):
 
     `age` in seconds, `connections` and `requests` are those of its process, if there is one; those that are `opening`,
     by a TLS handshake or a PROXY header, are no connections yet. It has been `silent` for so many seconds, in which
-    its loop didn't turn; then `request` is what it was given to serve last.
+    its loop didn't turn; then `request` is what it was given to serve last. Else it is what has kept a thread `busy`.
     """
 
     slot: int
@@ -73,6 +73,7 @@ class Worker(Struct, frozen=True):
     deadline: float | None
     opening: int = 0
     silent: float = 0.0
+    busy: float = 0.0
     request: str = ""
 
 

@@ -1,7 +1,7 @@
 """What each worker tells about itself all the time, in memory that it shares with the master and its siblings.
 
 A fixed row of numbers for each worker's place, written by that worker alone, once a tick and with each connection that
-it takes, so that a request costs nothing more; and a note of the request that an application may hang on. Beside them
+it takes, so that a request costs nothing more; and notes of the requests that an application may hang on. Beside them
 it counts what it refuses, by the numbers of the reasons; whoever has the row next counts on. The memory is a memfd: it
 survives the upgrade of the master, whose children keep it mapped. What a worker writes may be anything; who reads it
 must be able to stand that.
@@ -18,17 +18,20 @@ from typing import Final
 ROWS: Final = 4096  # twice the most workers, and as many again that are retiring
 COLUMNS: Final = 8  # of 8 bytes: one cache line a row
 # ACCEPTING: the heartbeat, 0 when it accepts no more. STARTED: when it was forked, in nanoseconds of CLOCK_MONOTONIC.
-# OPENING: connections before HTTP, which CONNECTIONS doesn't count.
-HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED, OPENING = range(6)
+# OPENING: connections before HTTP, which CONNECTIONS doesn't count. BUSY: since when a thread of the application is at
+# the request that has kept one for the longest time, 0 for none.
+HEARTBEAT, CONNECTIONS, REQUESTS, ACCEPTING, STARTED, OPENING, BUSY = range(7)
 USED: Final = ROWS * COLUMNS  # the cell after all rows: how many, from the first, have ever been taken
-# In bytes: where the notes begin, one for each row, and after them the counts of each row.
+# In bytes: where the notes begin, one for each row, after them the counts of each row, and notes of what keeps it BUSY.
 LONGEST_NOTE: Final = 128
 NOTES: Final = (USED + 1) * 8
 COUNTS: Final = NOTES + ROWS * LONGEST_NOTE
 # What is longer is cut, what is shorter filled up with NUL.
 _write_note: Final = struct.Struct(f"{LONGEST_NOTE}s").pack_into
 REASONS: Final = 64  # of 8 bytes; what is not written takes no memory
-SIZE: Final = COUNTS + ROWS * REASONS * 8  # bytes
+LONGEST: Final = COUNTS + ROWS * REASONS * 8
+SIZE: Final = LONGEST + ROWS * LONGEST_NOTE  # bytes
+USUAL: Final = 2.0  # seconds that a request may keep a thread before anybody is told
 LARGEST: Final = 2**64 - 1
 
 
@@ -38,12 +41,15 @@ class Row:
     Beside them it has a note: what the worker is doing, if that may take long.
     """
 
-    __slots__ = ("_cells", "_counts", "_note", "number")
+    __slots__ = ("_cells", "_counts", "_longest", "_note", "number")
 
-    def __init__(self, number: int, cells: memoryview, note: memoryview, counts: memoryview) -> None:
+    def __init__(
+        self, number: int, cells: memoryview, note: memoryview, longest: memoryview, counts: memoryview
+    ) -> None:
         self.number = number
         self._cells = cells
         self._note = note
+        self._longest = longest
         self._counts = counts
 
     @property
@@ -54,12 +60,26 @@ class Row:
     @property
     def noted(self) -> str:
         """The method and the target of the request in the note, empty where there is none."""
-        asked, _, _ = self._note.tobytes().partition(b"\0")[0].partition(b" HTTP/")
-        return asked.decode("ascii", "backslashreplace")
+        return _asked(self._note)
+
+    @property
+    def longest(self) -> str:
+        """Those of the request that keeps a thread BUSY."""
+        return _asked(self._longest)
+
+    def busy_for(self, now: float) -> float:
+        """Return for how many seconds that has been, by CLOCK_MONOTONIC; 0.0 for what is usual."""
+        seconds = now - self[BUSY] / 1e9
+        return seconds if self[BUSY] and seconds > USUAL else 0.0
 
     def note(self, head: bytes) -> None:
         """Write the beginning of a request's head over the note; an empty one ends it."""
         _write_note(self._note, 0, head)
+
+    def note_longest(self, head: bytes, since: float) -> None:
+        """Write the beginning of the head of what keeps a thread, since a moment; 0.0 and an empty one end it."""
+        _write_note(self._longest, 0, head)
+        self[BUSY] = int(since * 1e9)
 
     def count(self, reason: int, times: int) -> None:
         """Count what was refused for the reason of this number."""
@@ -83,7 +103,8 @@ class Scoreboard:
         memory = memoryview(mmap.mmap(self.fd, SIZE))
         self._cells = memory[:NOTES].cast("Q")
         self._notes = memory[NOTES:COUNTS]
-        self._counts = memory[COUNTS:].cast("Q")
+        self._counts = memory[COUNTS:LONGEST].cast("Q")
+        self._longest = memory[LONGEST:SIZE]
         self._free = list(range(ROWS))
 
     def close(self) -> None:
@@ -106,15 +127,16 @@ class Scoreboard:
     def row(self, number: int) -> Row:
         """Return the row of this number, which somebody else has taken."""
         cells = self._cells[number * COLUMNS : (number + 1) * COLUMNS]
-        note = self._notes[number * LONGEST_NOTE : (number + 1) * LONGEST_NOTE]
+        place = slice(number * LONGEST_NOTE, (number + 1) * LONGEST_NOTE)
         counts = self._counts[number * REASONS : (number + 1) * REASONS]
-        return Row(number, cells, note, counts)
+        return Row(number, cells, self._notes[place], self._longest[place], counts)
 
     def give_back(self, row: Row) -> None:
         """Empty the row of a dead worker but for its counts, and let it be taken again."""
         for column in range(COLUMNS):
             row[column] = 0
         row.note(b"")
+        row.note_longest(b"", 0.0)
         insort(self._free, row.number)
 
     def connections(self, since: int) -> list[int]:
@@ -128,6 +150,11 @@ class Scoreboard:
         """Return how often each reason was counted, by all workers that there have ever been."""
         end = self._cells[USED] * REASONS
         return [min(LARGEST, sum(self._counts[each:end:REASONS])) for each in range(REASONS)]
+
+
+def _asked(note: memoryview) -> str:
+    asked, _, _ = note.tobytes().partition(b"\0")[0].partition(b" HTTP/")
+    return asked.decode("ascii", "backslashreplace")
 
 
 def new_memory() -> int:

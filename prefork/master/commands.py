@@ -158,6 +158,7 @@ def _age(process: Process, now: float) -> float:
 
 def _worker(place: Place, process: Process | None, now: float) -> Worker:
     silent = _silence(place, process, now)
+    busy = process.row.busy_for(now) if process else 0.0
     return Worker(
         slot=place.slot,
         pid=process.pid if process else None,
@@ -170,7 +171,8 @@ def _worker(place: Place, process: Process | None, now: float) -> Worker:
         deadline=None if place.deadline is None else round(place.deadline - now, 3),
         opening=process.row[OPENING] if process else 0,
         silent=silent,
-        request=process.row.noted if process and silent else "",
+        busy=round(busy, 3),
+        request=_asked(process, silent=bool(silent), busy=bool(busy)),
     )
 
 
@@ -180,6 +182,13 @@ def _silence(place: Place, process: Process | None, now: float) -> float:
         return 0.0
     age = now - process.row.beat
     return round(age, 3) if age > LONGEST_SILENCE else 0.0
+
+
+def _asked(process: Process | None, *, silent: bool, busy: bool) -> str:
+    """Return the request that a worker is at: what it was given last, or what has kept a thread of it for long."""
+    if process is None or not (silent or busy):
+        return ""
+    return process.row.noted if silent else process.row.longest
 
 
 BEGIN: Final[Mapping[type[Request], Callable[[Commands, Any], Answer | None]]] = {  # Any: each takes its own request

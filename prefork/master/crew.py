@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -44,7 +44,8 @@ Descriptors: TypeAlias = Callable[[], Sequence[int]]  # those that go with a mes
 class End(Struct, frozen=True):
     """How a worker ended; `failed` is what it said about why it can't be ready.
 
-    `asked` has the `last_request` that it gave to the application, nothing where it held no connection.
+    `asked` has the `last_request` that it gave to the application, where it held a connection, and the
+    `longest_request`, where one had kept a thread for long.
     """
 
     pid: int
@@ -264,20 +265,25 @@ class Crew:
         reason, killed = process.reap()
         self._untold.pop(key, None)
         del self.processes[key]  # only now: whatever the system refuses till then is tried again
-        held, noted = process.row[CONNECTIONS], process.row.noted
+        held, asked = process.row[CONNECTIONS], asked_of(process.row)
         self.scoreboard.give_back(process.row)
         for fd in (process.pidfd, process.channel.fileno(), process.stacks.fd):
             self._poller.forget(fd)
         process.forget()
         reason += ", out of memory" if killed and self._oom_kills.new() else ""
         reason += f", with {held} {plural('connection', held)}" if held else ""
-        asked = {"last_request": noted} if held and noted else {}
         self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None), asked))
 
     def leave_behind(self) -> None:
         """Close what is the master's of them, in a forked process or at the end."""
         for process in self.processes.values():
             process.forget()
+
+
+def asked_of(row: Row) -> dict[str, str]:
+    """Return what a worker was at that has ended."""
+    last = {"last_request": row.noted} if row[CONNECTIONS] and row.noted else {}
+    return last | ({"longest_request": row.longest} if row.busy_for(monotonic()) else {})
 
 
 def open_ones(listeners: Iterable[socket.socket]) -> list[int]:

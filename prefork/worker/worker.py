@@ -216,6 +216,8 @@ class Worker:
         self._row[CONNECTIONS] = len(self._connections)
         self._row[OPENING] = len(self._admission.openings)
         self._row[REQUESTS] = self._service.requests
+        if (threads := self._application.threads) is not None:
+            self._row.note_longest(*threads.longest)
         if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
             self._wear_out(reason)
         self._ask_to_be_replaced()

@@ -19,6 +19,7 @@ from tests.process.clients import GET, HALF_A_HEAD, Load
 from tests.process.commands import CONTROL, PREFORK, begin, command, end, status
 from tests.process.hello import Hello
 from tests.process.starting import AS_NOBODY, READ_ALL, Start, environment
+from tests.process.test_wsgi import request, serve
 from tests.process.waiting import until
 
 WITH_BLOCKING = (sys.executable, str(Path(blocking.__file__)))
@@ -317,6 +318,21 @@ def test_status_says_which_worker_is_silent_and_on_which_request(start: Start) -
     assert re.search(r"\nworker 0 has been silent for \d s, busy with GET /sleep\?seconds=3600\n\n", said)
     kill_workers(hello)
     assert status(hello)["workers"][0]["silent"] == 0
+
+
+def test_status_says_what_has_kept_a_thread_for_long_and_so_does_the_end_of_its_worker(start_app: Start) -> None:
+    hello = serve(start_app, "threads = 2", *CONTROL)
+    client, patient = hello.connect(), hello.connect()
+    client.send(request("/waits?go"))
+    until(lambda: status(hello)["workers"][0]["busy"], "a busy thread")
+    assert patient.ask().status == 200
+    (worker,), (_, said) = status(hello)["workers"], command(hello, "status")
+    assert (worker["request"], worker["silent"]) == ("GET /waits?go", 0)
+    assert re.search(r"\nworker 0 has been busy with GET /waits\?go for \d s\n\n", said)
+    client.close()  # whoever asked
+    kill_workers(hello)
+    hello.wait_for_log(' last_request="GET /" longest_request="GET /waits?go"')
+    assert status(hello)["workers"][0]["busy"] == 0
 
 
 def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) -> None:

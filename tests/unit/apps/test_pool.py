@@ -414,3 +414,43 @@ def test_a_file_stays_open_until_its_thread_is_told_to_close_it(stage: Build) ->
     assert threads.pool.is_busy
     threads.turn_until(lambda: source.closed == 1)
     assert len(source.threads) == 1
+
+
+def test_what_has_kept_a_thread_for_the_longest_time_is_told_until_it_is_done(gate: Gate) -> None:
+    stage = Stage(gate, 2, 1)
+    assert stage.pool.longest == (b"", 0.0)
+    before = monotonic()
+    first = stage.pool.respond(Request(b"GET", b"/first", 1, b"GET /first"), PEER, None)
+    gate.entered.get(timeout=LIMIT)
+    between = monotonic()
+    second = stage.pool.respond(Request(b"GET", b"/second", 1, b"GET /second"), PEER, None)
+    gate.entered.get(timeout=LIMIT)
+    head, since = stage.pool.longest
+    assert head == b"GET /first"
+    assert before <= since <= between
+    gate.open(2)
+    assert isinstance(first, Pending)
+    assert isinstance(second, Pending)
+    stage.turn_until(lambda: first.is_done and second.is_done and not stage.pool.is_busy)
+    assert stage.pool.longest == (b"", 0.0)
+
+
+def test_a_stream_keeps_its_thread_for_as_long_as_it_makes_pieces() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def pull() -> bytes | None:
+        entered.set()
+        assert go_on.wait(LIMIT)
+        return None
+
+    stage = Stage(lambda _request, _peer, _content: Stream(HEAD, pull, lambda: None), 1, 1)
+    pending = stage.pool.respond(Request(b"GET", b"/", 1, b"GET /stream"), PEER, None)
+    assert isinstance(pending, Pending)
+    stream = stage.answer(pending)
+    assert isinstance(stream, Stream)
+    assert entered.wait(LIMIT)
+    assert stage.pool.longest[0] == b"GET /stream"
+    go_on.set()
+    assert stage.piece(stream) is None
+    stage.turn_until(lambda: not stage.pool.is_busy)
+    assert stage.pool.longest == (b"", 0.0)

@@ -78,5 +78,7 @@ def test_what_failed_last_and_who_gives_no_sign_of_life_is_told_above_the_worker
         "worker 0 has been silent for 8 s, busy with GET /report",
         "",
     ]
+    busy = replace(SERVICE.workers[0], busy=61.2, request="GET /report")
+    assert "\nworker 0 has been busy with GET /report for 61 s\n" in overview(replace(SERVICE, workers=(busy,)))
     unknown = replace(SERVICE.workers[0], silent=3.0)
     assert "\nworker 0 has been silent for 3 s\n" in overview(replace(SERVICE, workers=(unknown,)))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from prefork.ipc.scoreboard import (
     ACCEPTING,
+    BUSY,
     CONNECTIONS,
     LARGEST,
     LONGEST_NOTE,
@@ -33,8 +34,9 @@ def test_what_one_writes_the_other_reads(scoreboard: Scoreboard) -> None:
     row = scoreboard.take()
     row[CONNECTIONS] = 7
     row.note(b"GET /")
+    row.note_longest(b"GET /long HTTP/1.1\r\n", 2.0)
     same = other.take(row.number)
-    assert (same[CONNECTIONS], same.noted) == (7, "GET /")
+    assert (same[CONNECTIONS], same.noted, same.longest, same[BUSY]) == (7, "GET /", "GET /long", 2e9)
     os.close(other.fd)
 
 
@@ -51,9 +53,19 @@ def test_a_row_that_is_given_back_is_empty_when_it_is_taken_again(scoreboard: Sc
     row = scoreboard.take()
     row[CONNECTIONS] = 7
     row.note(b"GET /")
+    row.note_longest(b"GET /long", 2.0)
     scoreboard.give_back(row)
     again = scoreboard.take()
-    assert (again.number, again[CONNECTIONS], again.noted) == (row.number, 0, "")
+    assert (again.number, again[CONNECTIONS], again.noted, again.longest, again[BUSY]) == (row.number, 0, "", "", 0)
+
+
+@pytest.mark.parametrize(("since", "seconds"), [(0.0, 0.0), (100.0, 0.0), (98.5, 0.0), (90.0, 10.0), (101.0, 0.0)])
+def test_a_thread_is_busy_when_a_request_has_kept_it_for_longer_than_is_usual(
+    scoreboard: Scoreboard, since: float, seconds: float
+) -> None:
+    row = scoreboard.take()
+    row.note_longest(b"GET /long", since)
+    assert row.busy_for(100.0) == seconds
 
 
 def test_a_row_may_be_taken_by_its_number_and_those_that_are_free_come_in_order(scoreboard: Scoreboard) -> None:
