@@ -130,12 +130,15 @@ class Poller:
 
     def _register(self, fd: int) -> None:
         if not self._attempt(partial(self._epoll.register, fd, self._watched[fd].events)):
-            self._paused[fd] = monotonic() + PAUSE
+            self._pause(fd)
 
     def _call(self, fd: int, watched: Watched) -> None:
         if not self._attempt(watched.handler) and self._watched.get(fd) is watched:
             self._epoll.unregister(fd)
-            self._paused[fd] = monotonic() + PAUSE
+            self._pause(fd)
+
+    def _pause(self, fd: int) -> None:
+        self._paused[fd] = monotonic() + PAUSE
 
     def _attempt(self, call: Callable[[], None]) -> bool:
         """Do it, and return whether the system didn't refuse."""

@@ -2,11 +2,14 @@
 
 from socket import SocketType
 
+import pytest
+
 from prefork.config.schema import Config
+from prefork.http.forwarded import Client
 from prefork.http.messages import Limits, Peer
 from prefork.worker.admitting import Capacity
 from prefork.worker.opening import Step
-from prefork.worker.terms import capacity, limits, openers
+from prefork.worker.terms import believing, capacity, limits, openers
 
 
 def test_what_peers_may_send_is_what_the_configuration_says() -> None:
@@ -40,3 +43,20 @@ def test_tls_begins_behind_the_header_of_a_proxy_where_there_is_one() -> None:
     assert openers(Config(), tls) == (tls,)
     first, last = openers(Config(proxy_protocol=True), tls)
     assert first is not last is tls
+
+
+@pytest.mark.parametrize(
+    ("config", "client", "told"),
+    [
+        (Config(), b"192.0.2.9", [b"198.51.100.7"]),
+        (Config(proxy_protocol=True), b"192.0.2.9", []),
+        (Config(forwarded_allow_ips=()), b"127.0.0.1", []),
+    ],
+)
+def test_strangers_are_told_of_where_others_are_believed(config: Config, client: bytes, told: list[bytes]) -> None:
+    seen: list[bytes] = []
+    forwarding = believing(config, lambda address, _field: seen.append(address))
+    said = ((b"x-forwarded-for", b"192.0.2.9"),)
+    assert forwarding.client(Peer(b"127.0.0.1"), said) == Client(client, b"http")
+    assert forwarding.client(Peer(b"198.51.100.7"), said) == Client(b"198.51.100.7", b"http")
+    assert seen == told
