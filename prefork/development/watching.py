@@ -102,19 +102,15 @@ class Watching:
 
     def close(self) -> None:
         """End it, which takes it as long as it may need to begin."""
-        self.close_in_child()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
         try:
             self._process.wait(LONGEST_END)
         except subprocess.TimeoutExpired:  # a busy machine; it has nothing to lose
             self._process.kill()
             self._process.wait()
-
-    def close_in_child(self) -> None:
-        """Close this process's copies: if a worker kept them, the end of the master would go unnoticed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
 
     @property
     def _output(self) -> int:

@@ -37,7 +37,7 @@ class Master:
             seat = Seat(0, 7, (), channel, self.scoreboard.take(), self.scoreboard, null)
             Mold(seat, work, Log("mold", "info"), LogFiles()).run()
 
-        self.pid, self.pidfd, self.channel = fork(be, nothing)
+        self.pid, self.pidfd, self.channel = fork(be)
         os.close(null)
 
     def hear(self) -> Message | None:
