@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
@@ -63,16 +62,7 @@ class Watching:
         self.noticed = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; the paths are the user's own
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "prefork.development.watcher",
-                    str(time.time()),
-                    *self._folders,
-                    "--",
-                    *files,
-                ],
+                [sys.executable, "-P", "-m", "prefork.development.watcher", *self._folders, "--", *files],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": paths},
