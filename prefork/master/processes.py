@@ -118,14 +118,15 @@ def fork(work: Callable[[Channel], None], kept: Collection[int] | None = None) -
     """
     ours, theirs = channel_pair()
 
-    def leave_behind() -> None:
+    def begin() -> None:
         ours.close()
         if kept is not None:
             close_own_but({theirs.fileno(), *kept})
+        work(theirs)
 
     pid = None
     try:
-        pid = fork_child(lambda: work(theirs), leave_behind)
+        pid = fork_child(begin)
         return pid, os.pidfd_open(pid), ours
     except OSError:
         ours.close()
@@ -155,24 +156,23 @@ def _descriptors() -> Iterable[int]:
         return range(os.sysconf("SC_OPEN_MAX"))
 
 
-def fork_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> int:
-    """Fork a process that does `work`, after `leave_behind`, and exits. Return its pid; raises OSError."""
+def fork_child(work: Callable[[], None]) -> int:
+    """Fork a process that does `work` and exits. Return its pid; raises OSError."""
     # A signal between fork and reset would run our handler in the child.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
     try:
-        return os.fork() or _be_child(work, leave_behind)
+        return os.fork() or _be_child(work)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _be_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> NoReturn:
+def _be_child(work: Callable[[], None]) -> NoReturn:
     """Do the work and exit, whatever happens: nothing of who forked may run on in the child."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         for number, action in IN_CHILD.items():
             signal.signal(number, action)
-        leave_behind()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, IN_CHILD)
         work()
         status = 0

@@ -64,15 +64,16 @@ class Mold:
             return ForkFailed("Too many open files")
         self._tell_of_threads()
         gc.freeze()
-        theirs = Channel.of(fds[0])
+        theirs = Channel(socket.socket(fileno=fds[0]))
         try:
-            return Forked(fork_apart(lambda: self._be_worker(theirs), self._leave_behind))
+            return Forked(fork_apart(lambda: self._be_worker(theirs)))
         except OSError as error:
             return ForkFailed(error.strerror or str(error))
         finally:
             theirs.close()
 
     def _be_worker(self, channel: Channel) -> None:
+        self._leave_behind()
         if self._collecting:
             gc.enable()
         received = next_message(channel)
@@ -125,7 +126,7 @@ def _native_name(tid: int) -> str:
     return read(f"/proc/self/task/{tid}/comm").strip()  # empty where it has ended
 
 
-def fork_apart(work: Callable[[], None], leave_behind: Callable[[], None]) -> int:
+def fork_apart(work: Callable[[], None]) -> int:
     """Fork a process that does `work` and is no child of ours, but of the next subreaper above. Return its pid.
 
     Raises:
@@ -136,12 +137,12 @@ def fork_apart(work: Callable[[], None], leave_behind: Callable[[], None]) -> in
 
     def fork_and_tell() -> None:
         try:
-            pid = fork_child(work, leave_behind)
+            pid = fork_child(work)
         except OSError as error:
             pid = -(error.errno or 0)
         PID.pack_into(shared, 0, pid)
 
-    between = fork_child(fork_and_tell, lambda: None)
+    between = fork_child(fork_and_tell)
     with suppress(ChildProcessError):  # the application has them reaped
         os.waitpid(between, 0)
     (told,) = PID.unpack(shared)

@@ -224,7 +224,7 @@ def test_of_one_that_is_withdrawn_while_it_is_forked_the_channel_is_closed(offic
         channel.send(Ready())
         received = next_message(channel)
         assert received is not None
-        assert next_message(Channel.of(received[1][0])) is None  # as the worker does, and ends
+        assert next_message(Channel(socket.socket(fileno=received[1][0]))) is None  # as the worker does, and ends
         channel.send(Forked(PID))
         next_message(channel)
 

@@ -108,13 +108,16 @@ def test_a_worker_has_its_channel_what_is_kept_for_it_and_what_the_master_was_st
 
     def tell(channel: Channel) -> None:
         found = {int(each) for each in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{each}")}
-        os.write(writer, repr(found - {0, 1, 2} == {channel.fileno(), writer, inherited}).encode())
+        others = found - {0, 1, 2, channel.fileno(), writer}
+        os.write(
+            writer, repr((len(found - others), inherited in others, all(map(os.get_inheritable, others)))).encode()
+        )
 
     ended(tell, [writer])
     os.close(writer)
     os.close(inherited)
     with os.fdopen(reader) as told:
-        assert told.read() == "True"
+        assert told.read() == "(5, True, True)"
 
 
 def test_what_is_the_masters_is_left_behind_without_proc_too(monkeypatch: pytest.MonkeyPatch) -> None:
