@@ -1,10 +1,9 @@
 """The program that watches an application's files for `reload`.
 
-Called as `python -m prefork.development.watcher SINCE FOLDER… -- FILE…`, it prints an empty line when it begins to
-notice changes, and a path whenever something has changed: of Python in one of the folders, or one of the files. What
-has changed since that moment, while it started, is a change too. It is a program of its own because what it uses starts
-threads, beside which the master could not fork. It ends when its standard input does, however its master came to an
-end.
+Called as `python -m prefork.development.watcher FOLDER… -- FILE…`, it prints an empty line when it begins to notice
+changes, and a path whenever something has changed: of Python in one of the folders, or one of the files. It is a
+program of its own because what it uses starts threads, beside which the master could not fork. It ends when its
+standard input does, however its master came to an end.
 """
 
 import os
@@ -26,15 +25,12 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_input, daemon=True).start()
     separator = arguments.index("--")
-    for line in changes(arguments[1:separator], arguments[separator + 1 :], float(arguments[0])):
+    for line in changes(arguments[:separator], arguments[separator + 1 :]):
         print(line, flush=True)  # noqa: T201 - to the master
 
 
-def changes(folders: Sequence[str], files: Sequence[str], since: float) -> Iterator[str]:
-    """Yield an empty text once it watches, then one path of each burst of changes, relative to where we are.
-
-    The first burst is what has changed since then, in seconds since the epoch.
-    """
+def changes(folders: Sequence[str], files: Sequence[str]) -> Iterator[str]:
+    """Yield an empty text once it watches, then one path of each burst of changes, relative to where we are."""
     is_python = PythonFilter()
     named = {os.path.abspath(each) for each in files}
 
@@ -43,29 +39,10 @@ def changes(folders: Sequence[str], files: Sequence[str], since: float) -> Itera
 
     bursts = watch(*folders, watch_filter=matters, rust_timeout=TURN, yield_on_timeout=True)
     first = next(bursts)
-    changed = (path for path in chain(files, *map(files_in, folders)) if matters(Change.modified, path))
-    missed = next((path for path in changed if has_changed(path, since)), None)
     yield ""
-    if missed is not None:
-        yield os.path.relpath(missed)
     for burst in chain([first], bursts):
         if burst:
             yield os.path.relpath(min(path for _change, path in burst))
-
-
-def files_in(folder: str) -> Iterator[str]:
-    """Yield the files in a folder and those below, but for those where nobody looks for changes."""
-    for path, folders, names in os.walk(folder):
-        folders[:] = [each for each in folders if each not in PythonFilter.ignore_dirs]
-        yield from (os.path.join(path, name) for name in names)
-
-
-def has_changed(path: str, since: float) -> bool:
-    """Tell whether it has changed, by the kernel's clock: st_mtime is what somebody says (inode(7))."""
-    try:
-        return os.stat(path).st_ctime >= since
-    except OSError:  # it is gone
-        return False
 
 
 def _end_with_input() -> None:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
@@ -63,16 +62,7 @@ class Watching:
         self.noticed = False
         try:
             self._process = subprocess.Popen(  # noqa: S603 - no shell; the paths are the user's own
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "prefork.development.watcher",
-                    str(time.time()),
-                    *self._folders,
-                    "--",
-                    *files,
-                ],
+                [sys.executable, "-P", "-m", "prefork.development.watcher", *self._folders, "--", *files],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": paths},
@@ -102,19 +92,15 @@ class Watching:
 
     def close(self) -> None:
         """End it, which takes it as long as it may need to begin."""
-        self.close_in_child()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
         try:
             self._process.wait(LONGEST_END)
         except subprocess.TimeoutExpired:  # a busy machine; it has nothing to lose
             self._process.kill()
             self._process.wait()
-
-    def close_in_child(self) -> None:
-        """Close this process's copies: if a worker kept them, the end of the master would go unnoticed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
 
     @property
     def _output(self) -> int:

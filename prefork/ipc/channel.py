@@ -9,7 +9,7 @@ import select
 import socket
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final, Self, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct, msgpack
 
@@ -126,11 +126,6 @@ class Channel:
         sock.settimeout(0)
         self.is_short = False
         self._socket = sock
-
-    @classmethod
-    def of(cls, fd: int) -> Self:
-        """Return the channel of a descriptor, which is its own from now on."""
-        return cls(socket.socket(fileno=fd))
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -121,12 +121,6 @@ class Control:
             client = self._client(socket.socket(fileno=each.fd))
             client.resume(each, generation)
 
-    def close_in_child(self) -> None:
-        """Close this process's copies: the end of a connection tells the client that the master has ended."""
-        self._socket.close()
-        for client in self._clients:
-            client.socket.close()
-
     def close(self) -> None:
         """Listen no more, at the end."""
         self._listener.close()

@@ -80,27 +80,23 @@ class Crew:
         self,
         key: int,
         work: Callable[[Seat], None],
-        in_child: Callable[[], None],
+        kept: Iterable[int],
         *,
         slot: int,
         generation: int,
         listeners: tuple[socket.socket, ...] = (),
     ) -> int:
-        """Fork a worker and return its pid; `in_child` is called there first, to leave behind what is the master's.
+        """Fork a worker and return its pid. Besides its seat it has these descriptors, and no other of the master's.
 
         Raises:
             OSError: the system refused.
         """
         with self._equipment() as (row, reader, writer):
 
-            def leave_behind() -> None:
-                os.close(reader)
-                in_child()
-
             def take_seat(channel: Channel) -> None:
                 work(Seat(slot, generation, listeners, channel, row, self.scoreboard, writer))
 
-            pid, pidfd, channel = fork(take_seat, leave_behind)
+            pid, pidfd, channel = fork(take_seat, {writer, *kept, *(each.fileno() for each in listeners)})
         self.attend(key, Process(pid, pidfd, channel, row, set(listeners), Stacks(reader)))
         return pid
 
@@ -275,7 +271,7 @@ class Crew:
         self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None), asked))
 
     def leave_behind(self) -> None:
-        """Close what is the master's of them, in a forked process or at the end."""
+        """Close what is the master's of them, at the end."""
         for process in self.processes.values():
             process.forget()
 

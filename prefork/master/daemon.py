@@ -33,10 +33,6 @@ class Verdict:
         """Let the command fail as `error` says."""
         self._give(error.status, error.problem)
 
-    def close_in_child(self) -> None:
-        """Close this process's copy: if a child kept it, the end of the daemon would go unnoticed."""
-        os.close(self._pipe)
-
     def _give(self, status: int, problem: str) -> None:
         with suppress(BrokenPipeError):  # the command was interrupted: nobody waits
             os.write(self._pipe, (bytes([status]) + problem.encode(errors="replace"))[:VERDICT_BYTES])

@@ -10,9 +10,8 @@ from prefork.ipc.channel import Channel
 from prefork.logs.log import Log
 from prefork.master.crew import Crew
 from prefork.master.fleet import Event, Fleet, Spawn, Spawned, TakeOver, WorkerExited
-from prefork.master.generation import Generation, Generations, Root
+from prefork.master.generation import Generation, Generations
 from prefork.master.molds import Molds
-from prefork.master.poller import Poller
 from prefork.master.processes import strangers
 
 
@@ -21,21 +20,17 @@ class Forking:
 
     def __init__(
         self,
-        poller: Poller,
         crew: Crew,
         *,
         generations: Generations,
-        root: Root,
         fleet: Callable[[], Fleet],
         log: Log,
     ) -> None:
         self.known: Callable[[], Collection[int]] = set
         self.molds = Molds(crew.another(), log)
         self.molds.on_forked = self._on_forked
-        self._poller = poller
         self._crew = crew
         self._generations = generations
-        self._root = root
         self._fleet = fleet
 
     def spawn(self, action: Spawn) -> Event:
@@ -43,7 +38,7 @@ class Forking:
         generation = self._generations[action.generation]
         try:
             if generation.mold is not None:
-                self.molds.ask(generation, action.key, lambda: self._leave_behind(()))
+                self.molds.ask(generation, action.key)
             else:
                 self._fork(action, generation)
         except OSError as error:
@@ -82,23 +77,14 @@ class Forking:
         return self._generations[wanted.generation].listeners.for_slot(slot, max(1, wanted.workers))
 
     def _fork(self, action: Spawn, generation: Generation) -> None:
-        listeners = self._listeners_of(action.slot)
         self._crew.fork(
             action.key,
             generation.work,
-            lambda: self._leave_behind(listeners),
+            generation.files.paths,
             slot=action.slot,
             generation=action.generation,
-            listeners=listeners,
+            listeners=self._listeners_of(action.slot),
         )
-
-    def _leave_behind(self, kept: Collection[socket.socket]) -> None:
-        self._poller.close()
-        self._crew.scoreboard.close()
-        self._crew.leave_behind()
-        self.molds.leave_behind()
-        self._generations.leave_behind(kept)
-        self._root.in_child()
 
     def _on_forked(self, key: int, pid: int, channel: Channel) -> None:
         slot = self._fleet().places[key].slot

@@ -3,8 +3,7 @@
 A generation is what a reload makes anew. The composition root makes it, and does what else the master can't know of.
 """
 
-import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -82,9 +81,6 @@ class Root(Protocol):
     def on_ready(self) -> None:
         """Know that the service is ready; called once."""
 
-    def in_child(self) -> None:
-        """Close in a forked worker what is the master's."""
-
     def kept(self) -> Kept:
         """Return what an upgrade is to pass on."""
 
@@ -123,14 +119,6 @@ class Generations:
         for each in self._members.values():
             kept = self._root.merge(kept, each)
         self._members = {number: kept}
-
-    def leave_behind(self, kept: Collection[socket.socket]) -> None:
-        """In a forked worker: close the listeners that are not its own, else an address that is dropped stays open."""
-        for generation in self._members.values():
-            generation.files.drop_stderr()
-            for each in generation.listeners.sockets:
-                if each not in kept:
-                    each.close()
 
     def close_listeners(self) -> None:
         """Close all that is listened on, at the end."""

@@ -65,9 +65,7 @@ class Master:
         self.crew.on_message = self._on_message
         self.crew.on_malformed = lambda key: self.kill(f.Kill(key, MALFORMED))
         self.crew.on_exit = self._on_exit
-        self.forking = Forking(
-            poller, self.crew, generations=self._generations, root=root, fleet=lambda: self._fleet, log=log
-        )
+        self.forking = Forking(self.crew, generations=self._generations, fleet=lambda: self._fleet, log=log)
         self.forking.known = lambda: self._upgrade.pids
         self.molds = self.forking.molds
         self.molds.on_failed = self._on_not_forked

@@ -76,15 +76,15 @@ class Molds:
         """Tell whether the application is loaded."""
         return self._molds[generation].ready
 
-    def ask(self, generation: Generation, key: int, in_child: Callable[[], None]) -> None:
-        """Have a worker forked; `in_child` leaves behind what is the master's in a mold that has to be started for it.
+    def ask(self, generation: Generation, key: int) -> None:
+        """Have a worker forked, by a mold that may have to be started for it.
 
         Raises:
             OSError: the system refused.
         """
         number = generation.number
         if number not in self._molds:
-            self._start(generation, in_child)
+            self._start(generation)
         self._molds[number].waiting.append(key)
         if self._molds[number].can_fork:
             self._ask_next(number)
@@ -120,16 +120,16 @@ class Molds:
         self._crew.tell_all(message, fds)
 
     def leave_behind(self) -> None:
-        """Close what is the master's of them, in a forked process or at the end."""
+        """Close what is the master's of them, at the end."""
         self._crew.leave_behind()
         for mold in self._molds.values():
             if mold.asked:
                 mold.asked[1].close()
 
-    def _start(self, generation: Generation, in_child: Callable[[], None]) -> None:
+    def _start(self, generation: Generation) -> None:
         number = generation.number
         assert generation.mold is not None
-        pid = self._crew.fork(number, generation.mold, in_child, slot=0, generation=number)
+        pid = self._crew.fork(number, generation.mold, generation.files.paths, slot=0, generation=number)
         self._molds[number] = Mold()
         self._log.info("mold started", generation=number, pid=pid)
 

@@ -49,14 +49,10 @@ class PidFile:
             raise self._failure(error, "can't be written", "make room or choose another path") from error
 
     def release(self) -> None:
-        """Unlink the file if it is still ours, then give up the lock."""
+        """Unlink the file if it is still ours, then give up the lock, which no child may have a copy of."""
         if self._is_current(self.fd):
             with suppress(OSError):
                 os.unlink(self.path)
-        self.close_in_child()
-
-    def close_in_child(self) -> None:
-        """Close this process's copy: the lock belongs to all copies together and stays until the last is closed."""
         os.close(self.fd)
         self.fd = -1
 

@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
@@ -16,7 +17,7 @@ from msgspec import Struct
 from prefork.ipc.channel import Channel, channel_pair
 from prefork.ipc.scoreboard import Row
 from prefork.kernel import read
-from prefork.logs.log import Log
+from prefork.logs.log import STDERR, Log
 from prefork.master.errors import refusal
 from prefork.master.stacks import Stacks
 
@@ -72,7 +73,7 @@ class Process(Struct, frozen=True):
         return ending(code, status), status == signal.SIGKILL
 
     def forget(self) -> None:
-        """Close the descriptors; in a sibling they are copies: this one's master must be the only other end."""
+        """Close the descriptors."""
         os.close(self.pidfd)
         self.channel.close()
         self.stacks.close()
@@ -107,8 +108,8 @@ def strangers(known: Collection[int]) -> list[int]:
     return [pid for pid in map(int, read("/proc/thread-self/children").split()) if pid not in known]
 
 
-def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> tuple[int, int, Channel]:
-    """Fork a worker that does `work`, after `leave_behind` has closed what is the master's alone.
+def fork(work: Callable[[Channel], None], kept: Collection[int] | None = None) -> tuple[int, int, Channel]:
+    """Fork a worker that does `work`, with no descriptor of the master's but those `kept`, None for all of them.
 
     Returns its pid, a pidfd and the master's end of the channel to it.
 
@@ -119,11 +120,13 @@ def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> t
 
     def begin() -> None:
         ours.close()
-        leave_behind()
+        if kept is not None:
+            close_own_but({theirs.fileno(), *kept})
+        work(theirs)
 
     pid = None
     try:
-        pid = fork_child(lambda: work(theirs), begin)
+        pid = fork_child(begin)
         return pid, os.pidfd_open(pid), ours
     except OSError:
         ours.close()
@@ -135,24 +138,41 @@ def fork(work: Callable[[Channel], None], leave_behind: Callable[[], None]) -> t
         theirs.close()
 
 
-def fork_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> int:
-    """Fork a process that does `work`, after `leave_behind`, and exits. Return its pid; raises OSError."""
+def close_own_but(kept: Collection[int]) -> None:
+    """Close what would not outlive an execve(2) either, but these: what else is open was not opened by this program.
+
+    In a forked process alone: the objects that have these numbers still must not come to close them.
+    """
+    for fd in _descriptors():
+        with suppress(OSError):  # it was that of the list
+            if fd > STDERR and fd not in kept and not os.get_inheritable(fd):
+                os.close(fd)
+
+
+def _descriptors() -> Iterable[int]:
+    try:
+        return list(map(int, os.listdir("/proc/self/fd")))
+    except OSError:  # no /proc, or no descriptor left for it
+        return range(os.sysconf("SC_OPEN_MAX"))
+
+
+def fork_child(work: Callable[[], None]) -> int:
+    """Fork a process that does `work` and exits. Return its pid; raises OSError."""
     # A signal between fork and reset would run our handler in the child.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
     try:
-        return os.fork() or _be_child(work, leave_behind)
+        return os.fork() or _be_child(work)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _be_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> NoReturn:
+def _be_child(work: Callable[[], None]) -> NoReturn:
     """Do the work and exit, whatever happens: nothing of who forked may run on in the child."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         for number, action in IN_CHILD.items():
             signal.signal(number, action)
-        leave_behind()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, IN_CHILD)
         work()
         status = 0

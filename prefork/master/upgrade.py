@@ -102,7 +102,7 @@ class Trial:
             execute(data, (), "--check-config")
 
         try:
-            self.pid, self.pidfd, channel = fork(work, lambda: None)
+            self.pid, self.pidfd, channel = fork(work)
         except OSError:
             os.close(self._output)
             raise

@@ -104,7 +104,7 @@ def check(config: Config, find: Find) -> None:
         boot(config, find, lambda source: source.load(worker), identity=identity, channel=channel)
 
     try:
-        _pid, pidfd, channel = fork(work, lambda: None)
+        _pid, pidfd, channel = fork(work)
     except OSError as error:
         raise StartError(os.EX_OSERR, f"can't fork: {error.strerror}") from None
     try:

@@ -43,10 +43,6 @@ class Onlooker:
         os.dup2(self._stderr, STDERR)
         os.close(self._stderr)
 
-    def close_in_child(self) -> None:
-        """Close this process's copy."""
-        os.close(self._stderr)
-
 
 def onlooker(config: Config) -> Onlooker | None:
     """Return who would else not see why a start fails."""

@@ -13,7 +13,8 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EMFILE
+from errno import ECHILD, EMFILE
+from mmap import mmap
 from select import POLLIN, poll
 from struct import Struct
 from typing import Final
@@ -63,15 +64,16 @@ class Mold:
             return ForkFailed("Too many open files")
         self._tell_of_threads()
         gc.freeze()
-        theirs = Channel.of(fds[0])
+        theirs = Channel(socket.socket(fileno=fds[0]))
         try:
-            return Forked(fork_apart(lambda: self._be_worker(theirs), self._leave_behind))
+            return Forked(fork_apart(lambda: self._be_worker(theirs)))
         except OSError as error:
             return ForkFailed(error.strerror or str(error))
         finally:
             theirs.close()
 
     def _be_worker(self, channel: Channel) -> None:
+        self._leave_behind()
         if self._collecting:
             gc.enable()
         received = next_message(channel)
@@ -124,37 +126,26 @@ def _native_name(tid: int) -> str:
     return read(f"/proc/self/task/{tid}/comm").strip()  # empty where it has ended
 
 
-def fork_apart(work: Callable[[], None], leave_behind: Callable[[], None]) -> int:
+def fork_apart(work: Callable[[], None]) -> int:
     """Fork a process that does `work` and is no child of ours, but of the next subreaper above. Return its pid.
 
     Raises:
         OSError: the system refused.
     """
-    reader, writer = os.pipe()
-
-    def close_both() -> None:
-        os.close(reader)
-        os.close(writer)
-
-    def leave_all_behind() -> None:
-        close_both()
-        leave_behind()
+    shared = mmap(-1, PID.size)  # with who is forked
+    PID.pack_into(shared, 0, -ECHILD)  # unless it says otherwise before it ends
 
     def fork_and_tell() -> None:
         try:
-            pid = fork_child(work, leave_all_behind)
+            pid = fork_child(work)
         except OSError as error:
             pid = -(error.errno or 0)
-        os.write(writer, PID.pack(pid))
+        PID.pack_into(shared, 0, pid)
 
-    try:
-        between = fork_child(fork_and_tell, lambda: None)
-        with suppress(ChildProcessError):  # the application has them reaped
-            os.waitpid(between, 0)
-        os.set_blocking(reader, False)
-        (told,) = PID.unpack(os.read(reader, PID.size))
-    finally:
-        close_both()
+    between = fork_child(fork_and_tell)
+    with suppress(ChildProcessError):  # the application has them reaped
+        os.waitpid(between, 0)
+    (told,) = PID.unpack(shared)
     if told < 0:
         raise OSError(-told, os.strerror(-told))
     return int(told)

@@ -103,18 +103,12 @@ def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -
 
 
 class Held(Struct, frozen=True):
-    """What a run of the service has beside its listeners, some of it from the start; its children let go of it."""
+    """What a run of the service has beside its listeners, some of it from the start."""
 
     pid_file: PidFile | None
     inherited: Inherited = field(default_factory=Inherited)
     verdict: Verdict | Onlooker | None = None
     watching: Watching | None = None
-
-    def close_in_child(self) -> None:
-        """Close this process's copies."""
-        for each in (self.pid_file, self.verdict, self.watching):
-            if each is not None:
-                each.close_in_child()
 
 
 class Program:
@@ -237,15 +231,6 @@ class Program:
         if self._held.verdict is not None:
             self._held.verdict.ready()
             self._held = replace(self._held, verdict=None)
-
-    def in_child(self) -> None:
-        """Close in a forked process what is the master's."""
-        if self._log.journal is not None:
-            self._log.journal.close()
-        if self._control is not None:
-            self._control.close_in_child()
-        self._notifier.close()
-        self._held.close_in_child()
 
     def kept(self) -> Kept:
         """Return what an upgrade is to pass on."""

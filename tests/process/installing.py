@@ -15,10 +15,10 @@ HELD: Final = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(
 # Put at the end of the module `roles`, this makes each worker take so long to get ready.
 SLOW_BOOT: Final = """
 import time
-quick_terms = terms
-def terms(*args):
+quick_worker = Worker
+def Worker(*args, **named):
     time.sleep(0.7)
-    return quick_terms(*args)
+    return quick_worker(*args, **named)
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.process.installing import Installation
 from tests.process.starting import Start
 
-FAILING = "def terms(*args):\n    raise SystemExit(3)\n"
+FAILING = "def Worker(*args, **named):\n    raise SystemExit(3)\n"
 
 
 def test_a_start_at_which_no_worker_gets_ready_ends_with_70_and_the_reason(

@@ -11,11 +11,10 @@ from tests.process.hello import Hello
 from tests.process.starting import Start
 from tests.process.waiting import until
 
-# The sockets: its channel, both ends of the wakeup. The pipe is for stacks. The scoreboard is held by its mapping.
+# The sockets: its channel, both ends of the wakeup. The pipe is for stacks.
 OWN = [
     "anon_inode:[eventpoll]",
     "/dev/null",
-    "/memfd:prefork-scoreboard (deleted)",
     "pipe:",
     "socket:",
     "socket:",

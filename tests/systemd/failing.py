@@ -8,11 +8,11 @@ from prefork.cli import prefork_hello
 from prefork.run import roles
 
 
-def terms(*_configured: object) -> NoReturn:
+def worker(*_given: object, **_named: object) -> NoReturn:
     raise SystemExit(3)
 
 
 if __name__ == "__main__":
     del sys.argv[0]
-    with patch.object(roles, "terms", terms):
+    with patch.object(roles, "Worker", worker):
         prefork_hello()

@@ -26,7 +26,7 @@ def test_the_process_itself_goes_on() -> None:
 
 def test_another_ends_with_the_status() -> None:
     pid = os.getpid()
-    child = fork_child(lambda: end_if_forked(pid, 7), lambda: None)
+    child = fork_child(lambda: end_if_forked(pid, 7))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 

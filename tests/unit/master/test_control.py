@@ -80,7 +80,8 @@ class Running:
     def close(self) -> None:
         for client in self._clients:
             client.close()
-        self.control.close_in_child()
+        for served in list(self.control._clients):
+            served.close()
         self.listener.close()
         self.poller.close()
 

@@ -36,7 +36,7 @@ def test_a_worker_for_whom_no_row_is_left_can_not_be_forked_and_costs_nothing(cr
     rows = [crew.scoreboard.take() for _ in range(ROWS)]
     before = os.listdir("/proc/self/fd")
     with pytest.raises(OSError, match="scoreboard"):
-        crew.fork(0, lambda _seat: None, lambda: None, slot=0, generation=1)
+        crew.fork(0, lambda _seat: None, (), slot=0, generation=1)
     assert os.listdir("/proc/self/fd") == before
     crew.scoreboard.give_back(rows[7])
     assert crew.scoreboard.take().number == 7

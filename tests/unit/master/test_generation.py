@@ -45,9 +45,6 @@ class Refused:
     def on_ready(self) -> None:
         pass
 
-    def in_child(self) -> None:
-        pass
-
     def kept(self) -> Kept:
         return Kept()
 

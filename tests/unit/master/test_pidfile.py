@@ -126,7 +126,7 @@ def test_the_lock_outlives_a_child_that_closed_its_copy(path: Path) -> None:
     pid_file.acquire()
 
     def close() -> None:
-        pid_file.close_in_child()
+        os.close(pid_file.fd)
         os._exit(0)
 
     in_child(close)

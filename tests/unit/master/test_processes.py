@@ -6,7 +6,7 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -19,21 +19,17 @@ from prefork.master.stacks import Stacks
 ROW = Scoreboard().take()
 
 
-def nothing() -> None:
-    pass
-
-
 def readable(fd: int) -> bool:
     return bool(select.select([fd], [], [], 10)[0])
 
 
-def forked(work: Callable[[Channel], None], leave_behind: Callable[[], None] = nothing) -> Process:
-    return Process(*fork(work, leave_behind), ROW, set(), Stacks(os.open(os.devnull, os.O_RDONLY)))
+def forked(work: Callable[[Channel], None], kept: Collection[int] | None = None) -> Process:
+    return Process(*fork(work, kept), ROW, set(), Stacks(os.open(os.devnull, os.O_RDONLY)))
 
 
-def ended(work: Callable[[Channel], None], leave_behind: Callable[[], None] = nothing) -> str:
+def ended(work: Callable[[Channel], None], kept: Collection[int] | None = None) -> str:
     """Fork a worker and return how it ended, in words."""
-    process = forked(work, leave_behind)
+    process = forked(work, kept)
     assert readable(process.pidfd)
     return reaped(process)[0]
 
@@ -105,12 +101,36 @@ def test_a_worker_that_wants_to_exit_does_so_without_a_traceback(capfd: pytest.C
     assert not capfd.readouterr().err
 
 
-def test_a_worker_leaves_behind_what_is_the_masters_before_it_works() -> None:
+def test_a_worker_has_its_channel_what_is_kept_for_it_and_what_the_master_was_started_with() -> None:
     reader, writer = os.pipe()
-    ended(lambda _channel: (os.write(writer, b"work"), None)[1], lambda: (os.write(writer, b"leave "), None)[1])
+    inherited = os.dup(reader)
+    os.set_inheritable(inherited, True)  # noqa: FBT003 - it takes no name
+
+    def tell(channel: Channel) -> None:
+        found = {int(each) for each in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{each}")}
+        others = found - {0, 1, 2, channel.fileno(), writer}
+        os.write(
+            writer, repr((len(found - others), inherited in others, all(map(os.get_inheritable, others)))).encode()
+        )
+
+    ended(tell, [writer])
     os.close(writer)
+    os.close(inherited)
     with os.fdopen(reader) as told:
-        assert told.read() == "leave work"
+        assert told.read() == "(5, True, True)"
+
+
+def test_what_is_the_masters_is_left_behind_without_proc_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: str) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "sysconf", lambda _name: 256)
+    reader, writer = os.pipe()
+    assert ended(lambda _channel: os.close(reader), [writer]) == "exit status 71"
+    assert ended(lambda _channel: os.close(writer), [writer]) == "exit status 0"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_worker_is_killed_and_its_end_is_told() -> None:
@@ -144,9 +164,9 @@ def test_the_channel_ends_with_the_worker() -> None:
     reaped(process)
 
 
-def test_a_sibling_that_forgets_a_worker_does_not_keep_its_channel_open() -> None:
+def test_a_sibling_does_not_keep_the_channel_of_a_worker_open() -> None:
     process = waiting()
-    sibling = forked(waits, process.forget)
+    sibling = forked(waits, ())
     assert readable(sibling.channel.fileno())
     process.channel.close()  # as the master's death would: the worker sees the end of file, and goes
     assert readable(process.pidfd)

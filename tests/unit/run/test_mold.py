@@ -37,7 +37,7 @@ class Master:
             seat = Seat(0, 7, (), channel, self.scoreboard.take(), self.scoreboard, null)
             Mold(seat, work, Log("mold", "info"), LogFiles()).run()
 
-        self.pid, self.pidfd, self.channel = fork(be, nothing)
+        self.pid, self.pidfd, self.channel = fork(be)
         os.close(null)
 
     def hear(self) -> Message | None:
@@ -218,7 +218,7 @@ def test_a_refusal_of_the_second_fork_is_told_by_the_process_between(monkeypatch
 
     monkeypatch.setattr(os, "fork", only_here)
     with pytest.raises(OSError, match="Cannot allocate memory"):
-        fork_apart(nothing, nothing)
+        fork_apart(nothing)
 
 
 def test_who_is_forked_apart_is_no_child_of_ours_and_leaves_nothing_open() -> None:
@@ -228,7 +228,7 @@ def test_who_is_forked_apart_is_no_child_of_ours_and_leaves_nothing_open() -> No
     def work() -> None:
         os.write(writer, str(os.getpid()).encode())
 
-    pid = fork_apart(work, lambda: os.close(reader))
+    pid = fork_apart(work)
     with pytest.raises(ChildProcessError):
         os.waitpid(pid, 0)
     os.close(writer)
