@@ -82,7 +82,7 @@ def test_a_bad_raw_is_refused(kind: Kind, raw: object) -> None:
         (boolean(), 1, "expected true or false, got 1"),
         (mode(), 660, 'expected an octal mode such as "0660", got 660'),
         (addresses(), [], "expected at least one address, got a list"),
-        (addresses(), "", "expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got \"\""),
+        (addresses(), "", 'expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got ""'),
         (networks(), ["x"], 'expected an IP address, a network such as 192.0.2.0/24, "unix:" or "*", got "x"'),
         (
             addresses(),
