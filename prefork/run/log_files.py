@@ -49,21 +49,8 @@ def onlooker(config: Config) -> Onlooker | None:
     return Onlooker() if path_in(config, "log") else None
 
 
-def open_files(config: Config, former: Config | None = None, files: LogFiles | None = None) -> LogFiles:
-    """Open the log files, those of a `former` configuration being `files`, which may be the same; raises StartError."""
-    if former is None or files is None:
-        return _open_all(config)
-    if (former.log, former.access_log) == (config.log, config.access_log):
-        return files
-    try:
-        files.save_stderr()
-        return _open_all(config)
-    except StartError:
-        files.take_back_stderr()
-        raise
-
-
-def _open_all(config: Config) -> LogFiles:
+def open_files(config: Config) -> LogFiles:
+    """Open the log files; raises StartError."""
     if JOURNALD in (config.log, config.access_log) and not is_there():
         raise StartError(os.EX_CANTCREAT, f"log to {JOURNALD}: there is no journal at {SOCKET}; choose a path or -")
     try:
@@ -71,6 +58,18 @@ def _open_all(config: Config) -> LogFiles:
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, "") + "choose another path"
         raise explained(error, os.EX_CANTCREAT, f"log file {error.filename}: can't be opened", advice) from error
+
+
+def open_next_files(config: Config, former: Config, files: LogFiles) -> LogFiles:
+    """Open the log files after those of a `former` configuration, which may be the same; raises StartError."""
+    if (former.log, former.access_log) == (config.log, config.access_log):
+        return files
+    try:
+        files.save_stderr()
+        return open_files(config)
+    except StartError:
+        files.take_back_stderr()
+        raise
 
 
 def follow(log: Log, config: Config, identifier: str) -> None:

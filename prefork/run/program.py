@@ -45,7 +45,7 @@ from prefork.master.watchdog import Watchdog, watchdog_interval
 from prefork.run.expiry import Expiry
 from prefork.run.extras import prepared_for_molds, secured
 from prefork.run.listening import Inherited, listen, open_control, worker_count
-from prefork.run.log_files import Onlooker, follow, onlooker, open_files
+from prefork.run.log_files import Onlooker, follow, onlooker, open_files, open_next_files
 from prefork.run.roles import Roles
 from prefork.systemd import Notifier, drop_variables, farewell, has_manager, store_capacity, unit_name
 from prefork.version import VERSION
@@ -75,9 +75,8 @@ def serve(name: str, find: Find, loaded: Loaded, reread: Callable[[], Loaded]) -
                     program = Program(name, find, current, reread, Held(pid_file, inherited, verdict, watcher))
                 return program.run()
 
-            if isinstance(verdict, Verdict) or has_manager(os.environ) or inherited.kept(loaded.config.bind):
-                return start(loaded)  # somebody waits for it
-            if watcher is None:
+            awaited = has_manager(os.environ) or inherited.kept(loaded.config.bind)
+            if watcher is None or awaited or isinstance(verdict, Verdict):
                 return start(loaded)
             return persist(start, loaded, reread, watcher, verdict.waits if verdict is not None else None)
     except StartError as error:
@@ -295,7 +294,9 @@ class Program:
 
     def _generation(self, number: int, config: Config, listeners: Listeners, previous: Generation | None) -> Generation:
         files = (
-            partial(open_files, config, previous.config, previous.files) if previous else partial(open_files, config)
+            partial(open_next_files, config, previous.config, previous.files)
+            if previous
+            else partial(open_files, config)
         )
         return self._made(number, config, worker_count(config), listeners, files)
 

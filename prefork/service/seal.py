@@ -23,4 +23,4 @@ def is_sealed(content: str) -> bool:
 
 
 def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()  # as files are read and written

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from prefork.config.addresses import Inet, Unix
+from prefork.config.addresses import Inet, Passed, Unix
 from prefork.config.kinds import Kind, addresses, boolean, choice, duration, mode, networks, size, text, whole_number
 
 NUMBER = whole_number(1, 1024, word="auto")
@@ -24,6 +24,8 @@ TEXT = text("a word", "WORD", "[a-z]+")
         (PLAIN_NUMBER, 4, 4),
         (DURATION, 30, 30.0),
         (DURATION, 0.5, 0.5),
+        (DURATION, 0.001, 0.001),
+        (DURATION, "1h", 3600.0),
         (DURATION, "2m", 120.0),
         (SIZE, 64, 64),
         (SIZE, "8k", 8192),
@@ -33,6 +35,8 @@ TEXT = text("a word", "WORD", "[a-z]+")
         (mode(), "0660", 0o660),
         (addresses(), "[::1]:80", (Inet("::1", 80),)),
         (addresses(), ["unix:x", "a:0"], (Unix("x"), Inet("a", 0))),
+        (addresses(), ["systemd", "a:0"], (Passed(), Inet("a", 0))),
+        (addresses(), ["systemd:a", "systemd:b"], (Passed("a"), Passed("b"))),
         (networks(), [], ()),
         (networks(), "10.0.0.0/8", ("10.0.0.0/8",)),
         (networks(), ["127.0.0.1/32", "0:0::1", "unix:", "*"], ("127.0.0.1/32", "0:0::1", "unix:", "*")),
@@ -72,8 +76,14 @@ def test_a_bad_raw_is_refused(kind: Kind, raw: object) -> None:
         (SIZE, True, 'expected a size from 64 to 1MiB such as 4096, "8k" or "16MiB", got true'),
         (CHOICE, {}, 'expected "reuseport" or "shared", got a table'),
         (choice("a"), "b", 'expected "a", got "b"'),
+        (TEXT, "Word", 'expected a word, got "Word"'),
+        (text("a word", "WORD", "[a-z]+", str.lower), "Word", 'expected a word, got "Word", did you mean word?'),
+        (text("a word", "WORD", "[a-z]+", str.lower), "1", 'expected a word, got "1"'),
+        (boolean(), 1, "expected true or false, got 1"),
         (mode(), 660, 'expected an octal mode such as "0660", got 660'),
         (addresses(), [], "expected at least one address, got a list"),
+        (addresses(), "", 'expected HOST:PORT, [IPV6]:PORT, unix:PATH, systemd, systemd:NAME or fd:N, got ""'),
+        (networks(), ["x"], 'expected an IP address, a network such as 192.0.2.0/24, "unix:" or "*", got "x"'),
         (
             addresses(),
             ["a:1", "b"],
@@ -103,8 +113,8 @@ def test_a_refusal_says_what_was_expected_and_what_was_got(kind: Kind, raw: obje
         (NUMBER, "٤", "٤"),
         (NUMBER, "9" * 5000, "9" * 5000),
         (DURATION, "30", "30"),
-        (boolean(), "Yes", True),
-        (boolean(), "0", False),
+        *((boolean(), word, True) for word in ("true", "Yes", "on", "1")),
+        *((boolean(), word, False) for word in ("false", "no", "OFF", "0")),
         (boolean(), "maybe", "maybe"),
         (addresses(), "a:1,unix:b", ["a:1", "unix:b"]),
         (networks(), "::1,unix:", ["::1", "unix:"]),

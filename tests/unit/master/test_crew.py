@@ -3,11 +3,23 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
-from prefork.ipc.channel import MOST_DESCRIPTORS, Channel, Listen, Reopen, Retire, channel_pair, close_all
+from prefork.ipc.channel import (
+    MOST_DESCRIPTORS,
+    Adopt,
+    Channel,
+    Listen,
+    Message,
+    Ready,
+    Reopen,
+    Retire,
+    Share,
+    channel_pair,
+    close_all,
+)
 from prefork.ipc.scoreboard import ROWS, Scoreboard
 from prefork.logs.log import Log
 from prefork.master.crew import Crew
@@ -77,6 +89,75 @@ def let_go(crew: Crew, *ends: Channel) -> None:
     for process in crew.processes.values():
         process.channel.close()
         process.stacks.close()
+
+
+def told(worker: Channel) -> list[tuple[Message, int]]:
+    """Return what a worker has been told by now, each with how many descriptors."""
+    messages: list[tuple[Message, int]] = []
+    with suppress(BlockingIOError):
+        while received := worker.receive():
+            close_all(received[1])
+            messages.append((received[0], len(received[1])))
+    return messages
+
+
+def test_a_worker_is_given_each_socket_once_and_never_more_than_a_message_holds(crew: Crew) -> None:
+    worker = place(crew, 0)
+    with ExitStack() as at_end:
+        sockets = [at_end.enter_context(socket.socket()) for _ in range(MOST_DESCRIPTORS + 2)]
+        crew.listen(0, sockets[:1])
+        crew.listen(0, sockets[:1])
+        assert told(worker) == [(Listen(), 1)]
+        crew.listen(0, sockets)
+        assert told(worker) == [(Listen(), MOST_DESCRIPTORS), (Listen(), 1)]
+        assert crew.processes[0].listeners == set(sockets)
+    let_go(crew, worker)
+
+
+def test_who_leaves_and_his_heirs_are_given_the_ends_of_handovers(crew: Crew) -> None:
+    leaving, *heirs = (place(crew, key) for key in range(3))
+    crew.hand_over(0, [1, 2], Retire(1.0, for_good=False))
+    assert told(leaving) == [(Retire(1.0, for_good=False), 2)]
+    assert [told(each) for each in heirs] == [[(Adopt(), 1)]] * 2
+    let_go(crew, leaving, *heirs)
+
+
+@pytest.mark.parametrize("has_unread", [False, True])
+def test_who_has_ended_is_told_nothing_and_nothing_is_said_of_it(
+    crew: Crew, capfd: pytest.CaptureFixture[str], *, has_unread: bool
+) -> None:
+    worker = place(crew, 0)
+    if has_unread:
+        crew.tell(0, Reopen())
+    worker.close()
+    assert not crew.tell(0, Reopen())
+    assert capfd.readouterr().err == ""
+    let_go(crew)
+
+
+def test_who_can_not_be_told_is_in_the_log(crew: Crew, capfd: pytest.CaptureFixture[str]) -> None:
+    worker = place(crew, 0)
+    fill(crew, 0)
+    assert 'not told pid=0 message=Reopen reason="Resource temporarily unavailable"' in capfd.readouterr().err
+    let_go(crew, worker)
+
+
+def test_who_is_to_share_is_given_the_sockets_all_the_same_and_is_heard_afterwards(crew: Crew) -> None:
+    heard: list[tuple[int, Message]] = []
+    crew.on_message = lambda key, message: heard.append((key, message))
+    worker = place(crew, 0)
+    fill(crew, 0)
+    with socket.socket() as listener:
+        crew.listen(0, [listener])
+        crew.hand_over(0, [], Share(3))
+        drain(worker)
+        crew._poller.turn()
+    assert told(worker) == [(Listen(), 1), (Share(3), 0)]
+    worker.send(Ready())
+    crew._poller.turn()
+    assert heard == [(0, Ready())]
+    crew._poller.forget(crew.processes[0].channel.fileno())
+    let_go(crew, worker)
 
 
 def test_no_connection_is_handed_over_to_one_that_can_not_be_told_of_it(crew: Crew) -> None:

@@ -39,6 +39,12 @@ def test_another_accept_shares_the_same_sockets_out_differently(listen: Open, be
         accept_one(all_sockets(new)).close()
 
 
+def test_shared_every_slot_serves_all_that_there_are(listen: Open) -> None:
+    old = listen(ANY_PORT, accept="reuseport", slots=3)
+    new = listen(ANY_PORT, accept="shared", slots=3, previous=old)
+    assert [new.for_slot(slot, 3) for slot in range(3)] == [tuple(all_sockets(old))] * 3
+
+
 def test_a_reload_keeps_the_queue_of_what_stays_and_closes_what_is_dropped(listen: Open) -> None:
     old = listen(ANY_PORT, Inet("127.0.0.2", 0))
     stays, goes = old.addresses

@@ -133,6 +133,16 @@ def test_a_mold_is_started_with_the_first_worker_and_forks_one_after_the_other(o
     assert (office.molds.awaited, office.molds.forking, office.molds.is_ready(1)) == (False, False, True)
 
 
+def test_a_mold_that_has_nothing_to_do_forks_at_once(office: Office) -> None:
+    office.ask(answering(Forked(PID), Forked(PID + 1)), 1)
+    office.turn_until(lambda: office.forked)
+    office.ask(answering(), 2)
+    assert office.molds.forking
+    office.turn_until(lambda: len(office.forked) == 2)
+    assert office.forked[1] == (2, PID + 1)
+    assert len(office.molds.processes) == 1
+
+
 def test_each_generation_has_its_own(office: Office) -> None:
     office.ask(answering(Forked(PID)), 1)
     office.ask(answering(Forked(PID + 1)), 2, generation=2)
@@ -156,7 +166,9 @@ def test_a_mold_that_can_not_load_tells_why_to_all_that_wait(office: Office) -> 
     assert not office.molds.awaited
 
 
-def test_a_mold_that_dies_fails_all_that_wait_and_the_next_to_be_asked_for_starts_another(office: Office) -> None:
+def test_a_mold_that_dies_fails_all_that_wait_and_the_next_to_be_asked_for_starts_another(
+    office: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
     def behave(channel: Channel) -> None:
         channel.send(Ready())
         next_message(channel)
@@ -165,9 +177,14 @@ def test_a_mold_that_dies_fails_all_that_wait_and_the_next_to_be_asked_for_start
     office.ask(behave, 1, 2)
     office.turn_until(lambda: len(office.failed) == 2)
     assert office.failed == [(1, "the mold: exit status 3", 0), (2, "the mold: exit status 3", 0)]
+    assert office.unready == []
+    assert "mold exited generation=1 " in capfd.readouterr().err
     office.ask(answering(Forked(PID)), 3)
     office.turn_until(lambda: office.forked)
     assert office.forked == [(3, PID)]
+    office.molds.keep_only(None)
+    office.turn_until_none_is_left()
+    assert "mold exited" not in capfd.readouterr().err  # it was told to
 
 
 def test_who_gives_up_meanwhile_is_told_only_what_is_still_asked_for(office: Office) -> None:

@@ -1,9 +1,11 @@
 """The lock that keeps a second instance out, with real files and processes."""
 
 import os
+import resource
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -38,12 +40,47 @@ def refusal(path: Path) -> StartError:
 
 
 def test_the_file_holds_the_pid_until_it_is_released(path: Path) -> None:
+    before = open_descriptors()
     pid_file = PidFile(str(path))
     pid_file.acquire()
     pid_file.write(812)
     assert path.read_text() == "812\n"
     pid_file.release()
     assert not path.exists()
+    assert open_descriptors() == before
+
+
+def test_a_pid_that_there_is_no_room_for_is_refused_with_73(path: Path) -> None:
+    pid_file = PidFile(str(path))
+    pid_file.acquire()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(StartError, match="can't be written: File too large; make room") as refused:
+            pid_file.write(812)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert refused.value.status == os.EX_CANTCREAT
+    pid_file.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")
+def test_a_file_and_a_folder_of_somebody_else_serve_where_the_file_may_be_written() -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "prefork.pid")
+        path.touch()
+        path.chmod(0o666)
+        path.parent.chmod(0o755)
+        pid_file = PidFile(str(path))
+        os.seteuid(65534)
+        try:
+            pid_file.acquire()
+            pid_file.write(812)
+            assert path.read_text() == "812\n"
+            pid_file.release()
+        finally:
+            os.seteuid(0)
+        assert path.exists()
 
 
 @pytest.mark.parametrize("is_left_over", [False, True])
@@ -107,10 +144,12 @@ def test_a_file_that_can_not_be_created_is_refused_with_73(tmp_path: Path, targe
 def test_a_file_that_has_another_name_is_refused_with_73_and_not_emptied(path: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     path.hardlink_to(tmp_path / "precious")
+    before = open_descriptors()
     with pytest.raises(StartError, match="not a regular file of one name") as refused:
         PidFile(str(path)).acquire()
     assert refused.value.status == 73
     assert path.read_text() == "kept"
+    assert open_descriptors() == before
 
 
 def test_what_is_no_file_is_refused_with_73_and_left_alone(path: Path) -> None:
@@ -174,6 +213,7 @@ def test_a_file_that_its_owner_unlinks_between_our_open_and_our_lock_is_opened_a
             path.unlink()
         return opened[-1]
 
+    before = open_descriptors()
     monkeypatch.setattr(os, "open", open_and_lose_the_race)
     pid_file = PidFile(str(path))
     pid_file.acquire()
@@ -181,3 +221,4 @@ def test_a_file_that_its_owner_unlinks_between_our_open_and_our_lock_is_opened_a
     assert len(opened) == 2
     assert refusal(path).status == os.EX_TEMPFAIL
     pid_file.release()
+    assert open_descriptors() == before

@@ -11,6 +11,7 @@ from prefork.logs.log import Log
 from prefork.master.fleet import Ending, ReloadFailed, Wanted
 from prefork.master.reports import Reports
 from prefork.systemd import Notifier
+from prefork.version import VERSION
 
 Stderr = pytest.CaptureFixture[str]
 
@@ -19,6 +20,11 @@ Stderr = pytest.CaptureFixture[str]
 def reports(notifier: Notifier, monkeypatch: pytest.MonkeyPatch) -> Reports:
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     return Reports(Log("master", "info"), notifier)
+
+
+@pytest.fixture
+def upgrading(reports: Reports, notifier: Notifier) -> Reports:
+    return Reports(Log("master", "info"), notifier, "0.9")
 
 
 def logged(capfd: Stderr) -> list[str]:
@@ -55,6 +61,47 @@ def test_a_reload_that_fails_ends_with_ready_too_and_says_why(
     reports.reload_failed(ReloadFailed(2, 1, "exit status 3"))
     assert logged(capfd)[1:] == ['error reload failed generation=2 kept=1 reason="exit status 3"']
     assert told(service_manager, 2) == ["RELOADING=1", "READY=1"]
+
+
+def test_the_first_reload_of_another_version_is_an_upgrade_and_the_next_is_none(
+    upgrading: Reports, service_manager: socket.socket, capfd: Stderr
+) -> None:
+    for generation in (2, 3):
+        upgrading.reloading(generation)
+        upgrading.reloaded(Wanted(4, generation))
+    assert logged(capfd) == [
+        f"info upgrading from=0.9 to={VERSION} generation=2",
+        f"info upgraded from=0.9 to={VERSION} generation=2 workers=4 seconds=…",
+        "info reloading generation=3",
+        "info reloaded generation=3 workers=4 seconds=…",
+    ]
+    assert told(service_manager, 4) == ["RELOADING=1", "READY=1"] * 2
+
+
+def test_an_upgrade_whose_workers_fail_is_over_too(upgrading: Reports, capfd: Stderr) -> None:
+    for generation in (2, 3):
+        upgrading.reloading(generation)
+        upgrading.reload_failed(ReloadFailed(generation, 1, "exit status 3"))
+    assert [line.partition(" generation=")[0] for line in logged(capfd)] == [
+        f"info upgrading from=0.9 to={VERSION}",
+        "error upgrade failed",
+        "info reloading",
+        "error reload failed",
+    ]
+
+
+def test_what_comes_of_a_mold_and_of_a_trial_that_fail_is_told(
+    reports: Reports, service_manager: socket.socket, capfd: Stderr
+) -> None:
+    reports.mold_failed({"generation": 2}, Failed("wsgi:app: boom", 65, ("ValueError: boom",)))
+    reports.upgrade_failed(1, "exit status 3")
+    assert logged(capfd) == [
+        'error mold can\'t get ready generation=2 reason="wsgi:app: boom"',
+        'error traceback line="ValueError: boom"',
+        'error upgrade failed kept=1 reason="exit status 3"',
+    ]
+    with pytest.raises(BlockingIOError):
+        service_manager.recv(4096)
 
 
 def test_what_the_system_refuses_is_told_with_the_place(reports: Reports, capfd: Stderr) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from prefork.config.schema import Config
 from prefork.ipc.channel import LARGEST_MESSAGE, Failed, channel_pair
 from prefork.logs.log import STDERR, Log
 from prefork.master.errors import StartError
+from prefork.master.processes import fork_child
 from prefork.run.boot import boot, check, stacks_when_late
 
 WORKER = ThisWorker(0, 1, os.getpid(), Log("worker-0", "info"))
@@ -68,17 +69,71 @@ def test_a_mistake_in_the_file_of_variables_is_one_too(tmp_path: Path) -> None:
     theirs.close()
 
 
+def in_child(act: Callable[[], None]) -> None:
+    """Act in a process where nobody has taken SIGALRM, as here the limit of a test has."""
+
+    def work() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        act()
+
+    pid = fork_child(work, lambda: None)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
 def test_a_signal_that_the_application_takes_for_itself_stays_its_own(capfd: pytest.CaptureFixture[str]) -> None:
-    seen: list[int] = []
-    try:
+    def act() -> None:
+        seen: list[int] = []
         with stacks_when_late(STDERR, 3600):
             signal.signal(signal.SIGALRM, lambda number, _frame: seen.append(number))
         signal.raise_signal(signal.SIGALRM)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    assert seen == [signal.SIGALRM]
+        assert seen == [signal.SIGALRM]
+
+    in_child(act)
     assert capfd.readouterr().err == ""
+
+
+def test_a_signal_that_the_application_has_taken_already_stays_its_own_too(capfd: pytest.CaptureFixture[str]) -> None:
+    def act() -> None:
+        seen: list[int] = []
+        signal.signal(signal.SIGALRM, lambda number, _frame: seen.append(number))
+        with stacks_when_late(STDERR, 3600):
+            assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+            signal.raise_signal(signal.SIGALRM)
+        assert seen == [signal.SIGALRM]
+
+    in_child(act)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_takes_too_long_is_told_where_it_is_and_goes_on() -> None:
+    def act() -> None:
+        reader, writer = os.pipe()
+        with stacks_when_late(writer, 0.01):
+            assert b"Current thread" in os.read(reader, 65536)  # waits until it is told
+
+    in_child(act)
+
+
+def test_what_is_in_time_is_not_interrupted_later() -> None:
+    def act() -> None:
+        with stacks_when_late(STDERR, 3600):
+            assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+    in_child(act)
+
+
+def test_a_check_of_what_can_not_be_loaded_says_what_a_start_would(capfd: pytest.CaptureFixture[str]) -> None:
+    def find(_config: Config, _variables: Mapping[str, str]) -> Source:
+        raise LoadError(66, "wsgi:app: no", ("one", "another"))
+
+    with pytest.raises(StartError) as error:
+        check(Config(), find)
+    assert (error.value.status, error.value.problem) == (66, "wsgi:app: no")
+    assert [line.partition("traceback ")[2] for line in capfd.readouterr().err.splitlines()] == [
+        "line=one",
+        "line=another",
+    ]
 
 
 def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:

@@ -9,13 +9,13 @@ from prefork.config.schema import Config
 from prefork.logs.journal import SOCKET, Journal
 from prefork.logs.log import Log
 from prefork.master.errors import StartError
-from prefork.run.log_files import follow, journal_of_worker, open_files
+from prefork.run.log_files import follow, journal_of_worker, open_files, open_next_files
 
 
 def test_files_stay_the_same_where_both_paths_do() -> None:
     files = open_files(Config())
-    assert open_files(Config(workers=7), Config(), files) is files
-    assert open_files(Config(access_log="-"), Config(), files) is not files
+    assert open_next_files(Config(workers=7), Config(), files) is files
+    assert open_next_files(Config(access_log="-"), Config(), files) is not files
     files.close()
 
 

@@ -37,9 +37,11 @@ def test_a_file_that_can_not_be_written_is_73(tmp_path: Path) -> None:
     program = tmp_path / "sleep"
     shutil.copy("/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as running:
-        with pytest.raises(StartError, match="can't be opened or made: Text file busy") as error:
-            check_paths(Config(log=str(program)))
-        running.kill()
+        try:
+            with pytest.raises(StartError, match="can't be opened or made: Text file busy") as error:
+                check_paths(Config(log=str(program)))
+        finally:
+            running.kill()
     assert error.value.status == 73
 
 

@@ -30,6 +30,19 @@ def test_a_file_is_written_whole_readable_by_all_and_with_its_folder(tmp_path: P
     assert host.existing([str(path), str(tmp_path), str(path / "not")]) == {str(path): "text"}
 
 
+def test_what_is_no_utf_8_is_written_as_it_was_read(tmp_path: Path) -> None:
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    ours.write_bytes(b"# caf\xe9\n")
+    host.write(str(other), host.existing([str(ours)])[str(ours)])
+    assert other.read_bytes() == ours.read_bytes()
+
+
+def test_the_folder_of_all_units_stays_when_the_last_is_removed(tmp_path: Path) -> None:
+    host.write(str(tmp_path / "units/x.service"), "")
+    host.delete(str(tmp_path / "units/x.service"))
+    assert os.listdir(tmp_path) == ["units"]
+
+
 def test_a_folder_of_drop_ins_goes_with_its_last_file(tmp_path: Path) -> None:
     ours, other = tmp_path / "x.service.d/socket.conf", tmp_path / "x.service.d/override.conf"
     host.write(str(ours), "")

@@ -52,6 +52,17 @@ def test_an_older_unit_is_replaced_and_its_service_restarted() -> None:
     ]
 
 
+def test_a_drop_in_that_has_lost_its_socket_unit_goes_and_the_service_is_restarted_without() -> None:
+    found = PLAIN | CONFIG | {PLACE.drop_in: ACTIVATED[PLACE.drop_in]}
+    assert install("shop", None, PLAIN, found, chosen=False) == [
+        KEPT,
+        Delete(PLACE.drop_in),
+        RELOAD,
+        Systemctl(("enable", "--now", SERVICE)),
+        Systemctl(("restart", SERVICE)),
+    ]
+
+
 def test_a_service_that_gets_a_socket_unit_is_stopped_first() -> None:
     actions = install("shop", None, ACTIVATED, PLAIN | CONFIG, chosen=False)
     assert actions[0] == Systemctl(("stop", SERVICE))

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from prefork.service.seal import is_sealed, sealed
 
-TEXTS = st.text(st.characters(codec="utf-8"))
+BYTES_OF_NO_TEXT = st.sampled_from([chr(number) for number in range(0xDC80, 0xDD00)])
+TEXTS = st.text(st.characters(codec="utf-8") | BYTES_OF_NO_TEXT)
 
 
 @given(TEXTS)
