@@ -6,13 +6,12 @@ from pathlib import Path
 import prefork
 
 WALL_CLOCK = re.compile(
-    r"\btime\.(?:time|time_ns|localtime|ctime)\b|CLOCK_REALTIME|from datetime import (?!timedelta$)|from time import (?!monotonic(?:_ns)?$)",
+    r"\btime\.(?:time|time_ns|localtime|ctime)\b|CLOCK_REALTIME|from datetime import (?!timedelta$)|from time import (?!monotonic(?:, monotonic_ns|_ns)?$)",
     re.MULTILINE,
 )
 STAMPS = {
     "apps/serving.py": ["time.time"],  # compared with those of files
     "commands/serving.py": ["time.time"],  # of the end of a certificate
-    "development/watching.py": ["time.time"],  # compared with those of files
     "logs/log.py": ["time.time_ns"],  # of a line of the log
     "run/expiry.py": ["from datetime import ", "time.time"],  # of the end of a certificate
     "worker/observing.py": ["time.time"],  # of a line of the access log

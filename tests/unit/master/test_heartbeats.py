@@ -77,7 +77,7 @@ def test_all_have_their_time_again_when_the_master_was_not_running(workers: Mapp
 
 
 def test_one_that_is_stopped_has_its_time_again_when_it_goes_on(workers: Mapping[int, Process]) -> None:
-    pid = fork_child(signal.pause, lambda: None)
+    pid = fork_child(signal.pause)
     try:
         stopped = {0: Process(pid, -1, workers[0].channel, workers[0].row, set(), Stacks(-1)), 1: workers[1]}
         os.kill(pid, signal.SIGSTOP)

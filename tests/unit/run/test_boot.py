@@ -76,7 +76,7 @@ def in_child(act: Callable[[], None]) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         act()
 
-    pid = fork_child(work, lambda: None)
+    pid = fork_child(work)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
