@@ -21,6 +21,7 @@ from prefork.logs.log import STDERR, Log
 from prefork.master.errors import refusal
 from prefork.master.stacks import Stacks
 
+HIGHEST: Final = 64 * 1024  # descriptors of a master, which has some for each worker; a system may allow 2^30
 # What a signal may do between the fork and the moment when the worker takes care of it.
 IN_CHILD: Final[Mapping[signal.Signals, signal.Handlers]] = {
     signal.SIGTERM: signal.SIG_DFL,
@@ -153,7 +154,7 @@ def _descriptors() -> Iterable[int]:
     try:
         return list(map(int, os.listdir("/proc/self/fd")))
     except OSError:  # no /proc, or no descriptor left for it
-        return range(os.sysconf("SC_OPEN_MAX"))
+        return range(min(os.sysconf("SC_OPEN_MAX"), HIGHEST))
 
 
 def fork_child(work: Callable[[], None]) -> int:
