@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from prefork.ipc import control_path
 from prefork.ipc.client import CommandError, ask, exchange, the_only_path
 from prefork.ipc.control import Answer, Reload, Stop, encode
 
 
 @contextmanager
-def answering(path: Path, *pieces: bytes) -> Iterator[list[bytes]]:
-    """Take one request at the path, and answer it by these pieces."""
+def answering(path: Path, *pieces: bytes, reads: int = 4096) -> Iterator[list[bytes]]:
+    """Take one request at the path, or the first bytes of it, and answer it by these pieces."""
     received: list[bytes] = []
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
@@ -25,7 +26,7 @@ def answering(path: Path, *pieces: bytes) -> Iterator[list[bytes]]:
     def serve() -> None:
         sock, _ = listener.accept()
         with sock:
-            received.append(sock.recv(4096))
+            received.append(sock.recv(reads))
             for piece in pieces:
                 sock.sendall(piece)
 
@@ -75,6 +76,29 @@ def test_a_service_that_ends_before_it_has_answered_is_a_failure(tmp_path: Path,
     ):
         ask(Reload(), [str(tmp_path / "x")])
     assert failure.value.status == 1
+
+
+def test_a_service_that_ends_with_the_request_unread_is_a_failure_too(tmp_path: Path) -> None:
+    with (
+        answering(tmp_path / "x", reads=1),
+        pytest.raises(CommandError, match="the service ended before it had an answer") as failure,
+    ):
+        ask(Reload(), [str(tmp_path / "x")])
+    assert failure.value.status == 1
+
+
+def test_who_asks_to_stop_waits_with_the_answer_for_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0)
+        theirs.sendall(encode(Answer("reloaded")))
+        assert exchange(ours, Reload()) == Answer("reloaded")
+        theirs.sendall(encode(Answer("stopped")))
+        with pytest.raises(BlockingIOError):
+            exchange(ours, Stop())
+        theirs.sendall(encode(Answer("stopped")))
+        theirs.shutdown(socket.SHUT_WR)
+        assert exchange(ours, Stop()) == Answer("stopped")
 
 
 def test_a_service_that_does_not_answer_in_time_is_a_failure(tmp_path: Path) -> None:
@@ -163,3 +187,10 @@ def test_of_several_services_one_has_to_be_named(tmp_path: Path) -> None:
 
 def test_in_a_unit_it_is_the_units_own() -> None:
     assert the_only_path({"RUNTIME_DIRECTORY": "/run/shop"}, 0) == "/run/shop/prefork.sock"
+
+
+def test_where_no_service_runs_the_folders_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_path, "FOLDER_OF_ALL", "/none")
+    with pytest.raises(CommandError, match=f"^no service listens in {tmp_path} or /none; see --name") as failure:
+        the_only_path({"XDG_RUNTIME_DIR": str(tmp_path)}, 7)
+    assert failure.value.status == os.EX_UNAVAILABLE
