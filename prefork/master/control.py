@@ -141,10 +141,7 @@ class Control:
         self._poller.watch(self._socket.fileno(), self._on_caller)
 
     def _on_caller(self) -> None:
-        try:
-            sock, _ = self._socket.accept()
-        except BlockingIOError:  # it has gone again
-            return
+        sock, _ = self._socket.accept()  # who has gone again is there all the same (unix(7))
         _pid, uid = peer(sock)
         if uid not in (0, os.geteuid()):
             refuse(sock, Answer("only root and the user who runs the service may command it", os.EX_NOPERM))
