@@ -17,7 +17,7 @@ from prefork.master import control as module
 from prefork.master import poller
 from prefork.master.control import MOST_CLIENTS, Control, listen
 from prefork.master.errors import StartError
-from prefork.master.fleet import Ending, Finish, Fleet, Reloaded, Wanted
+from prefork.master.fleet import Ending, Finish, Fleet, Reloaded, ReloadFailed, Wanted
 from prefork.master.outcomes import Waiting
 from prefork.master.poller import Poller
 
@@ -82,7 +82,7 @@ class Running:
             client.close()
         for served in list(self.control._clients):
             served.close()
-        self.listener.close()
+        self.control.close()
         self.poller.close()
 
     def expect(self, request: Request) -> Waiting:
@@ -134,8 +134,9 @@ def test_all_who_wait_for_the_same_are_answered_together_and_nobody_else(running
 def test_who_asked_to_stop_stays_connected_until_the_process_has_ended(running: Running) -> None:
     client = running.connect(b'{"command":"stop"}\n')
     running.turn_until(lambda: running.asked == [Stop()])
-    running.control.observe(FLEET, [Finish(Ending.GRACEFUL, "")])
-    client.recv(4096)
+    for _ in range(2):
+        running.control.observe(FLEET, [Finish(Ending.GRACEFUL, "")])
+    assert client.recv(4096).count(b"\n") == 1
     client.settimeout(0)
     running.poller.turn()
     with pytest.raises(BlockingIOError):
@@ -147,6 +148,15 @@ def test_a_client_that_has_only_stopped_sending_still_gets_its_answer(running: R
     client.shutdown(socket.SHUT_WR)
     running.turn_until(lambda: running.asked == [Reload()])
     running.poller.turn()
+    running.control.observe(FLEET, [Reloaded(2)])
+    assert message(running.read_all(client)) == "reloaded: generation 2, 1 worker ready"
+
+
+def test_who_waits_may_do_so_for_as_long_as_it_takes(running: Running) -> None:
+    client = running.connect(RELOAD)
+    running.turn_until(lambda: running.asked == [Reload()])
+    assert running.control.next_deadline() is None
+    running.control.expire(time.monotonic() + 3600)
     running.control.observe(FLEET, [Reloaded(2)])
     assert message(running.read_all(client)) == "reloaded: generation 2, 1 worker ready"
 
@@ -213,6 +223,34 @@ def test_a_client_too_many_is_told_to_come_back(running: Running) -> None:
     running.turn_until(lambda: len(running.asked) == MOST_CLIENTS)
     answer = json.loads(running.read_all(running.connect()))
     assert answer["exit_status"] == os.EX_TEMPFAIL
+
+
+def test_who_goes_before_he_is_answered_holds_up_nobody(running: Running) -> None:
+    refused: list[OSError] = []
+    running.poller.on_failure = refused.append
+    running.connect().close()
+    for _ in range(MOST_CLIENTS):
+        running.connect(RELOAD)
+        running.poller.turn()
+    running.turn_until(lambda: len(running.asked) == MOST_CLIENTS)
+    running.connect().close()
+    answer = json.loads(running.read_all(running.connect()))
+    assert answer["exit_status"] == os.EX_TEMPFAIL
+    assert refused == []
+
+
+def test_a_reload_listens_anew_where_the_file_was_removed_and_only_there(running: Running) -> None:
+    path = Path(running.path)
+    first = path.stat().st_ino
+    running.control.observe(FLEET, [Reloaded(2)])
+    assert path.stat().st_ino == first
+    path.unlink()
+    path.mkdir()
+    running.control.observe(FLEET, [ReloadFailed(3, 2, "no")])
+    assert path.is_dir()
+    path.rmdir()
+    running.control.observe(FLEET, [Reloaded(3)])
+    assert message(running.read_all(running.connect(STATUS))) == "fine"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else")
