@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NoReturn
 
@@ -140,7 +141,10 @@ def fork_child(work: Callable[[], None], leave_behind: Callable[[], None]) -> in
     # A signal between fork and reset would run our handler in the child.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
     try:
-        return os.fork() or _be_child(work, leave_behind)
+        # The log warns of the threads of a mold. Python does too, and since 3.15 doesn't fork with -W error.
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pid = os.fork()
+        return pid or _be_child(work, leave_behind)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
