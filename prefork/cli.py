@@ -49,6 +49,7 @@ def _parse(program: str, command: click.Command) -> Step:
     except click.ClickException as error:
         raise ConfigError("", "", problem_of(error), status=os.EX_USAGE) from None
     except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left as it ends
         raise StartError(1, f"standard output: {error.strerror}") from None
     return step if callable(step) else lambda: 0
 

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import traceback
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -162,7 +163,10 @@ def fork_child(work: Callable[[], None]) -> int:
     # A signal between fork and reset would run our handler in the child.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IN_CHILD)
     try:
-        return os.fork() or _be_child(work)
+        # The log warns of the threads of a mold. Python does too, and since 3.15 doesn't fork with -W error.
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pid = os.fork()
+        return pid or _be_child(work)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
