@@ -162,7 +162,6 @@ def test_folders_and_files_that_are_no_modules_are_not_meant(folder: Path) -> No
     assert "did you mean" not in error.value.problem
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded")  # pytest's watchdog is a thread
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read something")
 def test_a_python_that_the_workers_user_may_not_read_is_found(tmp_path: Path) -> None:
     (tmp_path / "python").mkdir(mode=0o700)

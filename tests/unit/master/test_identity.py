@@ -15,7 +15,6 @@ ROOT_GROUP = grp.getgrgid(0).gr_name
 _entry = pwd.getpwnam("nobody")
 NOBODY = Identity(_entry.pw_uid, _entry.pw_gid, _entry.pw_name)
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded")  # pytest's watchdog is a thread
 takes_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
 
 
