@@ -7,7 +7,6 @@ survives the upgrade of the master, whose children keep it mapped. What a worker
 must be able to stand that.
 """
 
-import fcntl
 import mmap
 import os
 import struct
@@ -97,7 +96,7 @@ class Scoreboard:
 
     def __init__(self, fd: int | None = None) -> None:
         """Make a scoreboard, or map that of a descriptor, which is the scoreboard's then."""
-        self.fd = new_memory() if fd is None else fd
+        self.fd = os.memfd_create("prefork-scoreboard") if fd is None else fd
         if os.fstat(self.fd).st_size < SIZE:  # never less: workers of another version may have it mapped (SIGBUS)
             os.ftruncate(self.fd, SIZE)
         memory = memoryview(mmap.mmap(self.fd, SIZE))
@@ -155,10 +154,3 @@ class Scoreboard:
 def _asked(note: memoryview) -> str:
     asked, _, _ = note.tobytes().partition(b"\0")[0].partition(b" HTTP/")
     return asked.decode("ascii", "backslashreplace")
-
-
-def new_memory() -> int:
-    """Return a memfd that only grows: by the descriptor of a worker an application could end the master (SIGBUS)."""
-    fd = os.memfd_create("prefork-scoreboard", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
-    return fd

@@ -34,19 +34,15 @@ def answer(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"It works."]
 """
-TRUNCATING: Final = """
+WITH_THE_SCOREBOARD: Final = """
 import os
 
 def answer(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        try:
-            if "memfd" in os.readlink(f"/proc/self/fd/{fd}"):
-                os.ftruncate(fd, 0)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            yield type(error).__name__.encode()
+    with open("/proc/self/maps") as maps:
+        is_mapped = "prefork-scoreboard" in maps.read()
+    is_open = any("memfd" in os.readlink(each.path) for each in os.scandir("/proc/self/fd"))
+    return [f"mapped: {is_mapped}, open: {is_open}".encode()]
 """
 MALFORMED: Final = {
     "no bytes": b"",
@@ -118,10 +114,10 @@ def test_a_mold_that_sends_what_is_no_message_fails_the_reload(start_app: Start)
     os.kill(before, 0)
 
 
-def test_an_application_that_truncates_what_it_can_ends_nothing_but_its_request(start_app: Start) -> None:
-    start_app.files["shop.py"] = TRUNCATING
-    hello = start_app('app = "shop:answer"\nworkers = 2')
-    before = hello.worker_pids()
-    assert hello.get().text == "PermissionError"
-    hello.signal(SIGHUP)
-    hello.wait_for_workers(2, without=before)
+@pytest.mark.parametrize("preload", ["off", "mold"])
+def test_an_application_has_no_descriptor_by_which_it_could_truncate_what_the_master_reads(
+    start_app: Start, preload: str
+) -> None:
+    start_app.files["shop.py"] = WITH_THE_SCOREBOARD
+    hello = start_app(f'app = "shop:answer"\nworkers = 1\npreload = "{preload}"')
+    assert hello.get().text == "mapped: True, open: False"

@@ -1,6 +1,5 @@
 """Rows and their notes, in real shared memory."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 
@@ -108,14 +107,6 @@ def test_the_counts_of_the_last_row_are_apart_from_the_others(scoreboard: Scoreb
     rows[0].count(0, 7)
     scoreboard.give_back(rows[-1])
     assert scoreboard.counts() == [7, *[0] * (REASONS - 2), 5]
-
-
-def test_nobody_makes_it_smaller_or_keeps_a_later_version_from_making_it_larger(scoreboard: Scoreboard) -> None:
-    with pytest.raises(PermissionError):
-        os.ftruncate(scoreboard.fd, SIZE - 1)
-    with pytest.raises(PermissionError):
-        fcntl.fcntl(scoreboard.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
-    os.ftruncate(scoreboard.fd, SIZE + 1)
 
 
 def test_a_count_that_is_too_large_is_the_largest(scoreboard: Scoreboard) -> None:
