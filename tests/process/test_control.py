@@ -315,7 +315,7 @@ def test_status_says_which_worker_is_silent_and_on_which_request(start: Start) -
     until(lambda: status(hello)["workers"][0]["silent"], "its silence")
     (worker,), (_, said) = status(hello)["workers"], command(hello, "status")
     assert (worker["phase"], worker["request"]) == ("ready", "GET /sleep?seconds=3600")
-    assert re.search(r"\nworker 0 has been silent for \d s, busy with GET /sleep\?seconds=3600\n\n", said)
+    assert re.search(r"\nworker 0 has been silent for \d+ s, busy with GET /sleep\?seconds=3600\n\n", said)
     kill_workers(hello)
     assert status(hello)["workers"][0]["silent"] == 0
 
@@ -328,7 +328,7 @@ def test_status_says_what_has_kept_a_thread_for_long_and_so_does_the_end_of_its_
     assert patient.ask().status == 200
     (worker,), (_, said) = status(hello)["workers"], command(hello, "status")
     assert (worker["request"], worker["silent"]) == ("GET /waits?go", 0)
-    assert re.search(r"\nworker 0 has been busy with GET /waits\?go for \d s\n\n", said)
+    assert re.search(r"\nworker 0 has been busy with GET /waits\?go for \d+ s\n\n", said)
     client.close()  # whoever asked
     kill_workers(hello)
     hello.wait_for_log(' last_request="GET /" longest_request="GET /waits?go"')
