@@ -9,20 +9,11 @@ the application ends: it is to answer nobody.
 import faulthandler
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 
+from prefork.descriptors import leave
 from prefork.ipc.seat import Seat
 from prefork.logs.log import STDERR
-
-
-def leave(fds: Iterable[int]) -> None:
-    """Have these descriptors lead nowhere. They stay open, as the objects that they belong to may close them later."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for fd in fds:
-        if fd >= 0:
-            os.dup2(nowhere, fd, inheritable=False)
-    os.close(nowhere)
 
 
 def leave_seat(seat: Seat) -> None:

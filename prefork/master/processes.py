@@ -10,11 +10,11 @@ import socket
 import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from typing import Final, NoReturn
 
 from msgspec import Struct
 
+from prefork.descriptors import leave
 from prefork.ipc.channel import Channel, channel_pair
 from prefork.ipc.scoreboard import Row
 from prefork.kernel import read
@@ -123,7 +123,7 @@ def fork(work: Callable[[Channel], None], kept: Collection[int] | None = None) -
     def begin() -> None:
         ours.close()
         if kept is not None:
-            close_own_but({theirs.fileno(), *kept})
+            leave_all_but({theirs.fileno(), *kept})
         work(theirs)
 
     pid = None
@@ -140,15 +140,16 @@ def fork(work: Callable[[Channel], None], kept: Collection[int] | None = None) -
         theirs.close()
 
 
-def close_own_but(kept: Collection[int]) -> None:
-    """Close what would not outlive an execve(2) either, but these: what else is open was not opened by this program.
+def leave_all_but(kept: Collection[int]) -> None:
+    """Leave what would not outlive an execve(2) either, but these: what else is open was not opened by this program."""
+    leave([fd for fd in _descriptors() if fd > STDERR and fd not in kept and _is_private(fd)])
 
-    In a forked process alone: the objects that have these numbers still must not come to close them.
-    """
-    for fd in _descriptors():
-        with suppress(OSError):  # it was that of the list
-            if fd > STDERR and fd not in kept and not os.get_inheritable(fd):
-                os.close(fd)
+
+def _is_private(fd: int) -> bool:
+    try:
+        return not os.get_inheritable(fd)
+    except OSError:  # not open; it was that of the list
+        return False
 
 
 def _descriptors() -> Iterable[int]:

@@ -15,9 +15,9 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 
-from prefork.apps.forked import leave
 from prefork.apps.interface import Application
 from prefork.config.schema import Config
+from prefork.descriptors import leave
 from prefork.http.forwarded import Forwarding
 from prefork.http.service import Service
 from prefork.http.waiting import Waiting

@@ -34,6 +34,18 @@ def answer(environ, start_response):
     return [str(BODY).encode()]
 
 """
+TRACER = """
+import os
+
+file = open(os.devnull)
+
+def reopen():
+    global file
+    file.close()
+    file = open(os.devnull)
+
+os.register_at_fork(after_in_child=reopen)
+"""
 MOLD = 'app = "shop:answer"\npreload = "mold"'
 TWO = f"{MOLD}\nworkers = 2"
 
@@ -91,6 +103,14 @@ def shop(start_app: Start) -> Callable[..., Hello]:
 
 
 Shop = Callable[..., Hello]
+
+
+def test_what_watches_the_program_may_open_its_file_anew_in_each_process(shop: Shop, tmp_path: Path) -> None:
+    """As Python does that writes its functions' names for perf(1)."""
+    tmp_path.joinpath("sitecustomize.py").write_text(TRACER)
+    hello = shop(environ={"PYTHONPATH": str(tmp_path)})
+    assert hello.get().text == "old"
+    assert hello.stop() == 0
 
 
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])

@@ -1,23 +1,11 @@
 """What a forked process leaves to its worker, and how it ends, with descriptors and processes of this one."""
 
 import os
-import socket
 
 import pytest
 
-from prefork.apps.forked import end_if_forked, leave, status_of
+from prefork.apps.forked import end_if_forked, status_of
 from prefork.master.processes import fork_child
-
-
-def test_a_descriptor_that_is_left_leads_nowhere_and_its_object_can_still_be_closed() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        leave([ours.fileno(), -1])
-        assert theirs.recv(1) == b""
-        assert os.readlink(f"/proc/self/fd/{ours.fileno()}") == os.devnull
-        assert not os.get_inheritable(ours.fileno())
-        with pytest.raises(OSError, match="non-socket"):
-            ours.send(b"x")
 
 
 def test_the_process_itself_goes_on() -> None:

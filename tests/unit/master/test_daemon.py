@@ -94,8 +94,8 @@ def test_a_child_that_closed_its_copy_does_not_hide_the_end_of_the_daemon(comman
     os.mkfifo(tmp_path / "fifo")
     done = command("""
         if os.fork() == 0:
-            from prefork.master.processes import close_own_but
-            close_own_but(())
+            from prefork.master.processes import leave_all_but
+            leave_all_but(())
             open("fifo").read()  # outlives the daemon
         os._exit(0)
     """)
