@@ -1,7 +1,7 @@
 """Starts again and again, in development, what can't be served yet: each time that a file has changed.
 
 The process waits here between two starts, with nothing listened on, no pid file and no workers: just the watcher, which
-has lived since before the first of them, so that no change is missed.
+lives on from one to the next, so that no change in between is missed.
 """
 
 import gc

@@ -95,11 +95,7 @@ class Worker:
         self._date_due = 0.0
         self._stacks = seat.stacks
         self._signals = Signals(seat.stacks)
-        self._loop.watch(self._signals.fileno(), READABLE, self._on_signal)
-        self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
-        if (threads := application.threads) is not None:
-            threads.on_refused = self._service.count
-            self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
+        self._heed()
         self._listen(seat.listeners)
 
     def run(self) -> float:
@@ -117,6 +113,7 @@ class Worker:
         self._loop.call_at(self._loop.now, self._on_tick)
         self._loop.run()
         self._row[CONNECTIONS] = len(self._connections)  # what ends now, by the user's functions, may take its time
+        self._note_longest()
         self._refusals.tell(math.inf)
         if self._access_log is not None:
             self._access_log.flush()
@@ -139,6 +136,14 @@ class Worker:
         heirs = (each.fileno() for each in self._leaving.heirs)
         leave(acceptors.union(connections, heirs, self._loop.descriptors()))
         self._signals.release()
+
+    def _heed(self) -> None:
+        """Watch for what is said to the worker: by signals, by the master, and by the threads of the application."""
+        self._loop.watch(self._signals.fileno(), READABLE, self._on_signal)
+        self._loop.watch(self._channel.fileno(), READABLE, self._on_message)
+        if (threads := self._application.threads) is not None:
+            threads.on_refused = self._service.count
+            self._loop.watch(threads.fileno(), READABLE, threads.on_readable)
 
     def _watch(self, journal: Journal | None) -> Watch | None:
         """Return what watches the connections, None where nobody looks."""
@@ -216,11 +221,14 @@ class Worker:
         self._row[CONNECTIONS] = len(self._connections)
         self._row[OPENING] = len(self._admission.openings)
         self._row[REQUESTS] = self._service.requests
-        if (threads := self._application.threads) is not None:
-            self._row.note_longest(*threads.longest)
+        self._note_longest()
         if self._wearing and (reason := self._wearing.reason(self._service.requests, now)):
             self._wear_out(reason)
         self._ask_to_be_replaced()
+
+    def _note_longest(self) -> None:
+        if (threads := self._application.threads) is not None:
+            self._row.note_longest(*threads.longest)
 
     def _set_date(self, now: float) -> None:
         wall = time.time()

@@ -335,6 +335,21 @@ def test_status_says_what_has_kept_a_thread_for_long_and_so_does_the_end_of_its_
     assert status(hello)["workers"][0]["busy"] == 0
 
 
+def test_the_end_of_a_worker_names_no_request_that_is_over(start_app: Start) -> None:
+    hello = serve(start_app, "threads = 2", *CONTROL)
+    client = hello.connect()
+    client.send(request("/waits?go"))
+    until(lambda: status(hello)["workers"][0]["busy"], "a busy thread")
+    hello.signal(SIGTERM)
+    hello.wait_for_log("stopping")
+    (hello.folder / "go").touch()
+    assert client.answer().status == 200
+    client.close()
+    assert hello.wait_for_exit() == 0
+    assert "worker exited" in hello.log
+    assert "longest_request" not in hello.log
+
+
 def test_dump_logs_the_stacks_of_all_workers_and_tells_them_apart(start: Start) -> None:
     hello = start("workers = 8", *CONTROL)
     assert command(hello, "dump") == (0, "told workers to write their stacks into the log: 8\n")
