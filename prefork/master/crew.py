@@ -270,7 +270,7 @@ class Crew:
         reason += f", with {held} {plural('connection', held)}" if held else ""
         self.on_exit(key, End(process.pid, reason, self._failed.pop(key, None), asked))
 
-    def leave_behind(self) -> None:
+    def close(self) -> None:
         """Close what is the master's of them, at the end."""
         for process in self.processes.values():
             process.forget()

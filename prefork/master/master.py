@@ -96,7 +96,7 @@ class Master:
                 self._upgrade_if_due()
         finally:
             self.molds.keep_only(None)
-            self.molds.leave_behind()
+            self.molds.close()
             self._generations.close_listeners()
             self._current.files.close()
             self.crew.scoreboard.close()

@@ -119,9 +119,9 @@ class Molds:
         """Send all of them a message; where the system refuses, later."""
         self._crew.tell_all(message, fds)
 
-    def leave_behind(self) -> None:
+    def close(self) -> None:
         """Close what is the master's of them, at the end."""
-        self._crew.leave_behind()
+        self._crew.close()
         for mold in self._molds.values():
             if mold.asked:
                 mold.asked[1].close()
