@@ -51,7 +51,7 @@ def count_of(hello: Hello, event: str) -> int:
 
 
 def lost(clients: list[Client]) -> int:
-    return sum(not answers(client) for client in clients)
+    return sum(not client.is_served() for client in clients)
 
 
 def test_a_predecessor_that_is_killed_while_connections_move_loses_those_that_have_not(start: Start) -> None:
@@ -101,10 +101,3 @@ def test_a_worker_that_is_behind_hands_over_to_the_next_when_its_successor_was_k
     os.kill(predecessor, SIGCONT)
     hello.wait_for_workers(1, without=[predecessor, successor])
     assert lost(clients) == 0
-
-
-def answers(client: Client) -> bool:
-    try:
-        return client.ask().status == 200
-    except OSError:
-        return False
