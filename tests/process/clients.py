@@ -47,6 +47,13 @@ class Client:
         self.send(request)
         return self.answer()
 
+    def is_served(self) -> bool:
+        """Tell whether a request is answered by 200, and not by the end of the connection."""
+        try:
+            return self.ask().status == 200
+        except OSError:
+            return False
+
     def answer(self, *, to_head: bool = False) -> Answer:
         """Read the next response; that to a HEAD request has no body."""
         head = self._take_until(b"\r\n\r\n")

@@ -140,11 +140,15 @@ class Hello:
         addresses = ", ".join(f'"{each}"' for each in bind)
         (self.folder / "hello.toml").write_text(f"bind = [{addresses}]\n{toml}\n")
 
+    def edit(self, text: str, name: str = "shop.py") -> None:
+        """Write another text into a file of the application."""
+        (self.folder / name).write_text(text)
+
     def signal(self, number: Signals) -> None:
         os.kill(self.master_pid, number)
 
     def let_go(self) -> None:
-        """Let those go on that an Installation has HELD."""
+        """Let those go on that wait for this: an Installation has HELD them, or the application does."""
         (self.folder / "go").touch()
 
     def reload(self, toml: str, bind: Sequence[str] = ANY_PORT) -> None:

@@ -14,19 +14,15 @@ from tests.process.waiting import until
 PAUSE = 0.5  # seconds; not a wait: what would be there at once
 
 
-def is_answered(client: Client) -> bool:
-    return client.ask().status == 200
-
-
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])
 def test_beyond_max_connections_new_ones_wait_until_there_is_room(start: Start, accept: str) -> None:
     hello = start(f'workers = 1\naccept = "{accept}"\nmax_connections = 3\nkeep_alive_timeout = 2')
     served = [hello.connect() for _ in range(3)]
-    assert all(map(is_answered, served))
+    assert all(map(Client.is_served, served))
     waiting = hello.connect()
     waiting.send(GET)
     hello.wait_for_log("full: new connections wait")
-    assert all(map(is_answered, served))
+    assert all(map(Client.is_served, served))
     served.pop().close()
     assert waiting.answer().status == 200
     for client in (*served, waiting):
@@ -39,7 +35,7 @@ def test_max_connections_are_those_of_all_listeners_together(start: Start, accep
     bind = ["127.0.0.1:0", "127.0.0.2:0", "unix:hello.sock"]
     hello = start(f'workers = 1\naccept = "{accept}"\nmax_connections = 3\nkeep_alive_timeout = 60', bind=bind)
     served = [hello.connect() for _ in range(3)]
-    assert all(map(is_answered, served))
+    assert all(map(Client.is_served, served))
     waiting = [hello.connect(each) for each in hello.addresses]
     for client in waiting:
         client.send(GET)
@@ -53,7 +49,7 @@ def test_max_connections_are_those_of_all_listeners_together(start: Start, accep
 def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start: Start) -> None:
     hello = start('workers = 1\nmax_connections = 3\nwhen_full = "refuse"\nkeep_alive_timeout = 2')
     served = [hello.connect() for _ in range(3)]
-    assert all(map(is_answered, served))
+    assert all(map(Client.is_served, served))
     refused = hello.connect()
     refused.send(GET)
     answer = refused.answer()
@@ -62,7 +58,7 @@ def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start:
     hello.wait_for_log(
         'requests refused status=503 reason="too many connections" count=1 last=127.0.0.1 key=max_connections\n'
     )
-    assert all(map(is_answered, served))
+    assert all(map(Client.is_served, served))
     for client in (*served, refused):
         client.close()
 
@@ -71,13 +67,13 @@ def test_who_is_refused_and_does_not_close_is_closed_before_long(start: Start) -
     hello = start('workers = 1\nmax_connections = 1\nwhen_full = "refuse"')
     (worker,) = hello.worker_pids()
     served = hello.connect()
-    assert is_answered(served)
+    assert served.is_served()
     before = hello.descriptor_count(worker)
     refused = hello.connect()
     assert refused.answer().status == 503
     assert hello.descriptor_count(worker) == before + 1
     until(lambda: hello.descriptor_count(worker) == before, "the refused one is closed")
-    assert is_answered(served)
+    assert served.is_served()
     for client in (served, refused):
         client.close()
 
@@ -85,11 +81,11 @@ def test_who_is_refused_and_does_not_close_is_closed_before_long(start: Start) -
 def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(start: Start) -> None:
     hello = start("workers = 1\nmax_connections_per_client = 3\nkeep_alive_timeout = 2\nforwarded_allow_ips = []")
     served = [hello.connect() for _ in range(3)]
-    assert all(map(is_answered, served))
+    assert all(map(Client.is_served, served))
     refused = hello.connect()
     assert refused.answer().status == 503
     other = Client(socket.create_connection(("127.0.0.1", hello.ports[0]), source_address=("127.0.0.2", 0)))
-    assert is_answered(other)
+    assert other.is_served()
     hello.wait_for_log('requests refused status=503 reason="too many connections of one client" count=1')
     for client in (*served, refused, other):
         client.close()
@@ -98,7 +94,7 @@ def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(s
 def test_a_proxy_has_as_many_connections_as_it_wants(start: Start) -> None:
     hello = start('workers = 1\nmax_connections_per_client = 1\nforwarded_allow_ips = ["127.0.0.1"]')
     clients = [hello.connect() for _ in range(3)]
-    assert all(map(is_answered, clients))
+    assert all(map(Client.is_served, clients))
     for client in clients:
         client.close()
 

@@ -52,10 +52,10 @@ def test_what_a_worker_runs_inherits_nothing_but_the_standard_streams(start: Sta
     clients = [hello.connect() for _ in range(10)]
     hello.reload('workers = 1\nlog = "hello.log"\naccess_log = "access.log"')  # sockets and connections move
     (worker,) = hello.wait_for_workers(1, without=hello.descriptors)
-    assert all(served(client) for client in clients)
+    assert all(map(Client.is_served, clients))
     hello.signal(SIGUSR1)
     hello.wait_for_log("log files reopened")
-    assert served(clients[0])
+    assert clients[0].is_served()
     assert set(proc.inheritable(worker)) <= {0, 1, 2}
 
 
@@ -66,7 +66,7 @@ def test_more_clients_than_descriptors_are_survived(start: Start) -> None:
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (room, room))
     clients = [hello.connect() for _ in range(40)]
     hello.wait_for_log("out of descriptors")
-    assert served(clients[0])
+    assert clients[0].is_served()
     assert proc.cpu_share([worker]) < 0.2
     hello.leave()
     hello.wait_until_closed()
@@ -85,10 +85,6 @@ def test_a_service_started_with_few_descriptors_survives_too(start: Start) -> No
         hello.leave()
     assert serves_all(hello, 20)
     assert hello.worker_pids() == set(hello.descriptors)
-
-
-def served(client: Client) -> bool:
-    return client.ask().status == 200
 
 
 def serves_all(hello: Hello, count: int) -> bool:

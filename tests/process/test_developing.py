@@ -7,7 +7,6 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, 
 import pytest
 
 from tests.process import proc
-from tests.process.hello import Hello
 from tests.process.installing import HELD, Installation
 from tests.process.starting import Start
 from tests.process.waiting import until
@@ -81,10 +80,6 @@ def test_without_the_flag_reload_a_client_is_told_nothing(
     assert hello.get().text == "The application failed.\n"
 
 
-def edit(hello: Hello, text: str, name: str = "shop.py") -> None:
-    (hello.folder / name).write_text(text)
-
-
 def answering(text: str) -> str:
     return f"def answer(environ, start_response):\n    start_response('200 OK', [])\n    return [b'{text}']\n"
 
@@ -99,15 +94,15 @@ def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: 
     seen = hello.wait_for_log(f'{WAITING}"shop:answer: SyntaxError: invalid syntax (shop.py:1)"')
     assert not (hello.folder / "pid").exists()
     hello.wait_for_log("watching folders=.")
-    edit(hello, "import missing\n")
+    hello.edit("import missing\n")
     seen = hello.wait_for_log(f"{WAITING}\"shop:answer: ModuleNotFoundError: No module named 'missing'", seen)
-    edit(hello, answering("mended"))
+    hello.edit(answering("mended"))
     hello.wait_for_log(" ready workers=1 ", seen)
     hello.addresses = re.findall(r" listening address=(\S+)", hello.log)[-1:]
     assert hello.get().text == "mended"
     assert (hello.folder / "pid").read_text() == f"{hello.master_pid}\n"
     seen = hello.wait_for_log("generation=1")
-    edit(hello, answering("newer"))
+    hello.edit(answering("newer"))
     hello.wait_for_log(" reloaded generation=2", seen)
     assert hello.get().text == "newer"
 
@@ -116,9 +111,9 @@ def test_who_starts_it_with_a_log_elsewhere_is_told_what_it_waits_for_until_it_i
     start_app.files = {"shop.py": "1 / 0\n"}
     hello = start_app.launch(SHOP, "--reload", "--log", "log", log_file="log")
     seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
-    edit(hello, "import missing\n")
+    hello.edit("import missing\n")
     seen = hello.wait_for_log(WAITING, seen)
-    edit(hello, answering("mended"))
+    hello.edit(answering("mended"))
     hello.wait_for_log(" ready workers=1 ", seen)
     assert (hello.folder / "output").read_text().splitlines() == [
         "prefork: error: shop:answer: ZeroDivisionError: division by zero (shop.py:1); waiting for a change",
@@ -166,7 +161,7 @@ def test_signals_are_for_the_master_and_do_nothing_to_the_watcher_that_ends_with
     (watcher,) = [pid for pid in hello.session_pids() if "prefork.development.watcher" in proc.title(pid)]
     for number in (SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH):
         os.kill(watcher, number)
-    edit(hello, answering("new"))
+    hello.edit(answering("new"))
     hello.wait_for_log(" reloaded generation=2")
     assert os.getpgid(watcher) != os.getpgid(hello.master_pid)  # else a terminal would interrupt it too
     assert hello.stop(SIGINT) == 0
@@ -185,7 +180,7 @@ def test_what_is_mended_while_it_fails_to_start_is_not_waited_for(start_app: Sta
     start_app.files = {"shop.py": "while not __import__('os').path.exists('go'):\n    pass\n1 / 0\n"}
     hello = start_app.launch(SHOP, "--reload")
     seen = hello.wait_for_log("watching folders=.")
-    edit(hello, answering("mended"))
+    hello.edit(answering("mended"))
     hello.wait_for_log("changed path=shop.py", seen)
     (hello.folder / "go").touch()
     hello.wait_for_log(" ready workers=1 ", hello.wait_for_log("division by zero", seen))

@@ -246,6 +246,7 @@ def test_a_stop_waits_for_the_body_and_answers(start_app: Start) -> None:
     client.send(b"Hello")
     found = answer(client)
     assert (found.body, found.is_last) == (b"Hello", True)
+    hello.leave()
     assert hello.wait_for_exit() == 0
 
 

@@ -133,11 +133,6 @@ def said(hello: Hello, path: str) -> str:
     return found.body.decode()
 
 
-def release(hello: Hello) -> None:
-    """Let what the application waits for happen."""
-    (hello.folder / "go").touch()
-
-
 # Processes
 
 
@@ -150,7 +145,7 @@ def test_a_process_of_the_applications_own_holds_no_connection_and_disturbs_nobo
     for _ in range(50):
         assert said(serving, "/") == ask(serving, "/", "Connection: close").body.decode()
     assert proc.cpu_share(serving.worker_pids()) < 0.5
-    release(serving)
+    serving.let_go()
     assert said(serving, "/join") == "0"
 
 
@@ -167,7 +162,7 @@ def test_a_process_that_is_started_while_connections_are_handed_over_holds_nothi
     (hello.folder / "leave").touch()
     child = int(busy.answer().body)
     until(lambda: not [each for each in proc.descriptors(child).values() if "socket:" in each], "it to let go of all")
-    release(hello)
+    hello.let_go()
 
 
 def test_a_process_of_the_applications_own_is_ended_by_sigterm_which_its_worker_does_not_get(serving: Hello) -> None:
@@ -204,7 +199,7 @@ def test_what_was_left_to_threads_is_done_before_a_worker_ends(serving: Hello, p
     assert said(serving, path) == "None"
     before = len(serving.log)
     serving.reload(Path(serving.folder / "hello.toml").read_text().partition("\n")[2], bind=serving.addresses)
-    release(serving)
+    serving.let_go()
     until((serving.folder / "late").exists, "what was left to the thread")
     serving.wait_for_log(f'worker exited slot=0 pid={pid} generation=1 reason="exit status 0"', before)
 

@@ -87,6 +87,7 @@ def test_a_unix_socket_has_its_mode_and_is_gone_at_the_end(start: Start) -> None
     path = hello.folder / "hello.sock"
     assert mode(path) == 0o604
     assert all(hello.connect().ask().status == 200 for _ in range(10))
+    hello.leave()
     assert hello.stop() == 0
     assert [each.name for each in hello.folder.iterdir() if each.is_socket()] == []
 

@@ -86,6 +86,7 @@ def test_a_full_disk_under_the_access_log_loses_lines_and_the_log_says_how_many(
     while "access log lines lost" not in hello.log:
         assert serves(hello)
         count += 200
+    hello.leave()
     hello.stop()
     assert sum(map(int, re.findall(r"access log lines lost count=(\d+)", hello.log))) == count
 
@@ -95,6 +96,7 @@ def test_a_full_disk_under_the_access_log_is_told_once_before_a_line_is_lost(sta
     assert serves(hello, 1)
     hello.wait_for_log("error worker-0[")
     assert serves(hello, 1)
+    hello.leave()
     hello.stop()
     told = re.findall(r"error worker-0\[\d+\] (.*)", hello.log)
     assert told == ['access log can\'t be written, lines wait path=/dev/full reason="No space left on device"']

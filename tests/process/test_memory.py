@@ -14,7 +14,7 @@ from tests.process.clients import GET, Client
 from tests.process.hello import Hello
 from tests.process.starting import Start
 from tests.process.tcp import State
-from tests.process.test_attacks import is_calm_again, served_meanwhile
+from tests.process.test_attacks import is_calm_again, send_most_of_a_body, send_most_of_a_head, served_meanwhile
 from tests.process.test_tls import ONE
 from tests.process.trust import Trust
 from tests.process.waiting import until
@@ -47,15 +47,6 @@ def ask_without_reading(client: Client, request: bytes = GET) -> None:
 
 def ask_at_length_without_reading(client: Client) -> None:
     ask_without_reading(client, SHORT_HEAD)
-
-
-def send_most_of_a_head(client: Client) -> None:
-    client.send(b"GET / HTTP/1.1\r\n" + b"A: %b\r\n" % (b"x" * 8000) * 4)
-
-
-def send_most_of_a_body(client: Client) -> None:
-    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
-    client.send(b"%x\r\n" % 10_000_000 + b"x" * 200_000)
 
 
 ASKERS: Final = (ask_without_reading, ask_at_length_without_reading)

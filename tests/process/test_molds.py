@@ -55,10 +55,6 @@ def app(body: str = "'old'", more: str = "") -> str:
     return f"{APP}\n{more}\nBODY = {body}\n"
 
 
-def edit(hello: Hello, text: str) -> None:
-    (hello.folder / "shop.py").write_text(text)
-
-
 def imports(hello: Hello) -> list[int]:
     """Return the pids of all that have imported the application."""
     return [int(line) for line in (hello.folder / "imports").read_text().split()]
@@ -130,7 +126,7 @@ def test_the_application_is_imported_once_for_all_workers_and_never_by_the_maste
 def test_a_reload_imports_changed_code_in_a_new_mold_and_loses_nothing(shop: Shop, accept: str) -> None:
     hello = shop(f'{TWO}\naccept = "{accept}"')
     old = mold(hello)
-    edit(hello, app("'new'"))
+    hello.edit(app("'new'"))
     with Load(hello.connect) as load:
         load.wait_for_more()
         hello.hang_up(" reloaded generation=2")
@@ -143,7 +139,7 @@ def test_a_reload_imports_changed_code_in_a_new_mold_and_loses_nothing(shop: Sho
 def test_a_reload_with_a_broken_application_keeps_the_old_code_and_its_mold(shop: Shop) -> None:
     hello = shop()
     before = mold(hello)
-    edit(hello, app() + "def broken(:\n")
+    hello.edit(app() + "def broken(:\n")
     said = hello.hang_up("reload failed generation=2 kept=1 reason=")
     assert "mold can't get ready generation=2" in said
     assert re.search(r'reload failed .* reason="shop:answer: SyntaxError: .* \(shop.py:\d+\)"', said)
@@ -152,7 +148,7 @@ def test_a_reload_with_a_broken_application_keeps_the_old_code_and_its_mold(shop
     os.kill(victim, SIGKILL)
     replaced(hello, [victim], 2)
     assert mold(hello) == before
-    edit(hello, app("'fixed'"))
+    hello.edit(app("'fixed'"))
     hello.hang_up(" reloaded generation=3")
     assert hello.get().text == "fixed"
 
@@ -171,7 +167,7 @@ def test_an_import_that_ends_the_mold_gives_the_start_up(start_app: Start) -> No
 
 def test_an_import_that_hangs_says_where_and_fails_the_reload_at_boot_timeout(shop: Shop) -> None:
     hello = shop(f'{TWO}\nboot_timeout = "500ms"')
-    edit(hello, app(more="import time\ntime.sleep(3600)"))
+    hello.edit(app(more="import time\ntime.sleep(3600)"))
     said = hello.hang_up("reload failed generation=2 kept=1 reason=")
     assert re.search(r'stack pid=\d+ line=".*shop.py\\", line \d+ in <module>"', said)
     assert "killing mold generation=2 pid=" in said
@@ -182,7 +178,7 @@ def test_an_import_that_hangs_says_where_and_fails_the_reload_at_boot_timeout(sh
 
 def test_a_killed_worker_is_replaced_from_the_same_mold_though_the_code_has_changed(shop: Shop) -> None:
     hello = shop()
-    edit(hello, app("'new'"))
+    hello.edit(app("'new'"))
     for _ in range(3):
         victims = workers(hello)
         for pid in victims:
@@ -410,7 +406,7 @@ def test_an_upgrade_makes_a_mold_of_its_own_and_leaves_nothing_of_the_old_one(
     old = mold(hello)
     before = len(proc.descriptors(hello.master_pid))
     installed.replace()
-    edit(hello, app("'new'"))
+    hello.edit(app("'new'"))
     with Load(hello.connect) as load:
         load.wait_for_more()
         assert command(hello, "upgrade") == (0, f"upgraded to {NEXT}: generation 2, 2 workers ready\n")
@@ -427,7 +423,7 @@ def test_after_an_upgrade_that_fails_the_old_generation_replaces_its_workers(
     hello = shop(TWO, *CONTROL, environ=installed.environ)
     before = workers(hello)
     installed.replace()
-    edit(hello, app("'new'", "if len(open('imports').readlines()) == 3: raise ValueError('the trial was the second')"))
+    hello.edit(app("'new'", "if len(open('imports').readlines()) == 3: raise ValueError('the trial was the second')"))
     code, said = command(hello, "upgrade")
     assert (code, workers(hello)) == (1, before), said
     assert "upgrade failed generation=2 kept=1 reason=" in hello.log

@@ -64,6 +64,7 @@ def test_the_log_tells_how_many_were_refused_why_and_whose_the_last_was(start: S
 def test_what_is_refused_just_before_a_worker_ends_is_told_too(start: Start) -> None:
     hello = start("workers = 1")
     assert hello.connect().ask(b"GARBAGE\r\n\r\n").is_last
+    hello.leave()
     hello.stop()
     assert 'requests refused status=400 reason="malformed request line" count=1' in hello.log
 

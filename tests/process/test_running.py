@@ -12,7 +12,7 @@ import pytest
 from tests.process import proc
 from tests.process.clients import GET, Load
 from tests.process.commands import CONTROL, PREFORK, command
-from tests.process.hello import ANY_PORT, Hello
+from tests.process.hello import ANY_PORT
 from tests.process.installing import NEXT, Installation
 from tests.process.starting import AS_NOBODY, CHILDREN_IGNORED, RUN, Start, environment, run
 from tests.process.test_privileges import NOBODY
@@ -33,15 +33,11 @@ def app(body: str) -> str:
     return f"{APP}\nBODY = {body}\n"
 
 
-def edit(hello: Hello, text: str, name: str = "shop.py") -> None:
-    (hello.folder / name).write_text(text)
-
-
 def test_changed_code_answers_after_a_reload_under_load_that_loses_nothing(start_app: Start) -> None:
     start_app.files = {"shop.py": app("'old'")}
     hello = start_app(SHOP)
     assert hello.get().text == "old"
-    edit(hello, app("'new'"))  # as long as before, and maybe in the same second
+    hello.edit(app("'new'"))  # as long as before, and maybe in the same second
     with Load(hello.connect) as load:
         load.wait_for_more()
         hello.hang_up(" reloaded generation=2")
@@ -75,7 +71,7 @@ def test_sockets_of_the_applications_own_wait_as_elsewhere(start_app: Start) -> 
 def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_app: Start) -> None:
     start_app.files = {"shop.py": app("'old'")}
     hello = start_app(SHOP, *CONTROL)
-    edit(hello, "import os\ndef answer(:\n")
+    hello.edit("import os\ndef answer(:\n")
     reason = "shop:answer: SyntaxError: invalid syntax (shop.py:2)"
     log = hello.hang_up(" reload failed generation=2 kept=1 ")
     assert log.count("def answer(:") == 1
@@ -85,7 +81,7 @@ def test_a_broken_application_keeps_the_old_code_and_the_fix_replaces_it(start_a
     assert command(hello, "reload") == (1, failure)
     assert hello.worker_pids() == set(hello.descriptors)
     assert "worker failed" not in hello.log
-    edit(hello, app("'fixed'"))
+    hello.edit(app("'fixed'"))
     assert command(hello, "reload") == (0, "reloaded: generation 4, 2 workers ready\n")
     assert hello.get().text == "fixed"
 
@@ -98,7 +94,7 @@ def test_reloads_that_fail_leave_no_socket_and_no_file_open(start_app: Start) ->
     hello.rewrite(f'{SHOP}\naccess_log = "no/such/file"', more)
     hello.hang_up("reload failed generation=2 kept=1 ")
     assert not (hello.folder / "more.sock").exists()
-    edit(hello, "1 / 0")
+    hello.edit("1 / 0")
     hello.rewrite(f'{SHOP}\naccess_log = "access"', more)
     hello.hang_up("reload failed generation=3 kept=1 ")
     until(lambda: proc.descriptors(hello.master_pid) == before, "the master's descriptors")
@@ -112,7 +108,7 @@ def test_a_reload_that_fails_after_it_was_to_log_elsewhere_logs_on_standard_erro
     start_app.files = {"shop.py": app("'old'")}
     hello = start_app(SHOP)
     before = proc.descriptors(hello.master_pid)
-    edit(hello, "1 / 0")
+    hello.edit("1 / 0")
     hello.rewrite(f'{SHOP}\nlog = "new.log"\naccess_log = "{access_log}"')
     hello.hang_up("reload failed generation=2 kept=1 ")
     until(lambda: proc.descriptors(hello.master_pid) == before, "the master's descriptors")
@@ -321,7 +317,7 @@ def test_an_upgrade_goes_on_with_the_same_application(start_app: Start, installe
     idle = hello.connect()
     assert idle.ask().body == b"old"
     installed.replace()
-    edit(hello, app("'new'"))
+    hello.edit(app("'new'"))
     assert command(hello, "upgrade") == (0, f"upgraded to {NEXT}: generation 2, 2 workers ready\n")
     assert idle.ask().body == b"new"
 
@@ -331,7 +327,7 @@ def test_an_upgrade_is_not_tried_with_an_application_that_is_broken(start_app: S
     hello = start_app(SHOP, *CONTROL, environ=installed.environ)
     pids = hello.worker_pids()
     installed.replace()
-    edit(hello, "1 / 0")
+    hello.edit("1 / 0")
     code, printed = command(hello, "upgrade")
     assert code == 1
     assert printed.startswith("prefork: error: upgrade failed, generation 1 goes on: shop:answer: ZeroDivisionError")
@@ -342,11 +338,11 @@ def test_a_worker_that_is_replaced_while_the_code_is_broken_is_tried_again_until
     start_app.files = {"shop.py": app("'old'")}
     hello = start_app(SHOP)
     victim = min(hello.worker_pids())
-    edit(hello, "1 / 0")
+    hello.edit("1 / 0")
     os.kill(victim, 9)
     hello.wait_for_log("worker failed slot=", hello.wait_for_log("can't get ready "))
     assert hello.is_running
-    edit(hello, app("'fixed'"))
+    hello.edit(app("'fixed'"))
     hello.wait_for_workers(2, without={victim})
     until(lambda: hello.log.count("worker ready ") == 3, "the third readiness")
 
@@ -402,14 +398,14 @@ def test_changes_are_noticed_and_the_watcher_never_outlives_the_master(start_app
     start_app.files = {"site/shop.py": app("'old'"), "site/notes.txt": ""}
     hello = start_app(f'{SHOP}\nchdir = "site"\nreload = true')
     seen = hello.wait_for_log("watching folders=site\n")
-    edit(hello, "no code", "site/notes.txt")
-    edit(hello, app("'new'"), "site/shop.py")
+    hello.edit("no code", "site/notes.txt")
+    hello.edit(app("'new'"), "site/shop.py")
     seen = hello.wait_for_log(" reloaded generation=2", hello.wait_for_log("changed path=site/shop.py", seen))
     assert hello.get().text == "new"
-    edit(hello, "def answer(:\n", "site/shop.py")
+    hello.edit("def answer(:\n", "site/shop.py")
     seen = hello.wait_for_log('reload failed generation=3 kept=2 reason="shop:answer: SyntaxError', seen)
     assert hello.get().text == "new"
-    edit(hello, app("'fixed'"), "site/shop.py")
+    hello.edit(app("'fixed'"), "site/shop.py")
     hello.wait_for_log(" reloaded generation=4", seen)
     assert hello.get().text == "fixed"
     hello.expected_to_run = False
@@ -438,7 +434,7 @@ def test_after_an_upgrade_one_watcher_goes_on(start_app: Start, installed: Insta
         lambda: sum("prefork.development.watcher" in proc.title(pid) for pid in hello.session_pids()) == 1,
         "one watcher",
     )
-    edit(hello, app("'newer'"))
+    hello.edit(app("'newer'"))
     hello.wait_for_log(" reloaded generation=3")
     assert hello.log.count("changed path=shop.py") == 1
 

@@ -55,6 +55,7 @@ def test_the_access_log_has_a_line_in_the_combined_format_for_each_request(start
     client.send(b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     client.answer(to_head=True)
     client.ask(b"GET \x1b[31m HTTP/1.1\r\n\r\n")
+    hello.leave()
     assert hello.stop() == 0
     get, head, refused = (hello.folder / "access.log").read_text().splitlines()
     assert re.fullmatch(COMBINED % (r"GET /a\?b HTTP/1\.1", "200 13", "http://b/", r'c \\"d\\"'), get)
@@ -87,6 +88,7 @@ def test_log_level_error_is_silent_while_all_is_well(start: Start) -> None:
     hello = start.launch('workers = 1\nlog_level = "error"', bind=["unix:hello.sock"])
     until((hello.folder / "hello.sock").exists, "the socket")
     assert hello.connect("unix:hello.sock").ask().status == 200
+    hello.leave()
     assert hello.stop() == 0
     assert hello.log == ""
 

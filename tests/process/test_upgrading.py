@@ -59,19 +59,6 @@ def test_an_upgrade_under_load_loses_nothing_and_keeps_pid_and_connections(
     hello.wait_for_workers(2, without=hello.descriptors)
 
 
-@pytest.mark.timeout(180)
-def test_ten_upgrades_under_load_lose_nothing_and_leave_no_descriptor(start: Start, installed: Installation) -> None:
-    hello = start("workers = 2", environ=installed.environ)
-    before = len(proc.descriptors(hello.master_pid))
-    with Load(hello.connect) as load:
-        for number in range(10):
-            installed.replace(f"99.{number}")
-            upgrade(hello)
-            load.wait_for_more(20)
-    assert load.lost == []
-    until(lambda: len(proc.descriptors(hello.master_pid)) == before, "the master's descriptors")
-
-
 def test_after_an_upgrade_the_configuration_is_the_present_one(start: Start, installed: Installation) -> None:
     hello = start("workers = 1", environ=installed.environ)
     configuration = 'workers = 3\nunix_mode = "0600"\n[hello]\nbody = "new"'
