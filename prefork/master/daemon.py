@@ -17,6 +17,7 @@ from prefork.master.errors import StartError
 
 UMASK = 0o022  # whoever starts it
 VERDICT_BYTES = 4096  # PIPE_BUF: written and read in one piece (pipe(7))
+STREAMS = (0, 1, 2)
 
 
 class Verdict:
@@ -66,6 +67,7 @@ def detach(keep: Iterable[int] = ()) -> Verdict:
     except OSError as error:
         verdict.failed(StartError(os.EX_OSERR, f"daemon: can't detach: {error}"))
         os._exit(os.EX_OSERR)
+    hand_on_streams()
     return verdict
 
 
@@ -103,11 +105,21 @@ def _report(pipe: int, child: int) -> NoReturn:
 
 def fill_closed_streams() -> None:
     """Open /dev/null where the caller closed a standard stream, else the next descriptor would take its number."""
-    for fd in (0, 1, 2):
+    for fd in STREAMS:
         try:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    hand_on_streams()
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for life
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for life
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - for life
+
+
+def hand_on_streams() -> None:
+    """Have programs that are run later inherit the standard streams, which Python's own open keeps from them.
+
+    Without them, the first file that a program opens is its standard input, and the second gets what it prints.
+    """
+    for fd in STREAMS:
+        os.set_inheritable(fd, True)  # noqa: FBT003 - it takes no keyword

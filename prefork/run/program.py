@@ -91,6 +91,7 @@ def resume(name: str, find: Find, former: State, reread: Callable[[], Loaded]) -
     The configuration is read no sooner than for a reload, which any mistake in it merely fails.
     """
     with refusals():
+        fill_closed_streams()
         claim(former)
     kept = former.kept
     pid_file = PidFile(kept.pid_file, kept.descriptors["pid_file"]) if kept.pid_file else None

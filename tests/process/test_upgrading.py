@@ -1,5 +1,6 @@
 """USR2: another version takes the service over in the same process, or it doesn't, and nothing changes."""
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -192,7 +193,7 @@ def test_a_second_upgrade_during_the_trial_is_ignored(start: Start, installed: I
     hello.wait_for_log(" upgraded ")
 
 
-def test_a_daemon_keeps_its_pid_file_locked_and_its_log(
+def test_a_daemon_keeps_its_pid_file_locked_its_streams_and_its_log(
     start: Start, installed: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", installed.environ["PYTHONPATH"])
@@ -202,6 +203,9 @@ def test_a_daemon_keeps_its_pid_file_locked_and_its_log(
     upgrade(hello)
     assert path.read_text() == f"{hello.master_pid}\n"
     assert is_locked(path)
+    for pid in (hello.master_pid, *hello.worker_pids()):
+        streams = [proc.descriptors(pid)[number] for number in range(3)]
+        assert streams == [os.devnull, os.devnull, str(hello.folder / "hello.log")]
     assert hello.get("/after").status_code == 200
     until(lambda: "GET /after" in (hello.folder / "access.log").read_text(), "the access log")
     assert proc.title(hello.master_pid) == "prefork-hello: master [hello.toml]"

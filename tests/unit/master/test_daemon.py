@@ -34,6 +34,9 @@ except StartError as error:
 daemon(verdict)
 """
 
+# Writes where the standard streams of a shell lead.
+TELL = 'links=$(readlink /proc/$$/fd/0; readlink /proc/$$/fd/1; readlink /proc/$$/fd/2); echo "$links" >links'
+
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
@@ -148,6 +151,29 @@ def test_a_caller_may_have_closed_its_standard_streams(command: Command, tmp_pat
     )
     assert done.returncode == 0
     assert (tmp_path / "kept").read_text().split() == [os.devnull] * 3
+
+
+def test_the_programs_of_a_daemon_have_streams_that_lead_nowhere(command: Command, tmp_path: Path) -> None:
+    done = command(f"""
+        import subprocess
+        subprocess.run(["sh", "-c", {TELL!r}])
+        verdict.ready()
+    """)
+    assert done.returncode == 0
+    assert (tmp_path / "links").read_text().split() == [os.devnull] * 3
+
+
+def test_programs_have_the_streams_too_that_the_caller_had_closed(tmp_path: Path) -> None:
+    program = f"""
+import subprocess
+from prefork.master.daemon import fill_closed_streams
+fill_closed_streams()
+subprocess.run(["sh", "-c", {TELL!r}])
+"""
+    closed = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable, "-c", program]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+    assert subprocess.run(closed, cwd=tmp_path, env=environ, timeout=30, check=False).returncode == 0
+    assert (tmp_path / "links").read_text().split() == [os.devnull] * 3
 
 
 def test_a_working_directory_that_is_gone_is_reported(command: Command) -> None:
