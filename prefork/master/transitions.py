@@ -113,7 +113,7 @@ def stop_waiting(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> t
 
 
 def lose_patience(fleet: Fleet, place: Place, event: PlaceEvent, now: float) -> tuple[Place, Actions]:
-    step = kill if place.leaves_by is None else stop_waiting
+    step = stop_waiting if place.leaves_by is not None and place.leaves_by <= now else kill
     return step(fleet, place, event, now)
 
 

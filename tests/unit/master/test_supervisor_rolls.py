@@ -22,6 +22,8 @@ from prefork.master.fleet import (
 from prefork.master.supervisor import vacant
 from tests.unit.master.world import World, reloading, serving
 
+GRACEFUL = Wanted(1).graceful_timeout
+
 # Reload
 
 
@@ -48,6 +50,23 @@ def test_a_reload_does_not_wait_for_predecessors_that_take_their_time() -> None:
     world.get_ready()
     assert Reloaded(2) in world.drain()
     assert world.places(Phase.RETIRING)
+
+
+def test_a_predecessor_that_hears_of_an_heir_at_its_last_moment_is_killed_in_time_and_not_taken_to_have_left() -> None:
+    world = serving(1)
+    world.busy = True
+    reloading(world)
+    world.get_ready(1)
+    told = world.now
+    world.exit(1)
+    world.leave(0)
+    world.pass_time(GRACEFUL + KILL_MARGIN - 0.1)
+    world.get_ready(1)
+    assert Retire(0, (1,), for_good=False) in world.drain()
+    world.pass_time(told + GRACEFUL + KILL_MARGIN - world.now)
+    assert world.drain() == [Kill(0, "graceful_timeout passed")]
+    world.exit(0)
+    assert world.drain() == [Reloaded(2)]
 
 
 def test_a_reload_waits_for_predecessors_that_still_answer() -> None:
