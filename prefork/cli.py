@@ -16,6 +16,7 @@ from prefork.commands.mistakes import problem_of
 from prefork.commands.options import CONTEXT, Step, version_option
 from prefork.commands.serving import hello_command, run_command
 from prefork.config.errors import ConfigError
+from prefork.descriptors import leave
 from prefork.ipc.client import INTERRUPTED, CommandError
 from prefork.master.errors import StartError
 from prefork.systemd import Notifier
@@ -49,7 +50,7 @@ def _parse(program: str, command: click.Command) -> Step:
     except click.ClickException as error:
         raise ConfigError("", "", problem_of(error), status=os.EX_USAGE) from None
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left as it ends
+        leave([sys.stdout.fileno()])  # Python writes what is left as it ends
         raise StartError(1, f"standard output: {error.strerror}") from None
     return step if callable(step) else lambda: 0
 

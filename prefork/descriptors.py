@@ -1,7 +1,8 @@
-"""Has descriptors of a forked process lead nowhere that are not its own, but those of the process that it comes from.
+"""What becomes of descriptors in a forked process, and in a program that it executes.
 
-Closed they would not do: the objects that they belong to are there too, Python's own and those of whatever watches the
-program, a profiler or a tracer. They go on writing to their numbers, or close them, when these may be a client's.
+A forked process has those lead nowhere that are not its own, but of the process that it comes from. Closed they would
+not do: the objects that they belong to are there too, Python's own and those of whatever watches the program, a
+profiler or a tracer. They go on writing to their numbers, or close them, when these may be a client's.
 """
 
 import os
@@ -15,3 +16,9 @@ def leave(fds: Iterable[int]) -> None:
         if fd >= 0:
             os.dup2(nowhere, fd, inheritable=False)
     os.close(nowhere)
+
+
+def set_inheritable(fds: Iterable[int], *, inheritable: bool) -> None:
+    """Have programs that are executed from now on inherit these descriptors, or not; Python opens none so."""
+    for fd in fds:
+        os.set_inheritable(fd, inheritable)

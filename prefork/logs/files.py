@@ -64,15 +64,11 @@ class LogFiles:
             _replace(STDERR, self._stderr)
             self._stderr = None
 
-    def drop_stderr(self) -> None:
-        """Close what was saved."""
+    def close(self) -> None:
+        """Close the file of the access log, once another object has taken its place; descriptor 2 stays."""
         if self._stderr is not None:
             os.close(self._stderr)
             self._stderr = None
-
-    def close(self) -> None:
-        """Close the file of the access log, once another object has taken its place; descriptor 2 stays."""
-        self.drop_stderr()
         if self.access_fd is not None and self.access_fd in self.paths:
             with suppress(OSError):  # of earlier writes, on a network file system (close(2)); it is closed all the same
                 os.close(self.access_fd)

@@ -172,7 +172,7 @@ def _worker(place: Place, process: Process | None, now: float) -> Worker:
         opening=process.row[OPENING] if process else 0,
         silent=silent,
         busy=round(busy, 3),
-        request=_asked(process, silent=bool(silent), busy=bool(busy)),
+        request=_asked(process, silent, busy),
     )
 
 
@@ -184,11 +184,13 @@ def _silence(place: Place, process: Process | None, now: float) -> float:
     return round(age, 3) if age > LONGEST_SILENCE else 0.0
 
 
-def _asked(process: Process | None, *, silent: bool, busy: bool) -> str:
+def _asked(process: Process | None, silent: float, busy: float) -> str:
     """Return the request that a worker is at: what it was given last, or what has kept a thread of it for long."""
-    if process is None or not (silent or busy):
+    if process is None:
         return ""
-    return process.row.noted if silent else process.row.longest
+    if silent:
+        return process.row.noted
+    return process.row.longest if busy else ""
 
 
 BEGIN: Final[Mapping[type[Request], Callable[[Commands, Any], Answer | None]]] = {  # Any: each takes its own request

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import daemon  # type: ignore[import-untyped]  # it has no types
 
+from prefork.descriptors import set_inheritable
 from prefork.master.errors import StartError
 
 UMASK = 0o022  # whoever starts it
@@ -121,5 +122,4 @@ def hand_on_streams() -> None:
 
     Without them, the first file that a program opens is its standard input, and the second gets what it prints.
     """
-    for fd in STREAMS:
-        os.set_inheritable(fd, True)  # noqa: FBT003 - it takes no keyword
+    set_inheritable(STREAMS, inheritable=True)

@@ -19,6 +19,7 @@ from msgspec import MsgspecError, Struct, json
 from prefork.config.addresses import Address
 from prefork.config.load import INTERNAL_PREFIX
 from prefork.config.schema import Config
+from prefork.descriptors import set_inheritable
 from prefork.ipc.channel import Channel
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs.log import STDERR
@@ -172,12 +173,12 @@ def execute(data: bytes, fds: Iterable[int], *flags: str) -> NoReturn:
     passed = [os.memfd_create("prefork-state", 0), *fds]
     try:
         os.pwrite(passed[0], data, 0)
-        _set_inheritable(passed, inheritable=True)
+        set_inheritable(passed, inheritable=True)
         # Not orig_argv[0], which may be a bare name: the same interpreter, whatever PATH is.
         command = [sys.executable, *sys.orig_argv[1:], *flags]
         os.execve(sys.executable, command, {**os.environ, VARIABLE: str(passed[0])})  # noqa: S606 - no shell is wanted
     finally:
-        _set_inheritable(passed, inheritable=False)
+        set_inheritable(passed, inheritable=False)
         os.close(passed[0])
 
 
@@ -200,12 +201,7 @@ def read_state(environ: MutableMapping[str, str]) -> State | None:
 
 def claim(state: State) -> None:
     """Keep what was passed on from being inherited further."""
-    _set_inheritable(state.descriptors(), inheritable=False)
-
-
-def _set_inheritable(fds: Iterable[int], *, inheritable: bool) -> None:
-    for fd in fds:
-        os.set_inheritable(fd, inheritable)
+    set_inheritable(state.descriptors(), inheritable=False)
 
 
 def _held_listener(listener: Listener) -> HeldListener:
