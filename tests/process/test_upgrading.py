@@ -203,7 +203,7 @@ def test_a_daemon_keeps_its_pid_file_locked_its_streams_and_its_log(
     upgrade(hello)
     assert path.read_text() == f"{hello.master_pid}\n"
     assert is_locked(path)
-    for pid in (hello.master_pid, *hello.worker_pids()):
+    for pid in (hello.master_pid, *hello.wait_for_workers(1, without=hello.descriptors)):
         streams = [proc.descriptors(pid)[number] for number in range(3)]
         assert streams == [os.devnull, os.devnull, str(hello.folder / "hello.log")]
     assert hello.get("/after").status_code == 200
