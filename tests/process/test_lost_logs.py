@@ -109,9 +109,10 @@ def test_a_disk_that_has_room_again_gets_what_waited_and_the_count_of_what_is_mi
     hello = silent(start, f'workers = 1\nlog = "{disk}/log"\naccess_log = "{disk}/access"', *DISK, str(disk))
     there = Path(f"/proc/{hello.master_pid}/root{disk}")
     log, access, ballast = there / "log", there / "access", there / "ballast"
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while file.write(bytes(1000)):
-            pass
+    for path, filler in (ballast, bytes(1000)), (log, b"\n"):  # the log's last page too
+        with suppress(OSError), path.open("ab", buffering=0) as file:
+            while file.write(filler):
+                pass
     for _ in range(100):
         hello.signal(SIGUSR1)
         assert serves(hello, 10)
