@@ -5,6 +5,7 @@ From the root of the repository. Exit status 1: a crash, a hang, a traceback in 
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,7 +23,9 @@ def main() -> int:
         Path(folder).chmod(0o755)  # the workers may be somebody else's
         start = Start(Path(folder))
         try:
-            findings = attack(start(CONFIGURATION), seconds=arguments.seconds, seed=arguments.seed)
+            hello = start(CONFIGURATION)
+            ends_at = time.monotonic() + arguments.seconds
+            findings = attack(hello, lambda _: time.monotonic() < ends_at, seed=arguments.seed)
         finally:
             problems = start.end()
     problems = findings.problems + problems

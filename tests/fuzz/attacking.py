@@ -2,8 +2,8 @@
 
 import re
 import socket
-import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 from typing import Final
@@ -34,12 +34,11 @@ class Findings(Struct):
     problems: list[str] = field(default_factory=list)
 
 
-def attack(hello: Hello, *, seconds: float, seed: int) -> Findings:
-    """Attack until the time is over or too much is wrong."""
+def attack(hello: Hello, goes_on: Callable[[Findings], bool], *, seed: int) -> Findings:
+    """Attack for as long as it is to go on, or until too much is wrong."""
     findings, random = Findings(), Random(seed)
     workers = hello.worker_pids()
-    ends_at = time.monotonic() + seconds
-    while time.monotonic() < ends_at and len(findings.problems) < MOST_PROBLEMS:
+    while goes_on(findings) and len(findings.problems) < MOST_PROBLEMS:
         made = stream(random)
         try:
             said = converse(hello, pieces(made, random), random)
