@@ -66,6 +66,10 @@ class Machine:
     def main_pid(self, unit: str = UNIT) -> int:
         return int(self.property("MainPID", unit))
 
+    def wait_until_active(self, unit: str = UNIT) -> None:
+        """Wait until the service has told systemd that it is ready; its first workers serve a moment before."""
+        until(lambda: self.property("ActiveState", unit) == "active", f"{unit} to be active")
+
     def serves_anew(self, before: int, unit: str = UNIT) -> bool:
         """Tell whether the unit is ready with another main process than that before."""
         return self.property("ActiveState", unit) == "active" and self.main_pid(unit) not in {0, before}

@@ -46,7 +46,7 @@ def test_a_socket_has_the_template_started_and_no_network_is_needed(machine: Mac
     unit = "prefork@shop.service"
     assert machine.property("ActiveState", unit) == "inactive"
     assert machine.run(OVER_UNIX) == "Welcome to the shop"
-    assert machine.property("ActiveState", unit) == "active"
+    machine.wait_until_active(unit)
     assert machine.run(f"nsenter --target {machine.main_pid(unit)} --net ip -oneline address").count("\n") == 2  # of lo
     machine.run("systemctl reload prefork@shop")
     assert machine.run(f"{BIN}/prefork status --name shop").startswith("prefork-shop ")

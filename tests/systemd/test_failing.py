@@ -93,5 +93,5 @@ def test_a_port_that_is_taken_is_named_and_tried_again_until_it_is_free(machine:
     assert machine.ask(f"systemctl start {UNIT}").status == 1
     machine.wait_for_status("prefork-hello: error: 127.0.0.1:8080: address in use")
     machine.run("systemctl stop other")
-    until(lambda: machine.property("ActiveState") == "active", "the service to be started again")
+    machine.wait_until_active()
     assert machine.get() == "Hello, world!"

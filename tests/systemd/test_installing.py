@@ -64,7 +64,7 @@ def test_the_sockets_can_be_left_to_systemd_and_be_taken_back(machine: Machine) 
     assert machine.property("PrivateNetwork") == "yes"
     machine.run(f"systemctl stop {UNIT}")
     assert machine.get() == "Hello, world!"
-    assert machine.property("ActiveState") == "active"
+    machine.wait_until_active()
     machine.run(f"{PREFORK} service install")
     assert machine.property("PrivateNetwork") == "no"
     assert machine.get() == "Hello, world!"

@@ -11,7 +11,8 @@ CONFIG: Final = "/etc/prefork/hello.toml"
 
 
 def test_a_reload_under_load_loses_nothing_and_a_bad_configuration_fails_with_the_reason(machine: Machine) -> None:
-    machine.run(f"{BIN}/prefork service install")
+    machine.write("/root/hello.toml", 'workers = 4\nkeep_alive_timeout = "1h"\n')
+    machine.run(f"{BIN}/prefork service install --config hello.toml")
     before = machine.main_pid()
     with machine.load() as counted:
         machine.run(f"sed -i 's/^workers = .*/workers = 2/' {CONFIG}; systemctl reload prefork-hello")

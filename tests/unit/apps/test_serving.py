@@ -1,6 +1,7 @@
 """What a configuration makes of an application: what answers, what keeps content, and threads."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from prefork.http.messages import Peer, Request
 from prefork.http.trust import trusting
 from prefork.logs.log import Log
 from tests.unit.apps.modules import folder
+from tests.unit.children import in_child
 
 __all__ = ["folder"]
 
@@ -96,11 +98,17 @@ def test_an_application_is_loaded_between_its_hooks(folder: Path, capfd: pytest.
     (folder / "shop.py").write_text("def app(environ, start_response):\n    return []\nprint('imported')\n")
     names = "post_fork", "post_worker_init", "pre_stop", "worker_exit"
     (folder / "shop_hooks.py").write_text("".join(f"def {name}(worker):\n    print('{name}')\n" for name in names))
-    application = find_application(Config(app="shop:app", hooks="shop_hooks"), {}).load(ThisWorker(0, 1, 1, WORKER.log))
-    application.pre_stop()
-    application.worker_exit()
+
+    def serve() -> None:
+        config = Config(app="shop:app", hooks="shop_hooks")
+        application = find_application(config, {}).load(ThisWorker(0, 1, 1, WORKER.log))
+        assert application.new_content is not None
+        application.pre_stop()
+        application.worker_exit()
+        sys.stdout.flush()
+
+    in_child(serve)  # a process whose executors have ended takes no more of them
     assert capfd.readouterr().out.split() == ["post_fork", "imported", "post_worker_init", "pre_stop", "worker_exit"]
-    assert application.new_content is not None
 
 
 def test_what_is_preloaded_is_not_imported_again_by_a_worker(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,7 @@ def test_a_socket_with_a_name_is_not_to_be_had_by_its_number() -> None:
     number = server()
     with pytest.raises(StartError, match=f"fd:{number}: systemd has passed it by a name; bind to systemd:web instead"):
         passed_listeners([("web", number)], [Descriptor(number)])
+    os.close(number)
 
 
 def test_names_that_nobody_asks_for_are_told() -> None:

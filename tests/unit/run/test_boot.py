@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from prefork.config.schema import Config
 from prefork.ipc.channel import LARGEST_MESSAGE, Failed, channel_pair
 from prefork.logs.log import STDERR, Log
 from prefork.master.errors import StartError
-from prefork.master.processes import fork_child
 from prefork.run.boot import boot, check, stacks_when_late
+from tests.unit.children import in_child
 
 WORKER = ThisWorker(0, 1, os.getpid(), Log("worker-0", "info"))
 
@@ -67,17 +67,6 @@ def test_a_mistake_in_the_file_of_variables_is_one_too(tmp_path: Path) -> None:
     assert ours.receive() == (Failed(f"{tmp_path}/env:1: expected KEY=VALUE", 78), [])
     ours.close()
     theirs.close()
-
-
-def in_child(act: Callable[[], None]) -> None:
-    """Act in a process where nobody has taken SIGALRM, as here the limit of a test has."""
-
-    def work() -> None:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        act()
-
-    pid = fork_child(work)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_a_signal_that_the_application_takes_for_itself_stays_its_own(capfd: pytest.CaptureFixture[str]) -> None:
