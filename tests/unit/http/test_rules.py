@@ -1,7 +1,7 @@
 """Each rule of the corpus, by section: what is answered, however it arrives, and what the table of faults says."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +14,7 @@ from prefork.http.protocol import Protocol
 from prefork.http.response import CONTINUE
 from prefork.http.service import Service
 from prefork.http.waiting import Waiting
-from tests.corpus import CASES, TLS_HELLO, Case, get, post
+from tests.corpus import CASES, TLS_HELLO, Case, get
 from tests.unit.http.heads import outcome, told
 
 STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
@@ -133,11 +133,30 @@ def test_what_browsers_send_is_plain(head: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        b"Connection: close", b"Connection: keep-alive, close", b"Connection: \t", b"Content-Length: 5", b"Expect: 100-continue", b"Host: b",
+        b"Transfer-Encoding: chunked",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("cased", [bytes, bytes.lower, bytes.upper, bytes.swapcase])
+def test_what_means_something_is_not_plain(line: bytes, cased: Callable[[bytes], bytes]) -> None:
+    name, colon, value = line.partition(b":")
+    line = cased(name) + colon + value + b"\r\n"
+    for head in get(lines=line), get(lines=b"X: a\r\n" + line), get(host=line + b"Host: a\r\n"):
+        assert HeadParser(Limits()).parse_plain(head) is None
+
+
+@pytest.mark.parametrize(
     "head",
-    [get(lines=b"Connection: close\r\n"), post(b"Content-Length: 5\r\n"), get(lines=b"Expect: 100-continue\r\n")],
-)
-def test_what_means_something_is_not_plain(head: bytes) -> None:
-    assert not PLAIN_HEAD(head)
+    [
+        get(method=b"POST"), get(method=b"OPTIONS"), get(b"http://b/"), get(b"*"), get(host=b""), get(host=b"Host: [::1]\r\n"),
+        get(host=b"Host: :80\r\n"), get(host=b"Host: a b\r\n"), get(host=b"X-Host: a\r\n"), get().replace(b"/1.1", b"/1.0"), b"\r\n" + get(),
+        get() * 2, get() + b"x", get()[:-1], get(lines=b"X : a\r\n"), get(lines=b"X: a\x00\r\n"), get(lines=b" a\r\n"),
+    ],
+)  # fmt: skip
+def test_nor_is_what_is_anything_else_than_one_whole_get_or_head_of_http_1_1(head: bytes) -> None:
+    assert HeadParser(Limits()).parse_plain(head) is None
 
 
 @given(cases=st.lists(st.sampled_from(CASES), min_size=1, max_size=4), cuts=st.lists(st.integers(0, 600), max_size=6))
