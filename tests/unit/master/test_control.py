@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from prefork.ipc.control import Answer, Dump, Reload, Request, Status, Stop
+from prefork.ipc.control import Answer, Dump, Reload, Request, Status, Stop, Upgrade
 from prefork.logs.log import Log
 from prefork.master import control as module
 from prefork.master import poller
@@ -77,6 +78,21 @@ class Running:
     def expire(self, now: float) -> None:
         pass
 
+    def become_the_next_program(self) -> None:
+        """Go on with the same sockets, and else with new objects, as after an execve(2)."""
+        held = self.control.held()
+        clients = tuple(replace(each, fd=os.dup(each.fd)) for each in held.clients)
+        held = replace(held, listener=os.dup(held.listener), clients=clients)
+        for served in list(self.control._clients):
+            served.close()
+        self.listener.sockets[0].close()
+        self.poller.close()
+        self.poller = Poller()
+        self.listener = held.opened()
+        self.control = Control(self.listener, self.poller, self, Log("master", "error"))
+        self.poller.keep_time(self)
+        self.control.resume(held, generation=5)
+
     def close(self) -> None:
         for client in self._clients:
             client.close()
@@ -86,7 +102,7 @@ class Running:
         self.poller.close()
 
     def expect(self, request: Request) -> Waiting:
-        return Waiting(request, since=1)
+        return Waiting(request, since=None if isinstance(request, Upgrade) else 1)
 
     def begin(self, request: Request) -> Answer | None:
         self.asked.append(request)
@@ -166,6 +182,41 @@ def test_a_client_that_goes_while_it_waits_is_forgotten(running: Running) -> Non
     running.turn_until(lambda: running.asked == [Reload()])
     running.turn_until(lambda: not running.control._clients)
     running.control.observe(FLEET, [Reloaded(2)])
+
+
+def test_over_an_upgrade_no_client_is_forgotten(running: Running) -> None:
+    running.message = "x" * 2**20
+    taking = running.connect(STATUS)
+    upgrading, reloading, beginning = (
+        running.connect(each) for each in (b'{"command":"upgrade"}\n', RELOAD, STATUS[:5])
+    )
+    running.turn_until(lambda: len(running.asked) == 3)
+    running.turn_until(lambda: any(each._received == STATUS[:5] for each in running.control._clients))
+    running.become_the_next_program()
+    assert len(running.control._clients) == 4
+    assert message(running.read_all(taking)) == running.message
+    running.message = "fine"
+    beginning.sendall(STATUS[5:])
+    assert message(running.read_all(beginning)) == "fine"
+    running.control.observe(FLEET, [Reloaded(5)])
+    assert message(running.read_all(reloading)) == "reloaded: generation 5, 1 worker ready"
+    assert len(running.control._clients) == 1
+    running.control.observe(FLEET, [Reloaded(6)])
+    assert "generation 6, 1 worker ready" in message(running.read_all(upgrading))
+    assert message(running.read_all(running.connect(STATUS))) == "fine"
+
+
+def test_after_an_upgrade_who_is_late_is_dropped_and_who_waits_is_not(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, _silent = running.connect(RELOAD), running.connect()
+    running.turn_until(lambda: running.asked == [Reload()] and len(running.control._clients) == 2)
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    running.become_the_next_program()
+    running.turn_until(lambda: len(running.control._clients) == 1)
+    assert running.control.next_deadline() is None
+    waiting.close()
+    running.turn_until(lambda: not running.control._clients)
 
 
 NO_REQUESTS = {

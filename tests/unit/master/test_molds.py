@@ -1,8 +1,10 @@
 """The master's side of the molds: real small processes that answer as a mold does, or don't."""
 
 import os
+import resource
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from signal import SIGSTOP
 
 import pytest
@@ -156,6 +158,39 @@ def test_what_it_could_not_fork_has_failed_and_the_next_is_asked_for(office: Off
     office.ask(answering(ForkFailed("no room"), Forked(PID)), 1, 2)
     office.turn_until(lambda: office.forked)
     assert (office.failed, office.forked) == ([(1, "can't fork: no room", 0)], [(2, PID)])
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_what_the_system_refuses_when_it_is_asked_for_leaves_no_trace(office: Office) -> None:
+    office.ask(answering(Forked(PID), Forked(PID + 1)), 1)
+    office.turn_until(lambda: office.forked)
+    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
+        office.ask(answering(), 2)
+    assert not office.molds.awaited
+    assert not office.molds.withdraw(2)
+    office.ask(answering(), 3)
+    office.turn_until(lambda: len(office.forked) == 2)
+    assert (office.forked, office.failed) == ([(1, PID), (3, PID + 1)], [])
+
+
+def test_what_the_system_refuses_for_who_has_waited_has_failed(office: Office) -> None:
+    office.ask(answering(Forked(PID)), 1, 2)
+    with no_descriptors_left():
+        office.turn_until(lambda: len(office.failed) == 2)
+    refused = "can't fork: Too many open files"
+    assert office.failed == [(1, refused, 0), (2, refused, 0)]
+    office.ask(answering(), 3)
+    office.turn_until(lambda: office.forked)
+    assert office.forked == [(3, PID)]
 
 
 def test_a_mold_that_can_not_load_tells_why_to_all_that_wait(office: Office) -> None:
