@@ -282,6 +282,18 @@ def test_what_is_accepted_has_one_framing_that_all_agree_about_rfc9112_6_3(lines
     assert seen == framing
 
 
+@pytest.mark.parametrize("line", [b"X-%b\r\n", b"%b-X: b\r\n", b"X%b\r\n", b"X: %b\r\n", b"X: a:%b\r\n"])
+@pytest.mark.parametrize(
+    "field",
+    [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Host: b", b"Connection: close", b"Expect: 100-continue"],
+)
+def test_what_only_contains_a_name_that_means_something_means_nothing_rfc9110_5_1(line: bytes, field: bytes) -> None:
+    name = field.partition(b":")[0]
+    request = parse(POST + line % (name if line.startswith(b"%b") else field) + b"\r\n")
+    assert (request.body_length, request.expects_continue, request.framing.keep_alive) == (0, False, True)
+    assert request.host == b"a"
+
+
 def test_upgrade_is_ignored_rfc9110_7_8() -> None:
     request = parse(GET + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n")
     assert (request.body_length, request.framing.keep_alive) == (0, True)
