@@ -1,5 +1,7 @@
 """What a connection may ask for, in a turn and in all, and how large a line may be: the limit itself, and one more."""
 
+from collections.abc import Callable
+
 import pytest
 
 from prefork.http.body import ChunkedBody
@@ -28,6 +30,54 @@ def test_a_field_may_be_as_long_as_the_limit_and_no_longer_rfc6585_5(*, plain: b
     limits = Limits(field=100)
     assert protocol(limits).receive(head_with_field(100, plain=plain)).startswith(b"HTTP/1.1 200")
     assert protocol(limits).receive(head_with_field(101, plain=plain)).startswith(b"HTTP/1.1 431")
+
+
+@pytest.fixture(params=["at once", "by bytes"])
+def status_of(request: pytest.FixtureRequest) -> Callable[[bytes, Limits], int]:
+    """Return what sends bytes and returns the status of the first answer, 0 as long as there is none."""
+
+    def send(data: bytes, limits: Limits) -> int:
+        talk = protocol(limits)
+        pieces = [data] if request.param == "at once" else [data[at : at + 1] for at in range(len(data))]
+        return int(b"".join(map(talk.receive, pieces))[9:12] or b"0")
+
+    return send
+
+
+StatusOf = Callable[[bytes, Limits], int]
+BEFORE = [b"", b"\r\n"]
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_request_line_may_be_as_long_as_the_limit_and_no_longer_rfc9112_3(before: bytes, status_of: StatusOf) -> None:
+    limits = Limits(request_line=100)
+    for length, expected in (100, 200), (101, 414):
+        line = b"GET /".ljust(length - 11, b"a") + b" HTTP/1.1\r\n"
+        assert status_of(before + line + b"Host: a\r\n\r\n", limits) == expected
+    for length, expected in (100, 0), (101, 414):
+        assert status_of(before + b"GET /".ljust(length, b"a"), limits) == expected
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_head_may_be_as_long_as_the_limit_and_no_longer_rfc6585_5(before: bytes, status_of: StatusOf) -> None:
+    limits, begun = Limits(head=100), before + GET[:-2] + b"X: "
+    for length, expected in (100, 200), (101, 431):
+        assert status_of(begun.ljust(length - 4, b"a") + b"\r\n\r\n", limits) == expected
+    for length, expected in (100, 0), (101, 431):
+        assert status_of(begun.ljust(length, b"a"), limits) == expected
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_what_is_wrong_within_a_limit_is_told_and_what_follows_it_is_not_looked_at(
+    before: bytes, status_of: StatusOf
+) -> None:
+    line, field = before + b"GET /", before + GET[:-2] + b"X: "
+    for begun, limits, limit, too_long in (
+        (line, Limits(request_line=20), len(before) + 20, 414),
+        (field, Limits(head=60), 60, 431),
+    ):
+        for at, expected in (limit - 1, 400), (limit, too_long):
+            assert status_of(begun.ljust(at, b"a") + b"\n" + b"a" * 9, limits) == expected
 
 
 def test_the_extensions_of_a_body_may_be_as_long_as_the_limit_and_no_longer_rfc9112_7_1_1() -> None:
