@@ -41,17 +41,17 @@ class Verdict:
         os.close(self._pipe)
 
 
-def detach(keep: Iterable[int] = ()) -> Verdict:
+def detach(keep: Iterable[int]) -> Verdict:
     """Go on as a daemon, with every descriptor closed but those to `keep`; the working directory stays.
 
-    Returns in the daemon only. The process that was called waits for the verdict and leaves by an exception.
+    The standard streams have to be open, as `fill_closed_streams` leaves them. Returns in the daemon only. The process
+    that was called waits for the verdict and leaves by an exception.
 
     Raises:
         SystemExit: 0, where the command was called, when the daemon is ready.
         StartError: There too, what the daemon gave to `failed`; 1 when it ended without a verdict; 71 when it can't
             detach, 78 where it must not.
     """
-    fill_closed_streams()
     if os.getpid() == 1:  # its end would be that of all others in its namespace (pid_namespaces(7))
         raise StartError(os.EX_CONFIG, "daemon: the first process of a container must stay in the foreground")
     reader, writer = os.pipe()

@@ -14,9 +14,10 @@ Command = Callable[..., Completed]
 
 PROGRAM = """
 import os, signal, sys
-from prefork.master.daemon import detach
+from prefork.master.daemon import detach, fill_closed_streams
 from prefork.master.errors import StartError
 
+fill_closed_streams()
 keep, dropped = 50, 51
 for number, name in ((keep, "kept"), (dropped, "dropped")):
     opened = os.open(f"{{sys.path[0]}}/{{name}}", os.O_WRONLY | os.O_CREAT)
