@@ -1,11 +1,13 @@
 """What a parser keeps between heads changes nothing about them: it serves many, and remembers what comes again."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.http.head import LONGEST_REMEMBERED, MARKS, MOST_REMEMBERED, HeadParser, Heads
-from prefork.http.messages import CLOSE, FRAMINGS, Limits
+from prefork.http.messages import CLOSE, FRAMINGS, Limits, Request
 from tests.unit.http.heads import GET, POST, outcome
 
 HEADS = [
@@ -65,11 +67,12 @@ def test_memory_and_parser_agree_in_any_order(heads: list[bytes]) -> None:
     ]
 
 
-def test_a_head_is_remembered_from_its_second_time_on() -> None:
+@pytest.mark.parametrize("get", [Heads.get, Heads.get_plain])
+def test_a_head_is_remembered_from_its_second_time_on(get: Callable[[Heads, bytes], Request | None]) -> None:
     heads = Heads(Limits())
-    first = heads.get(GET + b"\r\n")
+    first = get(heads, GET + b"\r\n")
     assert heads.remembered == {}
-    second = heads.get(GET + b"\r\n")
+    second = get(heads, GET + b"\r\n")
     assert heads.remembered == {GET + b"\r\n": second}
     assert heads.get(GET + b"\r\n") is second is not first
 
