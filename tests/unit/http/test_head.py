@@ -160,7 +160,7 @@ def test_one_empty_line_before_the_request_line_is_overlooked_rfc9112_2_2() -> N
 
 
 def test_two_empty_lines_are_a_malformed_request() -> None:
-    assert refusal(b"\r\n\r\n") == 400
+    assert outcome(parse, b"\r\n\r\n") == (400, "more than one empty line before a request")
 
 
 # The field lines

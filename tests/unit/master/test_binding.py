@@ -1,6 +1,7 @@
 """Listening, taking over and giving up, with real sockets."""
 
 import os
+import resource
 import socket
 import tempfile
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_a_failure_closes_what_was_new_and_leaves_the_old(listen: Open, tmp_path
         assert open_descriptors() == before
     assert not (tmp_path / "socket").exists()
     assert not refused(inet(old))
+
+
+def test_what_the_system_refuses_else_is_told_in_its_words_with_71(listen: Open) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(StartError) as refusal:
+            listen(ANY_PORT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert refusal.value.status == os.EX_OSERR
+    assert str(refusal.value).startswith("127.0.0.1:0: cannot listen: Too many open files")
 
 
 def test_an_address_of_another_machine_can_not_be_assigned(listen: Open) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic
 
 import pytest
@@ -227,3 +228,20 @@ def test_a_signal_that_comes_with_one_by_which_all_are_blocked_waits_for_the_nex
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     assert told == [(signal.SIGUSR1, 1), (signal.SIGUSR2, 1)]
+
+
+def test_while_signals_are_held_those_that_have_come_are_told_and_others_stay_pending(poller: Poller) -> None:
+    told: list[tuple[int, int]] = []
+    poller.on_signal = lambda number, count: told.append((number, count))
+    poller.catch([signal.SIGUSR1, signal.SIGUSR2])
+    for _ in range(2):
+        signal.raise_signal(signal.SIGUSR1)
+    with suppress(FileNotFoundError), poller.hold_signals():
+        assert told == [(signal.SIGUSR1, 2)]
+        signal.raise_signal(signal.SIGUSR2)
+        assert signal.sigpending() == {signal.SIGUSR2}
+        raise FileNotFoundError(errno.ENOENT, "not there")  # as an execve(2) may fail
+    poller.turn()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
+    assert told == [(signal.SIGUSR1, 2), (signal.SIGUSR2, 1)]
