@@ -79,3 +79,36 @@ def test_an_access_log_on_a_full_disk_stays_bounded() -> None:
     os.close(full)
     assert access.lost == 1
     assert len(access._waiting) == ACCESS_BYTES
+
+
+def test_what_still_waits_at_the_end_is_lost_and_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    access, log = AccessLog(full), Log("worker-0", "info")
+    access.add(b"one\n")
+    access.add(b"two\n")
+    access.flush()
+    os.close(full)
+    access.give_up()
+    assert access.lost == 2
+    for _ in range(2):
+        tell_losses(access, log)
+    told = after_process(capfd.readouterr().err).splitlines()
+    assert told == [
+        """access log can't be written, lines wait path="" reason="No space left on device\"""",
+        "access log lines lost count=2",
+    ]
+
+
+def test_to_a_pipe_whole_lines_are_written_up_to_the_size_that_is_not_mixed_with_others() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    access = AccessLog(writer)
+    line = b"x" * 1499 + b"\n"
+    for _ in range(60):
+        access.add(line)
+    access.flush()
+    read = os.read(reader, 1 << 20)
+    assert access._waiting
+    assert len(read) % len(line) == 0
+    os.close(reader)
+    os.close(writer)

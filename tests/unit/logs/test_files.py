@@ -1,6 +1,7 @@
 """The files of the logs: how they are opened, opened afresh, and given to workers."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,39 @@ def test_a_worker_with_other_files_than_it_is_sent_keeps_its_own(tmp_path: Path)
     os.write(STDERR, b"event\n")
     assert open_descriptors() == before
     assert (tmp_path / "log").read_text() == "event\n"
+
+
+def test_files_that_another_program_has_opened_are_opened_afresh_by_their_paths(tmp_path: Path) -> None:
+    former = LogFiles(str(tmp_path / "log"), str(tmp_path / "access"))
+    before = open_descriptors()
+    files = LogFiles.taken_over(former.paths, former.access_fd)
+    (tmp_path / "access").rename(tmp_path / "access.1")
+    assert files.reopen(Log("master", "info")) == (former.access_fd, STDERR)
+    assert files.access_fd is not None
+    os.write(files.access_fd, b"request\n")
+    assert open_descriptors() == before
+    files.close()
+    assert (tmp_path / "access").read_text() == "request\n"
+
+
+def test_a_pipe_waits_for_nobody_any_more_and_does_so_for_those_whose_it_is_too() -> None:
+    reader, writer = os.pipe()
+    os.dup2(writer, STDERR)
+    LogFiles()
+    assert (os.get_blocking(STDERR), os.get_blocking(writer)) == (False, True)
+    assert os.get_inheritable(STDERR)
+    os.write(STDERR, b"x")
+    assert os.read(reader, 2) == b"x"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_socket_waits_for_nobody_any_more() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        os.dup2(ours.fileno(), STDERR)
+        LogFiles()
+        assert not os.get_blocking(STDERR)
 
 
 def test_files_that_go_on_after_others_have_taken_their_place_have_standard_error_back(tmp_path: Path) -> None:
