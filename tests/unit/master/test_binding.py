@@ -1,5 +1,6 @@
 """Listening, taking over and giving up, with real sockets."""
 
+import errno
 import os
 import resource
 import socket
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
+from prefork.master import binding
 from prefork.master.binding import MOST_NOT_SENT, backlog_warning
 from prefork.master.errors import StartError
 from prefork.master.listeners import Accept, Listener
@@ -142,6 +144,19 @@ def test_an_address_of_another_machine_can_not_be_assigned(listen: Open) -> None
         listen(Inet("192.0.2.1", 8080))
     assert refusal.value.status == os.EX_UNAVAILABLE
     assert str(refusal.value).startswith("192.0.2.1:8080: cannot assign address; ")
+
+
+def test_a_version_of_ip_that_the_machine_has_not_is_told_as_such(
+    listen: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_family: int) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(binding, "_tcp_socket", refuse)
+    with pytest.raises(StartError) as refusal:
+        listen(Inet("::1", 8080))
+    assert refusal.value.status == os.EX_UNAVAILABLE
+    assert str(refusal.value).startswith("[::1]:8080: cannot assign address; this machine has that version of IP")
 
 
 def test_a_name_that_does_not_resolve_says_so(listen: Open) -> None:
