@@ -103,7 +103,7 @@ class HeadParser:
         key = (method, minor, lines)
         meaning = self._meanings.get(key)
         if meaning is None:
-            meaning = understand(method, minor, tuple([(name.lower(), value.strip(b" \t")) for name, value in lines]))
+            meaning = understand(method, minor, [(name.lower(), value.strip(b" \t")) for name, value in lines])
             if sum(len(value) for _, value in lines) <= LONGEST_REMEMBERED:
                 if len(self._meanings) >= MOST_REMEMBERED:
                     self._meanings.clear()

@@ -6,11 +6,11 @@ before, nothing here looks at bytes on the wire.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from prefork.http.grammar import HOST, TOKEN, VALUE
-from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Fields, Framing, Meaning, Rejection
+from prefork.http.messages import CLOSE, FRAMINGS, KEEP, KEEP_SAID, Framing, Meaning, Rejection
 
 IS_HOST: Final = re.compile(HOST).fullmatch
 # RFC 9112 §7: token, then parameters, which chunked has none of (§7.1).
@@ -93,7 +93,7 @@ RULES: Final[Mapping[bytes, Callable[[Draft, Sequence[bytes]], None]]] = {
 }
 
 
-def understand(method: bytes, minor: int, fields: Fields) -> Meaning:
+def understand(method: bytes, minor: int, fields: Iterable[tuple[bytes, bytes]]) -> Meaning:
     """Return what a request means, by those of its fields that RULES names, with their names in lower case.
 
     Raises:
