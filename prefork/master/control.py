@@ -255,8 +255,8 @@ class Client:
 
 def with_farewell(answer: Answer, request: Request, farewell: str) -> Answer:
     """Return the answer, to who has stopped the service with the farewell."""
-    stopped = isinstance(request, Stop) and not answer.exit_status
-    return replace(answer, message=f"{answer.message}; {farewell}") if stopped and farewell else answer
+    is_told = farewell and isinstance(request, Stop)
+    return replace(answer, message=f"{answer.message}; {farewell}") if is_told else answer
 
 
 def peer(sock: socket.socket) -> tuple[int, int]:

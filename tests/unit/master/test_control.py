@@ -6,6 +6,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,13 @@ STATUS = b'{"command":"status"}\n'
 class Running:
     """A control socket in a loop of its own; a status is answered at once, everything else when that is observed."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, farewell: str = "") -> None:
         self.path = path
         self.asked: list[Request] = []
         self.message = "fine"
         self.poller = Poller()
         self.listener = listen(path)
-        self.control = Control(self.listener, self.poller, self, Log("master", "error"))
+        self.control = Control(self.listener, self.poller, self, Log("master", "error"), farewell)
         self.poller.keep_time(self)
         self._clients: list[socket.socket] = []
 
@@ -157,6 +158,15 @@ def test_who_asked_to_stop_stays_connected_until_the_process_has_ended(running: 
     running.poller.turn()
     with pytest.raises(BlockingIOError):
         client.recv(1)
+
+
+def test_who_has_stopped_a_service_that_is_started_again_is_told_so_and_nobody_else(tmp_path: Path) -> None:
+    with closing(Running(str(tmp_path / "other.sock"), "it may be back")) as running:
+        stopping, reloading = running.connect(b'{"command":"stop"}\n'), running.connect(RELOAD)
+        running.turn_until(lambda: len(running.asked) == 2)
+        running.control.observe(FLEET, [Reloaded(2), Finish(Ending.GRACEFUL, "")])
+        assert message(stopping.recv(4096)) == "stopped; it may be back"
+        assert message(running.read_all(reloading)) == "reloaded: generation 2, 1 worker ready"
 
 
 def test_a_client_that_has_only_stopped_sending_still_gets_its_answer(running: Running) -> None:
