@@ -32,6 +32,16 @@ def test_a_field_may_be_as_long_as_the_limit_and_no_longer_rfc6585_5(*, plain: b
     assert protocol(limits).receive(head_with_field(101, plain=plain)).startswith(b"HTTP/1.1 431")
 
 
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_the_limit_of_a_field_is_for_the_first_too_and_for_no_request_line(version: bytes) -> None:
+    limits = Limits(field=50)
+    line = b"GET /".ljust(100, b"a") + b" %b\r\n" % version
+    assert protocol(limits).receive(line + b"Host: a\r\n\r\n").startswith(b"HTTP/1.1 200")
+    for length, answer in (50, b"HTTP/1.1 200"), (51, b"HTTP/1.1 431"):
+        head = line + b"X: ".ljust(length - 2, b"a") + b"\r\nHost: a\r\n\r\n"
+        assert protocol(limits).receive(head).startswith(answer)
+
+
 @pytest.fixture(params=["at once", "by bytes"])
 def status_of(request: pytest.FixtureRequest) -> Callable[[bytes, Limits], int]:
     """Return what sends bytes and returns the status of the first answer, 0 as long as there is none."""
