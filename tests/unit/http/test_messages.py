@@ -49,6 +49,7 @@ def test_no_application_frames_its_answer_rfc9112_6(name: bytes) -> None:
 def test_no_application_answers_with_what_is_no_final_status_rfc9110_15(status: int) -> None:
     with pytest.raises(ValueError, match="is not from 200 to 599"):
         Response(status)
+    assert (Response(200).status, Response(599).status) == (200, 599)
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])
