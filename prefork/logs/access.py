@@ -47,9 +47,8 @@ class AccessLog:
             del self._waiting[:written]
 
     def give_up(self) -> None:
-        """Count what still waits among what is lost: nobody will write it."""
+        """Count what still waits among what is lost: nobody will write it, nor add to it."""
         self.lost += self._waiting.count(b"\n")
-        self._waiting.clear()
 
 
 def tell_losses(access_log: AccessLog | Entries, log: Log) -> None:

@@ -89,10 +89,8 @@ class Entries:
             self._size -= len(self._waiting.popleft())
 
     def give_up(self) -> None:
-        """Count what still waits among what is lost."""
+        """Count what still waits among what is lost: nobody will write it, nor add to it."""
         self.lost += len(self._waiting)
-        self._waiting.clear()
-        self._size = 0
 
 
 def field(name: str, value: object) -> bytes:
