@@ -124,6 +124,7 @@ def test_what_is_plain_meets_the_same_limits(limits: Limits, head: bytes) -> Non
     "head",
     [
         get(),
+        get(host=b"Host:www.example-1.org:8080\r\n"),
         get(method=b"HEAD"),
         get(b"/a?b=%41", b"Accept: */*\r\nCookie: a=b\r\nTE: trailers\r\nETag: a\r\nConnection: keep-alive\r\n"),
     ],
