@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from prefork.http.grammar import METHOD, TARGET, TOKEN
 from prefork.http.messages import Rejection
+from prefork.http.proxy import SIGNATURE
 
 
 class Fault(Struct, frozen=True):
@@ -28,7 +29,7 @@ _TARGET: Final = _METHOD + rb" [!-~]*?"
 # fmt: off
 FAULTS: Final = (
     Fault(rb"\A(?:\r\n)?\x16\x03",                 "RFC 9112 §2.2",   400, "TLS on a port that speaks plain HTTP"),
-    Fault(rb"\A(?:PROXY (?:TCP|UNKNOWN)|\r\n\r\n\x00\r\nQUIT\n)", "RFC 9112 §2.2", 400, "PROXY header of an unknown proxy"),
+    Fault(rb"\A(?:PROXY (?:TCP|UNKNOWN)|%b)" % SIGNATURE, "RFC 9112 §2.2", 400, "PROXY header of an unknown proxy"),
     Fault(rb"(?<!\r)\n",                           "RFC 9112 §2.2",   400, "bare line feed"),
     Fault(rb"\r(?!\n)",                            "RFC 9112 §2.2",   400, "bare carriage return"),
     Fault(rb"\A\r\n\r\n",                          "RFC 9112 §2.2",   400, "more than one empty line before a request"),
@@ -55,9 +56,11 @@ _SEARCHES: Final = tuple((re.compile(fault.pattern).search, fault) for fault in 
 def fault(head: bytes) -> Rejection:
     """Return the answer to a head, or the beginning of one, that the grammar doesn't match.
 
-    Of one with a malformed request line it tells what is wrong up to there: the rest may not have come yet.
+    Of one with a malformed request line it tells what is wrong up to there: the rest may not have come yet. The second
+    version of the PROXY protocol begins with such.
     """
-    head = malformed_line(head) or head
+    if not head.startswith(SIGNATURE):
+        head = malformed_line(head) or head
     found = next(each for search, each in _SEARCHES if search(head))
     return Rejection(found.status, found.reason)
 

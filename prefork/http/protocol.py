@@ -200,7 +200,7 @@ class Protocol(Answering):
         room, depth = HIGH_WATER - sum(map(len, answers)), self._service.limits.pipelined
         checked, self._unread, data = len(self._unread), b"", self._unread + data
         remembered = self._service.heads.remembered
-        start, find_from = 0, max(0, checked - len(END_OF_HEAD))
+        start, find_from = 0, max(1, checked - len(END_OF_HEAD))  # none is empty, but a PROXY header begins like that
         while room > 0 and len(answers) < depth and (end := data.find(END_OF_HEAD, find_from)) >= 0:
             find_from = end + len(END_OF_HEAD)
             head = data[start:find_from]

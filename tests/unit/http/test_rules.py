@@ -11,6 +11,7 @@ from prefork.http.faults import FAULTS, Fault, fault
 from prefork.http.head import FIELD_LINES, REQUEST_LINE, HeadParser, Heads
 from prefork.http.messages import Limits, Peer, Response
 from prefork.http.protocol import Protocol
+from prefork.http.proxy import SIGNATURE
 from prefork.http.response import CONTINUE
 from prefork.http.service import Service
 from prefork.http.waiting import Waiting
@@ -45,7 +46,8 @@ def test_each_rule_is_kept_however_the_bytes_arrive(case: Case) -> None:
     at_once = answers([case.sent])[2].replace(CONTINUE, b"")
     for pieces in [case.sent], by_bytes(case.sent):
         statuses, protocol, said = answers(pieces)
-        assert said.replace(CONTINUE, b"") == at_once or case.sent == TLS_HELLO  # its first byte alone says less
+        says_less = case.sent.startswith((TLS_HELLO, SIGNATURE)) and len(pieces) > 1  # by its first bytes alone
+        assert said.replace(CONTINUE, b"") == at_once or says_less
         without_continue = tuple(status for status in statuses if status != 100)
         assert without_continue == tuple(status for status in case.answers if status != 100)
         assert said.startswith(CONTINUE) or case.answers != (100,)
@@ -79,6 +81,16 @@ def test_each_row_of_the_table_of_faults_is_what_some_request_is_told(row: Fault
 def test_tls_on_the_plain_port_is_told_as_such_at_its_first_bytes_rfc9112_2_2() -> None:
     _, _, said = answers([b"\x16\x03"])
     assert said.endswith(b"\r\n\r\nTLS on a port that speaks plain HTTP\n")
+
+
+def test_a_header_of_the_second_version_of_the_proxy_protocol_is_told_as_one() -> None:
+    header = SIGNATURE + b"\x21\x11\x00\x0c" + bytes(12)
+    for pieces in [header + get()], [header, get()], [SIGNATURE + b"\x20\x00\x00\x00"]:
+        _, _, said = answers(pieces)
+        assert said.endswith(b"\r\n\r\nPROXY header of an unknown proxy\n")
+    for pieces in [b"\r\n\r\n" + get()], [b"\r\n\r\n"], [b"\r\n", b"\r\n"], [get() + header]:
+        _, _, said = answers(pieces)
+        assert said.endswith(b"\r\n\r\nmore than one empty line before a request\n")
 
 
 @st.composite
