@@ -9,6 +9,7 @@ import pytest
 
 from prefork.http.grammar import (
     ABSOLUTE_FORM,
+    FIELD_LINE,
     HOST,
     METHODS,
     ORIGIN_FORM,
@@ -72,6 +73,23 @@ def test_of_all_bytes_those_that_the_rfc_names_may_stand_there(
     before, after = around
     fits = re.compile(pattern).fullmatch
     assert bytes(each for each in ALL if fits(before + bytes([each]) + after)) == bytes(sorted(set(allowed)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "others"),
+    [
+        (TOKEN, [b"a", b"ab"], [b""]),
+        (VALUE, [b"", b"a", b"a b"], []),
+        (QUOTED_STRING, [b'""', b'"ab"', b'"\\"\\\\"', b'"ab\\c\\def"'], [b"", b'"', b'"\\"', b'"a" "b"']),
+        (FIELD_LINE, [b"a:\r\n", b"a:b c\r\n"], [b"", b":\r\n", b"a\r\n", b"a:b", b"a:b\n", b"a:\r\nb:\r\n"]),
+        (ORIGIN_FORM, [b"/", b"//", b"/%41%42a%43", b"/?", b"/?%41%42a%43", b"/a?b?"], [b"", b"?", b"a/"]),
+        (HOST, [b"", b"a", b"a:", b"a:80", b"%41%42a%43", b"[::1]", b"[::1]:", b"[v1f.a:b]:80"], [b":", b":80", b"[]", b"a[::1]"]),
+        (SIMPLE_HOST, [b"", b"a", b"ab.c", b"a:", b"a:80"], [b":", b":80", b"a:80:"]),
+        (ABSOLUTE_FORM, [b"http://a", b"https://a:80/b?c", b"http://a?b", b"HttpS://[::1]"], [b"http:a", b"http://?a", b"https:///a"]),
+    ],
+)  # fmt: skip
+def test_what_may_be_empty_or_come_again(pattern: bytes, fitting: list[bytes], others: list[bytes]) -> None:
+    assert [each for each in fitting + others if re.fullmatch(pattern, each)] == fitting
 
 
 @pytest.mark.parametrize("at", range(4))
