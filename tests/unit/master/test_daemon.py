@@ -127,6 +127,18 @@ def test_the_signals_that_resize_the_service_are_not_ignored(command: Command, t
     assert (tmp_path / "kept").read_text() == "[True, True]"
 
 
+def test_the_caller_says_how_large_a_core_dump_may_be(command: Command, tmp_path: Path) -> None:
+    command(
+        """
+        import resource
+        os.write(keep, str(resource.getrlimit(resource.RLIMIT_CORE)[0]).encode())
+        verdict.ready()
+    """,
+        shell="ulimit -S -c 8; exec {}",
+    )
+    assert (tmp_path / "kept").read_text() == "4096"
+
+
 def test_a_command_that_was_interrupted_does_not_end_the_daemon(command: Command, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     command(
