@@ -167,8 +167,7 @@ class Poller:
 
     def close(self) -> None:
         """Close its descriptors; no signal is to write into one that was one of them."""
-        if self._caught:
-            signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(-1)
         self._epoll.close()
         self._signals.close()
         self._wakeup.close()
