@@ -82,8 +82,9 @@ def test_of_all_bytes_those_that_the_rfc_names_may_stand_there(
         (VALUE, [b"", b"a", b"a b"], []),
         (QUOTED_STRING, [b'""', b'"ab"', b'"\\"\\\\"', b'"ab\\c\\def"'], [b"", b'"', b'"\\"', b'"a" "b"']),
         (FIELD_LINE, [b"a:\r\n", b"a:b c\r\n"], [b"", b":\r\n", b"a\r\n", b"a:b", b"a:b\n", b"a:\r\nb:\r\n"]),
-        (ORIGIN_FORM, [b"/", b"//", b"/%41%42a%43", b"/?", b"/?%41%42a%43", b"/a?b?"], [b"", b"?", b"a/"]),
-        (HOST, [b"", b"a", b"a:", b"a:80", b"%41%42a%43", b"[::1]", b"[::1]:", b"[v1f.a:b]:80"], [b":", b":80", b"[]", b"a[::1]"]),
+        (ORIGIN_FORM, [b"/", b"//", b"/%41%42a%43", b"/?", b"/%41bc", b"/?%41%42a%43", b"/a?b?"], [b"", b"?", b"a/"]),
+        (HOST, [b"", b"a", b"a:", b"a:80", b"%41%42a%43", b"[::1]", b"[::1]:", b"[v1f.a:b]:80"],
+            [b":", b":80", b"[]", b"a[::1]", b"[v1]", b"[v1.]", b"[v1a]", b"[v.a]"]),
         (SIMPLE_HOST, [b"", b"a", b"ab.c", b"a:", b"a:80"], [b":", b":80", b"a:80:"]),
         (ABSOLUTE_FORM, [b"http://a", b"https://a:80/b?c", b"http://a?b", b"HttpS://[::1]"], [b"http:a", b"http://?a", b"https:///a"]),
     ],
@@ -95,11 +96,20 @@ def test_what_may_be_empty_or_come_again(pattern: bytes, fitting: list[bytes], o
 @pytest.mark.parametrize("at", range(4))
 def test_a_part_of_an_ipv4_address_is_a_number_up_to_255_without_zeros_before_it_rfc3986_3_2_2(at: int) -> None:
     numbers = ["", *map(str, range(1000)), "00", "01", "001", "010", "1000"]
+    around = "/:" if at else "/"  # the characters beside the digits; a group may stand before the first part
+    numbers += [
+        number[:place] + odd + number[place:] for number in ("", "1", "25") for place in range(3) for odd in around
+    ]
 
     def literal(number: str) -> bytes:
         return "[::{}]".format(".".join([*["1"] * at, number, *["1"] * (3 - at)])).encode()
 
     assert [each for each in numbers if re.fullmatch(HOST, literal(each))] == [str(number) for number in range(256)]
+
+
+def test_an_ipv4_address_has_four_parts_rfc3986_3_2_2() -> None:
+    addresses = [".".join(["1"] * parts).encode() for parts in range(7)]
+    assert [parts for parts, each in enumerate(addresses) if re.fullmatch(HOST, b"[::%b]" % each)] == [0, 1, 4]
 
 
 @pytest.mark.parametrize("gap", ["", "::", ":::"])
