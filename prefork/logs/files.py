@@ -22,7 +22,7 @@ class LogFiles:
 
     `log` is a path, None where it stays at the stderr that the process has; `access_log` is a path, a descriptor that
     there is, or None. `access_fd` is where the access log is written, None when it has no file. Forked workers inherit
-    all of it.
+    all of it. The standard streams are open.
 
     Raises:
         OSError: A file can't be opened; its `filename` says which.
@@ -127,8 +127,7 @@ def _unblock(fd: int) -> None:
 
 def _replace(fd: int, fresh: int) -> None:
     """Put `fresh` in the place of `fd` and close its own number; the standard streams are passed on by exec(3)."""
-    if fresh != fd:  # it is, where the process was started without stderr
-        try:
-            os.dup2(fresh, fd, inheritable=fd <= STDERR)
-        finally:
-            os.close(fresh)
+    try:
+        os.dup2(fresh, fd, inheritable=fd <= STDERR)
+    finally:
+        os.close(fresh)

@@ -27,13 +27,6 @@ def test_log_files_are_appended_to_and_closed_to_others(tmp_path: Path) -> None:
     access.close()
 
 
-def test_a_log_file_serves_a_process_that_was_started_without_stderr(tmp_path: Path) -> None:
-    os.close(STDERR)
-    LogFiles(str(tmp_path / "log"))
-    Log("master", "info").info("event", event="named as the event")
-    assert after_process((tmp_path / "log").read_text()) == 'event event="named as the event"\n'
-
-
 def test_a_log_that_can_not_be_opened_leaves_no_access_log_open(tmp_path: Path) -> None:
     before = open_descriptors()
     with pytest.raises(FileNotFoundError) as failure:

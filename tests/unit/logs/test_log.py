@@ -20,6 +20,11 @@ def test_a_line_has_time_level_process_event_and_fields_in_order(capfd: Stderr) 
     assert re.fullmatch(line, capfd.readouterr().err)
 
 
+def test_a_field_may_be_called_event(capfd: Stderr) -> None:
+    Log("master", "info").info("event", event="named as the event")
+    assert after_process(capfd.readouterr().err) == 'event event="named as the event"\n'
+
+
 def test_less_important_lines_than_the_level_are_left_out_and_the_level_may_change(capfd: Stderr) -> None:
     log = Log("master", "warning")
     log.error("one")
