@@ -187,7 +187,7 @@ class Molds:
     def _on_exit(self, number: int, end: End) -> None:
         mold = self._molds[number]
         names = {"generation": number, "pid": end.pid}
-        if not mold.ended or end.failed:
+        if not mold.ended:
             self._log.info("mold exited", **names, reason=end.reason)
         if end.failed:
             self.on_unready(names, end.failed)
