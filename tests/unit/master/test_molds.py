@@ -154,6 +154,14 @@ def test_each_generation_has_its_own(office: Office) -> None:
     office.turn_until(lambda: set(office.molds.processes) == {2})
 
 
+def test_while_one_of_several_forks_or_is_waited_for_that_is_so(office: Office) -> None:
+    assert (office.molds.awaited, office.molds.forking) == (False, False)
+    office.ask(answering(), 1)
+    office.ask(answering(Forked(PID)), 2, generation=2)
+    office.turn_until(lambda: office.forked)
+    assert (office.molds.awaited, office.molds.forking) == (True, True)
+
+
 def test_what_it_could_not_fork_has_failed_and_the_next_is_asked_for(office: Office) -> None:
     office.ask(answering(ForkFailed("no room"), Forked(PID)), 1, 2)
     office.turn_until(lambda: office.forked)
