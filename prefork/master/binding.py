@@ -149,7 +149,7 @@ def _open_inet(address: Inet, count: int, ours: Sequence[Listener], undo: ExitSt
 def _resolve(address: Inet) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
     # As bytes, or Python loads its codec for international names: 4 ms of the start.
     host = address.host.encode()
-    family, _, _, _, where = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    family, _, _, _, where = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)[0]
     return family, where
 
 
