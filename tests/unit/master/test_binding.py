@@ -115,6 +115,16 @@ def test_a_second_service_is_told_that_the_address_is_in_use(listen: Open, accep
     assert str(refusal.value).startswith(f"{address}: address in use; ")
 
 
+def test_a_port_is_listened_on_again_while_the_kernel_remembers_its_last_connections(listen: Open) -> None:
+    first = listen(ANY_PORT)
+    address = inet(first)
+    with connected(address) as client:
+        accept_one(all_sockets(first)).close()  # who closes first is the one in TIME_WAIT
+        assert client.recv(1) == b""
+    first.close()
+    assert not refused(inet(listen(address)))
+
+
 def test_a_failure_closes_what_was_new_and_leaves_the_old(listen: Open, tmp_path: Path) -> None:
     old = listen(ANY_PORT, slots=2)
     with socket.create_server(("127.0.0.1", 0)) as stranger:
@@ -256,6 +266,13 @@ def test_a_unix_socket_that_a_dead_server_left_is_replaced(listen: Open, tmp_pat
     assert not refused(Unix(f"{tmp_path}/socket"))
 
 
+def test_what_a_server_of_the_same_number_left_half_bound_is_replaced(listen: Open, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{tmp_path}/.{os.getpid()}")
+    listen(Unix(f"{tmp_path}/socket"))
+    assert names(tmp_path) == ["socket"]
+
+
 def test_the_unix_socket_of_a_live_server_is_left_alone(listen: Open, tmp_path: Path) -> None:
     address = Unix(f"{tmp_path}/socket")
     first = listen(address, backlog=1)
@@ -312,6 +329,17 @@ def test_passed_sockets_are_listened_on_by_their_names_by_all_slots(listen: Open
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
+def test_a_passed_socket_may_be_of_multipath_tcp_which_has_not_all_options(listen: Open) -> None:
+    try:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+    except OSError:
+        pytest.skip("takes MPTCP")
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    listeners = listen(Passed("web"), previous=passing(Listener(Passed("web"), (sock,))))
+    assert not refused(listeners.addresses[0])
+
+
 def test_without_a_name_all_passed_sockets_are_listened_on_but_none_of_a_number(listen: Open) -> None:
     web, admin, number = foreign(Passed("web")), foreign(Passed("admin")), foreign(Descriptor(9))
     listeners = listen(Passed(), previous=passing(web, admin, number))
@@ -332,6 +360,13 @@ def test_the_backlog_and_the_file_of_a_passed_socket_are_left_alone(listen: Open
                 second.connect(address.path)
         listeners.close()
     assert names(tmp_path) == ["socket"]
+
+
+def test_a_socket_of_a_number_has_no_name_to_be_told(listen: Open) -> None:
+    given = passing(foreign(Descriptor(9)))
+    with pytest.raises(StartError, match="systemd:x: systemd has passed no socket"):
+        listen(Passed("x"), previous=given)
+    given.close()
 
 
 @pytest.mark.parametrize(

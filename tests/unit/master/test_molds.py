@@ -279,6 +279,17 @@ def test_who_only_waits_is_withdrawn_without_a_trace(office: Office) -> None:
     assert office.forked == [(1, PID), (3, PID + 1)]
 
 
+def test_who_is_withdrawn_or_killed_for_is_nobody_else(office: Office) -> None:
+    office.ask(answering(), 1)
+    office.turn_until(lambda: office.molds.forking)
+    office.ask(stopped, 2, generation=2)
+    assert not office.molds.withdraw(3)
+    assert not office.molds.kill_for(3, "boot_timeout passed")
+    assert office.molds.withdraw(2)
+    office.molds._on_message(1, Forked(PID))
+    assert office.forked == [(1, PID)]
+
+
 def test_of_one_that_is_withdrawn_while_it_is_forked_the_channel_is_closed(office: Office) -> None:
     def behave(channel: Channel) -> None:
         channel.send(Ready())
