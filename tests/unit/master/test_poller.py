@@ -73,15 +73,19 @@ def test_a_turn_ends_at_the_earliest_deadline(poller: Poller) -> None:
 def test_what_is_said_last_about_a_descriptor_holds(poller: Poller, pair: tuple[socket.socket, socket.socket]) -> None:
     calls: list[str] = []
     one, other = pair
-    other.send(b"x")
-    poller.watch(one.fileno(), lambda: calls.append("readable"))
-    poller.turn()
+    poller.watch(one.fileno(), lambda: calls.append("too early"))
     poller.watch(one.fileno(), lambda: calls.append("writable"), WRITABLE)
     poller.turn()
+    poller.watch(one.fileno(), lambda: calls.append("readable"))
+    other.send(b"x")
+    poller.turn()
     poller.watch(one.fileno(), lambda: calls.append("ended"), ENDED)
+    poller.keep_time(Alarm(monotonic()))
+    poller.turn()
+    assert calls == ["writable", "readable"]
     other.close()
     poller.turn()
-    assert calls == ["readable", "writable", "ended"]
+    assert calls == ["writable", "readable", "ended"]
 
 
 def test_who_is_forgotten_in_a_turn_is_not_called_in_it_nor_who_takes_the_number(poller: Poller) -> None:
@@ -190,6 +194,44 @@ def test_what_pauses_can_be_forgotten_and_watched_anew(
     assert (calls, len(refused), poller.next_deadline()) == (["fails", "anew", "fails"], 2, None)
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_who_says_something_else_of_its_descriptor_and_then_fails_is_taken_at_its_word(
+    poller: Poller, pair: tuple[socket.socket, socket.socket], refused: list[int | None], *, goes_on: bool
+) -> None:
+    calls: list[str] = []
+    one, other = pair
+    other.send(b"x")
+
+    def fail() -> None:
+        poller.forget(one.fileno())
+        if goes_on:
+            poller.watch(one.fileno(), lambda: calls.append("anew"))
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    poller.watch(one.fileno(), fail)
+    poller.turn()
+    assert (refused, poller.next_deadline()) == ([errno.ENOMEM], None)
+    poller.keep_time(Alarm(monotonic()))
+    poller.turn()
+    assert calls == ["anew"] * goes_on
+
+
+def test_of_several_pauses_the_first_to_end_is_waited_for(
+    poller: Poller, refused: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [os.open(__file__, os.O_RDONLY) for _ in range(2)]  # which can't be watched
+    for fd, pause in zip(files, (30.0, 60.0), strict=True):
+        monkeypatch.setattr(module, "PAUSE", pause)
+        poller.watch(fd, lambda: None)
+    deadline = poller.next_deadline()
+    assert deadline is not None
+    assert deadline < monotonic() + 40
+    for fd in files:
+        poller.forget(fd)
+        os.close(fd)
+    assert refused == [errno.EPERM] * 2
+
+
 def test_a_signal_that_fails_keeps_no_other_from_being_told(poller: Poller, refused: list[int | None]) -> None:
     told: list[int] = []
 
@@ -242,6 +284,19 @@ def test_while_signals_are_held_those_that_have_come_are_told_and_others_stay_pe
         assert signal.sigpending() == {signal.SIGUSR2}
         raise FileNotFoundError(errno.ENOENT, "not there")  # as an execve(2) may fail
     poller.turn()
+    with poller.hold_signals():
+        pass  # there is none
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     assert told == [(signal.SIGUSR1, 2), (signal.SIGUSR2, 1)]
+
+
+def test_a_signal_that_has_been_told_wakes_no_other_turn_and_none_is_told_to_one_that_is_closed() -> None:
+    poller = Poller()
+    poller.catch([signal.SIGUSR1])
+    signal.raise_signal(signal.SIGUSR1)
+    poller.turn()
+    assert poller._epoll.poll(0) == []
+    poller.close()
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert signal.set_wakeup_fd(-1) == -1
