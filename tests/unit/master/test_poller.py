@@ -65,9 +65,31 @@ def test_a_turn_ends_at_the_earliest_deadline(poller: Poller) -> None:
     soon, later = Alarm(monotonic() + 0.01), Alarm(monotonic() + 60)
     poller.keep_time(later)
     poller.keep_time(soon)
+    turns = 0
     while not soon.rang_at:
         poller.turn()
+        turns += 1
+    assert turns < 5  # and not as many as there can be until then
     assert later.deadline is not None
+
+
+def test_a_deadline_that_has_passed_is_not_waited_for(poller: Poller) -> None:
+    alarm = Alarm(monotonic() - 60)
+    poller.keep_time(alarm)
+    poller.turn()
+    assert alarm.rang_at
+
+
+def test_a_descriptor_that_is_watched_is_so_until_it_is_forgotten(
+    poller: Poller, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    calls: list[str] = []
+    one, other = pair
+    other.send(b"x")
+    poller.watch(one.fileno(), lambda: calls.append("readable"))
+    for _ in range(3):
+        poller.turn()
+    assert (calls, poller.next_deadline()) == (["readable"] * 3, None)
 
 
 def test_what_is_said_last_about_a_descriptor_holds(poller: Poller, pair: tuple[socket.socket, socket.socket]) -> None:
