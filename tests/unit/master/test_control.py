@@ -261,6 +261,16 @@ def test_a_client_that_sends_nothing_is_dropped_at_its_deadline(
     assert running.control._clients == set()
 
 
+def test_who_is_waited_for_has_the_poller_woken_when_his_time_is_over(running: Running) -> None:
+    assert running.control.next_deadline() is None
+    running.connect(RELOAD[:-1])
+    before = time.monotonic()
+    running.turn_until(lambda: running.control._clients)
+    deadline = running.control.next_deadline()
+    assert deadline is not None
+    assert before < deadline <= time.monotonic() + module.PATIENCE
+
+
 def test_a_client_that_does_not_take_its_answer_is_dropped_at_its_deadline(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,8 +336,15 @@ def test_only_root_and_the_same_user_are_obeyed() -> None:
         finally:
             os.seteuid(0)
         answer = json.loads(opened.read_all(stranger))
+        assert (answer["exit_status"], opened.asked) == (os.EX_NOPERM, [])
+        root = opened.connect(STATUS)
+        os.seteuid(65534)
+        try:
+            same = opened.connect(STATUS)
+            assert [message(opened.read_all(each)) for each in (root, same)] == ["fine", "fine"]
+        finally:
+            os.seteuid(0)
         opened.close()
-    assert (answer["exit_status"], opened.asked) == (os.EX_NOPERM, [])
 
 
 def test_a_path_where_somebody_listens_is_refused_and_one_that_is_left_over_is_taken(tmp_path: Path) -> None:
