@@ -31,6 +31,7 @@ class Door:
         self.clients: list[socket.socket] = []
         self.pause = 0.0
         self.is_full = False
+        self.full_with = 1000
 
     def open(self) -> Acceptor:
         return Acceptor(
@@ -39,7 +40,7 @@ class Door:
             self.accepted,
             Log("worker", "info"),
             step_aside=lambda: self.pause,
-            is_full=lambda: self.is_full,
+            is_full=lambda: self.is_full or len(self.inside) >= self.full_with,
         )
 
     def accepted(self, sock: socket.SocketType, address: object, *, to_read: bool) -> None:
@@ -91,6 +92,7 @@ def test_who_knocks_is_let_in_with_the_peers_address(door: Door) -> None:
     acceptor.on_readable(READABLE)
     assert [address for _, address in door.inside] == [client.getsockname()]
     assert not os.get_blocking(door.inside[0][0].fileno())
+    assert door.is_watched()
     acceptor.leave()
 
 
@@ -112,6 +114,29 @@ def test_who_is_ahead_leaves_the_next_ones_to_others_for_a_moment(door: Door) ->
     door.loop.after_turn.append(lambda: setattr(door.loop, "running", not door.is_watched()))
     door.loop.run()
     assert door.is_watched()
+    acceptor.leave()
+
+
+def test_who_is_ahead_does_not_come_back_too_soon(door: Door) -> None:
+    door.pause = 3600.0
+    acceptor = door.open()
+    door.knock()
+    acceptor.on_readable(READABLE)
+    for moment in door.loop.now, door.loop.now + 3500.0:
+        door.loop.call_at(moment, lambda: None)
+    door.loop.after_turn.append(lambda: setattr(door.loop, "running", False))
+    door.loop.run()
+    assert not door.is_watched()
+    acceptor.leave()
+
+
+def test_whom_the_last_one_fills_listens_no_more(door: Door) -> None:
+    acceptor = door.open()
+    door.full_with = 1
+    for _ in range(2):
+        door.knock()
+    acceptor.on_readable(READABLE)
+    assert (len(door.inside), door.is_watched()) == (1, False)
     acceptor.leave()
 
 
