@@ -312,15 +312,6 @@ def test_a_worker_keeps_nothing_of_a_hand_over_that_has_ended(office: Office) ->
     )
 
 
-def test_of_two_requests_to_leave_the_sooner_holds(office: Office) -> None:
-    client = office.client(GET, GET[:10])
-    office.run(
-        lambda: len(client.answers) == 1,
-        lambda: office.retire(for_good=False, timeout=0.05),
-        lambda: office.retire(for_good=True, timeout=1000),
-    )
-
-
 def test_a_worker_serves_further_listeners_that_it_is_given(office: Office) -> None:
     with listen() as further:
         office.channel.send(Listen(), [further.fileno()])
