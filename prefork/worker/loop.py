@@ -46,8 +46,7 @@ class Loop:
         if not self._is_registered(fd, events):
             self._unwatched[fd] = events
             self._ask_later()
-        if fd >= len(self._handlers):
-            self._handlers.extend([None] * (fd + 1 - len(self._handlers)))
+        self._handlers.extend([None] * (fd + 1 - len(self._handlers)))
         self._handlers[fd] = handler
 
     def change(self, fd: int, events: int, handler: Handler) -> None:
