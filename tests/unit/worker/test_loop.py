@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from errno import ENOSPC
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -204,6 +205,40 @@ def test_what_is_called_later_may_call_again_though_nothing_happens(loop: Loop) 
     loop.run()
     assert 0.01 <= times[1] - times[0] < 5
     assert times[2] - times[1] >= 0.01
+
+
+class Waits:
+    """Notes how long a loop waits at most."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.seconds: list[float] = []
+        self._epoll = loop._epoll
+        loop._epoll = self  # type: ignore[assignment]  # the real one tells nobody
+        self.register, self.unregister, self.close = self._epoll.register, self._epoll.unregister, self._epoll.close
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        self.seconds.append(timeout)
+        return self._epoll.poll(timeout, most)
+
+
+def test_what_became_due_in_a_long_turn_is_not_waited_for(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    waits = Waits(loop)
+
+    def be_long(_events: int) -> None:
+        loop.forget(pair[0].fileno())
+        due = monotonic() + 0.01
+        loop.call_at(due, lambda: setattr(loop, "running", False))
+        while monotonic() <= due:
+            pass
+
+    pair[1].send(b"x")
+    loop.watch(pair[0].fileno(), READABLE, be_long)
+    loop.call_at(loop.now + 3600, lambda: None)
+    loop.run()
+    assert len(waits.seconds) == 2
+    assert (waits.seconds[0] > 3000, waits.seconds[1]) == (True, 0)
 
 
 def test_a_closed_loop_leaves_no_descriptor() -> None:
