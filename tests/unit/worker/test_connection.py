@@ -309,7 +309,9 @@ def test_an_answer_waits_whole_when_the_socket_is_full(server: Server) -> None:
     filled = server.fill()
     server.ask()
     assert server.waits_for() is Writing.ANSWER
+    server.connection.since = 0.0
     server.connection.on_writable(WRITABLE)  # still full
+    assert server.connection.since == 0.0
     server.client.shutdown(socket.SHUT_WR)
     assert server.receive_all()[filled:].startswith(b"HTTP/1.1 200 OK\r\n")
 
@@ -329,6 +331,18 @@ def test_a_slow_reader_has_waited_since_it_took_something_last(large: Server) ->
     large.client.recv(1 << 20)
     large.turn()
     assert large.connection.since == large.loop.now
+
+
+def test_how_much_of_an_answer_is_taken_since_when_is_known(large: Server) -> None:
+    connection = large.connection
+    connection.begun, connection.progress = 0.0, -1000
+    large.ask()
+    began, before, size = connection.begun, connection.progress, connection.progress + len(connection._unsent)
+    assert (began, size > len(LARGE)) == (large.loop.now, True)
+    large.client.recv(1 << 20)
+    large.turn()
+    assert (connection.begun, large.loop.now > began) == (began, True)
+    assert before < connection.progress == size - len(connection._unsent)
 
 
 # Time
@@ -371,6 +385,17 @@ def test_the_time_of_a_head_runs_from_its_first_byte(server: Server, before: byt
     server.client.send(GET[5:10])
     server.turn()
     assert server.connection.since == first
+
+
+def test_the_time_of_a_head_begins_with_its_first_byte_whatever_came_before(server: Server) -> None:
+    for _ in range(2):
+        server.connection.since = server.connection.begun = 0.0
+        server.client.send(GET[:5])
+        server.turn()
+        assert server.connection.since == server.connection.begun == server.loop.now
+        server.client.send(GET[5:])
+        server.turn()
+        assert server.client.recv(4096).endswith(b"Hello")
 
 
 def test_the_time_of_a_body_runs_from_its_latest_byte(server: Server) -> None:
@@ -458,6 +483,16 @@ def test_a_connection_goes_on_in_another_process_for_as_long_as_it_may_wait(
     assert server.connection.can_move
     server.move()
     assert (server.waits_for(), server.connection.since) == (waiting, since)
+
+
+def test_the_time_of_a_head_goes_on_in_another_process(server: Server) -> None:
+    server.client.send(GET[:10])
+    server.turn()
+    server.connection.since = since = 17.0
+    server.move()
+    server.client.send(GET[10:15])
+    server.turn()
+    assert (server.waits_for(), server.connection.since) == (Waiting.HEAD, since)
 
 
 def test_data_that_arrives_on_the_way_is_read_where_the_connection_goes(server: Server) -> None:
