@@ -58,10 +58,9 @@ class Connection(Closing):
         """What runs out first, if nothing happens."""
         if self._to_drop:
             return Writing.LINGERING
-        protocol, waiting_for = self._protocol, self._protocol.waiting_for
         # What is behind is given out when the kernel takes more, so when the peer has taken some of what it has.
-        is_taken = self._unsent or protocol.behind or (waiting_for is APPLICATION and protocol.pending is None)
-        return Writing.ANSWER if is_taken else waiting_for
+        is_taken = self._unsent or self._protocol.behind
+        return Writing.ANSWER if is_taken else self._protocol.waiting_for
 
     def begin(self, *, to_read: bool) -> None:
         """Wait for the first bytes, or read them, which may well be all that the loop would ever tell of."""
