@@ -20,6 +20,7 @@ from prefork.http.service import Respond, Service
 from prefork.http.waiting import Waiting
 from prefork.worker.connection import Connection, Moved, Writing
 from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.sending import untaken
 
 PEER = Peer(b"127.0.0.1")
 
@@ -345,6 +346,26 @@ def test_how_much_of_an_answer_is_taken_since_when_is_known(large: Server) -> No
     assert before < connection.progress == size - len(connection._unsent)
 
 
+def test_who_takes_enough_of_what_the_kernel_has_waits_from_then_on() -> None:
+    server = Server(LARGE * 10, tcp=True)
+    server.ask()
+    connection = server.connection
+    connection.since = 50.0
+    left = untaken(server.socket)
+    for moment in (100.0, 101.0):  # nothing is taken
+        connection.look(moment, 0.0)
+        assert connection.since == 50.0
+    while untaken(server.socket) == left:
+        server.client.recv(1 << 16)
+    connection.look(102.0, left)  # less than that a second
+    assert connection.since == 50.0
+    connection.look(103.0, 0.01)
+    assert connection.since == 103.0
+    connection.look(104.0, 0.0)
+    assert connection.since == 103.0
+    server.close()
+
+
 # Time
 
 
@@ -398,13 +419,17 @@ def test_the_time_of_a_head_begins_with_its_first_byte_whatever_came_before(serv
         assert server.client.recv(4096).endswith(b"Hello")
 
 
-def test_the_time_of_a_body_runs_from_its_latest_byte(server: Server) -> None:
+def test_the_time_of_a_body_runs_from_its_latest_byte_and_all_of_it_counts(server: Server) -> None:
+    server.connection.progress = 7
     server.client.send(POST)
     server.turn()
-    server.connection.since = 0.0
-    server.client.send(b"He")
-    server.turn()
-    assert server.connection.since == server.loop.now
+    began = server.connection.begun
+    for number, byte in enumerate((b"H", b"e"), 1):
+        server.connection.since = 0.0
+        server.client.send(byte)
+        server.turn()
+        assert server.connection.since == server.loop.now
+        assert (server.connection.begun, server.connection.progress) == (began, number)
 
 
 def test_the_time_of_a_body_runs_anew_after_its_head(server: Server) -> None:
@@ -548,6 +573,17 @@ def test_a_last_answer_that_moves_is_followed_by_the_end(server: Server, rest: b
         filled -= len(server.client.recv(filled))
     assert server.receive_all().endswith(b"Hello")
     assert server.is_gone if waiting is None else server.waits_for() is waiting
+
+
+def test_requests_that_were_read_and_not_answered_are_answered_where_the_connection_goes(server: Server) -> None:
+    count = server.service.limits.pipelined + 3
+    server.client.send(GET * count)
+    server.turn()
+    assert len(server.answered) == server.service.limits.pipelined
+    server.move()
+    server.turn()
+    assert server.client.recv(1 << 20).count(b"Hello") == count
+    assert server.waits_for() is Waiting.REQUEST
 
 
 def test_a_connection_does_not_move_after_its_last_answer(server: Server) -> None:
