@@ -122,7 +122,7 @@ class Connection(Closing):
 
     def expire(self) -> None:
         """Give up waiting: tell the peer, where that makes sense, and close."""
-        is_told = not (self._unsent or self._to_drop or self._protocol.behind)
+        is_told = not (self._unsent or self._protocol.behind)
         answer = self._protocol.expire() if is_told else b""
         if answer:
             self.send_last(answer)
