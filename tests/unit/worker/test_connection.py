@@ -398,6 +398,27 @@ def test_who_does_not_take_its_answer_is_cut_off(large: Server) -> None:
     assert large.is_gone
 
 
+def test_in_the_middle_of_an_answer_nobody_is_told_that_the_next_request_is_late(large: Server) -> None:
+    large.client.send(GET + GET[:10])
+    large.turn()
+    received = large.client.recv(1 << 20)
+    large.connection.expire()
+    assert large.is_gone
+    while more := large.client.recv(1 << 20):
+        received += more
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.strip(b"x").endswith(b"\r\n\r\n")
+
+
+def test_nobody_is_told_to_be_late_whose_requests_were_read(server: Server) -> None:
+    count = server.service.limits.pipelined
+    server.client.send(GET * (count + 3))
+    server.turn()
+    server.connection.expire()
+    assert server.is_gone
+    assert re.findall(rb"HTTP/1.1 (\d+)", server.client.recv(1 << 20)) == [b"200"] * count
+
+
 @pytest.mark.parametrize("before", [b"", GET, GET * 2])
 def test_the_time_of_a_head_runs_from_its_first_byte(server: Server, before: bytes) -> None:
     server.client.send(before + GET[:5])

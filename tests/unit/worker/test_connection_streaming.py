@@ -281,6 +281,15 @@ def test_a_file_is_sent_whole_from_where_it_is_to_begin(large: tuple[int, bytes]
     assert application.closed == 1
 
 
+def test_a_file_goes_on_to_a_client_that_takes_little_at_a_time(large: tuple[int, bytes]) -> None:
+    fd, content = large
+    application = Application(length=100_000, file=File(fd, 0, 100_000))
+    server = serve(application)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    server.client.send(CLOSING)
+    assert server.receive_all().endswith(content[:100_000])
+
+
 def test_a_large_file_leaves_the_turn_to_others(large: tuple[int, bytes]) -> None:
     fd, content = large
     application = Application(length=len(content), file=File(fd, 0, len(content)))
