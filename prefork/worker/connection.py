@@ -290,7 +290,6 @@ class Connection(Closing):
         else:
             self._watch(READABLE, self.on_readable)
             self._waited_for = protocol.waiting_for
-            if protocol.waiting_for is BODY:
-                self.begun, self.progress = self._loop.now, 0
+            self.begun, self.progress = self._loop.now, 0
             if self._observer is not None and protocol.waiting_for in (HEAD, BODY):
                 self._observer.begin()
