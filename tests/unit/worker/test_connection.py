@@ -13,13 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
 
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits, Peer, Rejection, Request, Response
 from prefork.http.protocol import Protocol
 from prefork.http.response import CONTINUE
 from prefork.http.service import Respond, Service
+from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
 from prefork.worker.connection import Connection, Moved, Writing
+from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.observing import Observer, Watch
 from prefork.worker.sending import untaken
 
 PEER = Peer(b"127.0.0.1")
@@ -364,6 +368,21 @@ def test_who_takes_enough_of_what_the_kernel_has_waits_from_then_on() -> None:
     connection.look(104.0, 0.0)
     assert connection.since == 103.0
     server.close()
+
+
+@pytest.mark.parametrize(("next_one", "has_begun"), [(b"", False), (GET[:10], True), (POST + b"He", True)])
+def test_the_time_of_a_request_begins_with_it_and_not_with_the_end_of_an_answer(
+    large: Server, next_one: bytes, *, has_begun: bool
+) -> None:
+    watch = Watch(None, Lines("common", b""), Forwarding(NOBODY), large.loop, show_heads=False)
+    observer = large.connection._observer = large.connection._protocol._observer = Observer(watch, PEER)
+    large.client.send(GET + next_one)
+    large.turn()
+    assert observer.began == 0.0
+    size = large.connection.progress + len(large.connection._unsent)
+    large.take(size)
+    assert large.waits_for() is not Writing.ANSWER
+    assert (observer.began > 0.0) is has_begun
 
 
 # Time
