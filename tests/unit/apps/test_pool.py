@@ -423,6 +423,43 @@ def test_a_stream_that_is_closed_while_a_piece_is_made_is_not_pulled_again(stage
     assert calls == ["pull", "close"]
 
 
+def test_a_stream_that_is_closed_before_its_thread_goes_on_is_not_pulled_again(stage: Build, gate: Gate) -> None:
+    source = Source(b"x" * BURST, b"rest")
+    threads = stage(lambda *asked: source(*asked) if not source.threads else gate(*asked), 1)
+    stream = streamed(threads)
+    assert threads.piece(stream)
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    threads.ask()
+    assert isinstance(stream.pull(), Pending)
+    stream.close()
+    gate.open()
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    assert (source.pulled, source.closed) == (1, 1)
+
+
+def test_what_is_taken_in_a_burst_asks_for_no_further_one(stage: Build) -> None:
+    go_on, pulled = threading.Semaphore(0), list[int]()
+
+    def pull() -> bytes:
+        assert go_on.acquire(timeout=LIMIT)
+        pulled.append(1)
+        return b"x" * (BURST // 8)
+
+    threads = stage(lambda *_asked: Stream(HEAD, pull, bool))
+    stream = streamed(threads)
+    for burst in (1, 2):
+        for _ in range(7):
+            go_on.release()
+            assert threads.piece(stream)
+        go_on.release(100)
+        threads.turn_until(lambda: not threads.pool.is_busy)
+        assert len(pulled) == 8 * burst
+        assert threads.piece(stream)
+        while go_on.acquire(blocking=False):
+            pass
+    stream.close()
+
+
 def test_a_stream_for_a_client_that_is_gone_is_closed(stage: Build, gate: Gate) -> None:
     source = Source(b"one")
 
