@@ -187,7 +187,11 @@ def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(offic
         os.kill(os.getpid(), OBEYED)
         return bool(client.answers)
 
-    office.run(asked, lambda: office.retire(for_good=True))
+    def tick() -> bool:
+        office.worker._on_tick()
+        return True
+
+    office.run(asked, tick, lambda: office.retire(for_good=True))
     assert [office.channel.receive() for _ in range(2)] == [(Ready(), []), (RecycleMe("SIGTERM"), [])]
     with pytest.raises(BlockingIOError):
         office.channel.receive()
