@@ -57,7 +57,7 @@ class Hooks:
         if function is not None:
             try:
                 function(worker)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the hook's
+            except BaseException as error:  # noqa: BLE001 - the hook's
                 blame(worker.log, "hook failed", error, hook=f"{self._name}.{name}")
 
 

@@ -145,11 +145,10 @@ class Acceptor:
     def _turn_away(self, error: OSError) -> None:
         self._turned_away += 1
         self._why = error.errno or 0
-        if self._reserve >= 0:
-            self.give_up_reserve()
-            with suppress(OSError):
-                self._listener.accept()[0].close()
-            self._take_reserve()
+        self.give_up_reserve()
+        with suppress(OSError):
+            self._listener.accept()[0].close()
+        self._take_reserve()
         self._pause()
 
     def _tell_turned_away(self, count: int) -> None:

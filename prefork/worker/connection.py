@@ -58,10 +58,9 @@ class Connection(Closing):
         """What runs out first, if nothing happens."""
         if self._to_drop:
             return Writing.LINGERING
-        protocol, waiting_for = self._protocol, self._protocol.waiting_for
         # What is behind is given out when the kernel takes more, so when the peer has taken some of what it has.
-        is_taken = self._unsent or protocol.behind or (waiting_for is APPLICATION and protocol.pending is None)
-        return Writing.ANSWER if is_taken else waiting_for
+        is_taken = self._unsent or self._protocol.behind
+        return Writing.ANSWER if is_taken else self._protocol.waiting_for
 
     def begin(self, *, to_read: bool) -> None:
         """Wait for the first bytes, or read them, which may well be all that the loop would ever tell of."""
@@ -123,7 +122,7 @@ class Connection(Closing):
 
     def expire(self) -> None:
         """Give up waiting: tell the peer, where that makes sense, and close."""
-        is_told = not (self._unsent or self._to_drop or self._protocol.behind)
+        is_told = not (self._unsent or self._protocol.behind)
         answer = self._protocol.expire() if is_told else b""
         if answer:
             self.send_last(answer)
@@ -291,7 +290,6 @@ class Connection(Closing):
         else:
             self._watch(READABLE, self.on_readable)
             self._waited_for = protocol.waiting_for
-            if protocol.waiting_for is BODY:
-                self.begun, self.progress = self._loop.now, 0
+            self.begun, self.progress = self._loop.now, 0
             if self._observer is not None and protocol.waiting_for in (HEAD, BODY):
                 self._observer.begin()

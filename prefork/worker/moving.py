@@ -35,7 +35,7 @@ class Departures:
 
     def __init__(self, heirs: Iterable[Handover], loop: Loop, log: Log) -> None:
         self.heirs = list(heirs)
-        self._behind: set[Handover] = set()
+        self._is_behind = False  # the first of them, whose turn it is
         self._goes_on_at = 0.0
         self._count = 0
         self._loop = loop
@@ -47,7 +47,7 @@ class Departures:
         Call it again after every turn of the loop. While the next heir is behind, or the system short of something,
         nothing is looked at: packing what can't be sent would cost every turn.
         """
-        if self.heirs and (self.heirs[0] in self._behind or self._loop.now < self._goes_on_at):
+        if self._is_behind or self._loop.now < self._goes_on_at:
             return False
         movable = iter([each for each in connections if each.can_move])
         while self.heirs and (some := list(islice(movable, MOST_AT_ONCE))):
@@ -61,25 +61,24 @@ class Departures:
     def close(self) -> None:
         """Tell the heirs that all have come, and the log how many: what an heir that is killed hasn't taken is lost."""
         tell(self._log, "connections handed over", self._count)
+        if self._is_behind:
+            self._on_writable(WRITABLE)
         for heir in self.heirs:
-            self._stop_waiting_for(heir)
             heir.close()
 
-    def _wait_for(self, heir: Handover) -> None:
-        """Have the loop wake when the heir has caught up; other turns may come before."""
-        if heir not in self._behind:
-            self._behind.add(heir)
-            self._loop.watch(heir.fileno(), WRITABLE, lambda _events: self._stop_waiting_for(heir))
+    def _wait(self) -> None:
+        """Have the loop wake when the next heir has caught up; other turns may come before."""
+        self._is_behind = True
+        self._loop.watch(self.heirs[0].fileno(), WRITABLE, self._on_writable)
+
+    def _on_writable(self, _events: int) -> None:
+        self._is_behind = False
+        self._loop.forget(self.heirs[0].fileno())
 
     def _pause(self) -> None:
         """Have the loop turn again in a moment."""
         self._goes_on_at = self._loop.now + SCARCE_PAUSE
         self._loop.call_at(self._goes_on_at, nothing)
-
-    def _stop_waiting_for(self, heir: Handover) -> None:
-        if heir in self._behind:
-            self._behind.discard(heir)
-            self._loop.forget(heir.fileno())
 
     def _move_some(self, connections: list[Connection]) -> bool:
         """Move these to the next heir; return False when it is behind: it will wake the loop when it has caught up."""
@@ -89,15 +88,14 @@ class Departures:
             try:
                 sent = heir.send([(parcel, connection.fileno()) for connection, parcel in leaving])
             except BlockingIOError:
-                self._wait_for(heir)
+                self._wait()
                 return False
             except OSError as error:
                 if error.errno in SCARCE:
                     self._pause()
                     return False
                 self._log.error("heir gone", reason=error.strerror, left=len(leaving))
-                self._stop_waiting_for(heir)
-                self.heirs.remove(heir)
+                del self.heirs[0]
                 heir.close()
                 return not self.heirs or self._move_some([connection for connection, _parcel in leaving])
             for connection, _parcel in leaving[:sent]:

@@ -33,7 +33,7 @@ class Signals:
             each.settimeout(0)
         self._came = False
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        faulthandler.register(DUMPING, file=stacks, all_threads=True)
+        faulthandler.register(DUMPING, file=stacks)
         for number in IGNORED:
             signal.signal(number, ignore)
         for number in OF_TERMINAL:

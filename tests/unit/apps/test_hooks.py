@@ -59,9 +59,9 @@ def test_what_fails_before_the_worker_is_ready_fails_its_start(folder: Path, tex
     assert error.value.status == 65
 
 
-@pytest.mark.parametrize("what", ["raise ValueError('x')", "raise SystemExit(1)"])
+@pytest.mark.parametrize("what", ["raise ValueError('x')", "raise SystemExit(1)", "raise CancelledError"])
 def test_what_fails_later_is_logged_as_the_hooks(folder: Path, capfd: pytest.CaptureFixture[str], what: str) -> None:
-    (folder / "hooks.py").write_text(f"def worker_exit(worker):\n    {what}\n")
+    (folder / "hooks.py").write_text(f"def worker_exit(worker):\n    {what}\n\nfrom asyncio import CancelledError\n")
     Hooks("hooks").tell("worker_exit", WORKER)
     first, *lines = capfd.readouterr().err.splitlines()
     assert "hook failed hook=hooks.worker_exit reason=" in first

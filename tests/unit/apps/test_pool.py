@@ -164,6 +164,15 @@ def test_beyond_those_that_may_wait_others_are_told_at_once(stage: Build, gate: 
     threads.turn_until(lambda: all(each.is_done for each in asked))
 
 
+def test_where_nobody_may_wait_a_free_thread_still_answers(stage: Build, gate: Gate) -> None:
+    threads = stage(gate, 1, 0)
+    first = threads.ask()
+    assert threads.pool.respond(REQUEST, PEER, None) is BUSY
+    gate.open(2)
+    threads.turn_until(lambda: first.is_done and not threads.pool.is_busy)
+    threads.answer(threads.ask())
+
+
 def test_who_gives_up_waiting_leaves_its_place_to_others_and_is_never_called(stage: Build, gate: Gate) -> None:
     threads = stage(gate, 1, 1)
     first, content = threads.ask(), Kept()
@@ -247,8 +256,14 @@ def test_where_the_system_has_none_at_all_requests_are_refused_as_nobody_would_t
     assert told == [(503, "the system has no thread for the application", PEER)]
 
 
-def test_a_wake_without_a_reason_does_nothing(stage: Build, gate: Gate) -> None:
-    stage(gate).pool.on_readable(0)
+def test_it_wakes_for_what_is_posted_once_and_a_wake_without_a_reason_does_nothing(stage: Build, gate: Gate) -> None:
+    pool = stage(gate).pool
+    pool.on_readable(0)
+    pool.post(lambda: None)
+    pool.post(lambda: None)
+    assert select.select([pool], [], [], 0)[0]
+    pool.on_readable(0)
+    assert not select.select([pool], [], [], 0)[0]
 
 
 # Streams
@@ -390,6 +405,61 @@ def test_a_stream_that_is_closed_in_a_burst_ends_and_is_closed_by_its_thread(sta
     assert len(source.threads) == 1
 
 
+def test_a_stream_that_is_closed_while_a_piece_is_made_is_not_pulled_again(stage: Build) -> None:
+    go_on, calls = threading.Semaphore(0), list[str]()
+
+    def pull() -> bytes:
+        calls.append("pull")
+        assert go_on.acquire(timeout=LIMIT)
+        return b"x"
+
+    threads = stage(lambda *_asked: Stream(HEAD, pull, lambda: calls.append("close")))
+    stream = streamed(threads)
+    assert isinstance(stream.pull(), Pending)
+    threads.turn_until(lambda: calls)
+    stream.close()
+    go_on.release(10)
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    assert calls == ["pull", "close"]
+
+
+def test_a_stream_that_is_closed_before_its_thread_goes_on_is_not_pulled_again(stage: Build, gate: Gate) -> None:
+    source = Source(b"x" * BURST, b"rest")
+    threads = stage(lambda *asked: source(*asked) if not source.threads else gate(*asked), 1)
+    stream = streamed(threads)
+    assert threads.piece(stream)
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    threads.ask()
+    assert isinstance(stream.pull(), Pending)
+    stream.close()
+    gate.open()
+    threads.turn_until(lambda: not threads.pool.is_busy)
+    assert (source.pulled, source.closed) == (1, 1)
+
+
+def test_what_is_taken_in_a_burst_asks_for_no_further_one(stage: Build) -> None:
+    go_on, pulled = threading.Semaphore(0), list[int]()
+
+    def pull() -> bytes:
+        assert go_on.acquire(timeout=LIMIT)
+        pulled.append(1)
+        return b"x" * (BURST // 8)
+
+    threads = stage(lambda *_asked: Stream(HEAD, pull, bool))
+    stream = streamed(threads)
+    for burst in (1, 2):
+        for _ in range(7):
+            go_on.release()
+            assert threads.piece(stream)
+        go_on.release(100)
+        threads.turn_until(lambda: not threads.pool.is_busy)
+        assert len(pulled) == 8 * burst
+        assert threads.piece(stream)
+        while go_on.acquire(blocking=False):
+            pass
+    stream.close()
+
+
 def test_a_stream_for_a_client_that_is_gone_is_closed(stage: Build, gate: Gate) -> None:
     source = Source(b"one")
 
@@ -436,21 +506,24 @@ def test_what_has_kept_a_thread_for_the_longest_time_is_told_until_it_is_done(ga
 
 
 def test_a_stream_keeps_its_thread_for_as_long_as_it_makes_pieces() -> None:
-    entered, go_on = threading.Event(), threading.Event()
+    entered, go_on = SimpleQueue[None](), threading.Semaphore(0)
+    pieces = [b"x" * BURST, None]
 
     def pull() -> bytes | None:
-        entered.set()
-        assert go_on.wait(LIMIT)
-        return None
+        entered.put(None)
+        assert go_on.acquire(timeout=LIMIT)
+        return pieces.pop(0)
 
     stage = Stage(lambda _request, _peer, _content: Stream(HEAD, pull, lambda: None), 1, 1)
     pending = stage.pool.respond(Request(b"GET", b"/", 1, b"GET /stream"), PEER, None)
     assert isinstance(pending, Pending)
     stream = stage.answer(pending)
     assert isinstance(stream, Stream)
-    assert entered.wait(LIMIT)
-    assert stage.pool.longest[0] == b"GET /stream"
-    go_on.set()
-    assert stage.piece(stream) is None
-    stage.turn_until(lambda: not stage.pool.is_busy)
-    assert stage.pool.longest == (b"", 0.0)
+    for piece in pieces[:]:
+        asked = stream.pull()
+        assert isinstance(asked, Pending)
+        entered.get(timeout=LIMIT)
+        assert stage.pool.longest[0] == b"GET /stream"
+        go_on.release()
+        stage.turn_until(lambda: not stage.pool.is_busy)
+        assert (asked.piece(), stage.pool.longest) == (piece, (b"", 0.0))

@@ -31,6 +31,7 @@ class Door:
         self.clients: list[socket.socket] = []
         self.pause = 0.0
         self.is_full = False
+        self.full_with = 1000
 
     def open(self) -> Acceptor:
         return Acceptor(
@@ -39,7 +40,7 @@ class Door:
             self.accepted,
             Log("worker", "info"),
             step_aside=lambda: self.pause,
-            is_full=lambda: self.is_full,
+            is_full=lambda: self.is_full or len(self.inside) >= self.full_with,
         )
 
     def accepted(self, sock: socket.SocketType, address: object, *, to_read: bool) -> None:
@@ -90,6 +91,8 @@ def test_who_knocks_is_let_in_with_the_peers_address(door: Door) -> None:
     client = door.knock()
     acceptor.on_readable(READABLE)
     assert [address for _, address in door.inside] == [client.getsockname()]
+    assert not os.get_blocking(door.inside[0][0].fileno())
+    assert door.is_watched()
     acceptor.leave()
 
 
@@ -114,6 +117,29 @@ def test_who_is_ahead_leaves_the_next_ones_to_others_for_a_moment(door: Door) ->
     acceptor.leave()
 
 
+def test_who_is_ahead_does_not_come_back_too_soon(door: Door) -> None:
+    door.pause = 3600.0
+    acceptor = door.open()
+    door.knock()
+    acceptor.on_readable(READABLE)
+    for moment in door.loop.now, door.loop.now + 3500.0:
+        door.loop.call_at(moment, lambda: None)
+    door.loop.after_turn.append(lambda: setattr(door.loop, "running", False))
+    door.loop.run()
+    assert not door.is_watched()
+    acceptor.leave()
+
+
+def test_whom_the_last_one_fills_listens_no_more(door: Door) -> None:
+    acceptor = door.open()
+    door.full_with = 1
+    for _ in range(2):
+        door.knock()
+    acceptor.on_readable(READABLE)
+    assert (len(door.inside), door.is_watched()) == (1, False)
+    acceptor.leave()
+
+
 def test_who_knocks_while_it_is_full_waits_until_there_is_room(door: Door) -> None:
     door.is_full = True
     acceptor = door.open()
@@ -124,8 +150,22 @@ def test_who_knocks_while_it_is_full_waits_until_there_is_room(door: Door) -> No
     door.loop.call_at(door.loop.now + 3600, lambda: None)
     door.loop.call_at(door.loop.now + 0.1, lambda: setattr(door, "is_full", False))
     door.loop.after_turn.append(lambda: setattr(door.loop, "running", not door.inside))
+    watched_when: set[bool] = set()
+    door.loop.after_turn.append(lambda: watched_when.add(door.is_full) if door.is_watched() else None)
     door.loop.run()
     assert len(door.inside) == 1
+    assert watched_when == {False}, "it would be woken for connections instead of others that have room"
+    acceptor.leave()
+
+
+def test_looks_while_it_is_full_change_nothing(door: Door) -> None:
+    door.is_full = True
+    acceptor = door.open()
+    acceptor.on_readable(READABLE)
+    timers = len(door.loop._timers)
+    for _ in range(3):
+        acceptor.look()
+    assert (len(door.loop._timers), door.is_watched()) == (timers, False)
     acceptor.leave()
 
 
@@ -177,7 +217,9 @@ def test_before_leaving_all_who_wait_are_let_in(door: Door) -> None:
 def test_leaving_gives_all_descriptors_back() -> None:
     before = open_descriptors()
     door = Door()
-    door.open().leave()
+    acceptor = door.open()
+    acceptor.resume()
+    acceptor.leave()
     assert not door.is_watched()
     assert door.listener.fileno() == -1
     door.close()
@@ -192,11 +234,31 @@ def test_without_descriptors_one_is_turned_away_and_the_listener_left_alone(door
     assert first.recv(1) == b""
     assert door.inside == []
     assert not door.is_watched()
-    acceptor.resume()
+    acceptor.look()
     assert door.is_watched()
-    acceptor.on_readable(READABLE)
     assert [address for _, address in door.inside] == [second.getsockname()]
     acceptor.leave()
+
+
+def test_without_descriptors_all_that_come_are_turned_away_one_by_one(door: Door) -> None:
+    acceptor = door.open()
+    clients = [door.knock() for _ in range(3)]
+    with no_more_descriptors():
+        for client in clients:
+            acceptor.on_readable(READABLE)
+            assert client.recv(1) == b""
+    assert door.inside == []
+    acceptor.leave()
+
+
+def test_a_reserve_that_is_given_up_is_closed_once(door: Door) -> None:
+    acceptor = door.open()
+    reserve = acceptor._reserve
+    acceptor.give_up_reserve()
+    os.dup2(door.listener.fileno(), reserve)  # somebody else has got its number
+    acceptor.give_up_reserve()
+    acceptor.leave()
+    os.close(reserve)
 
 
 def test_how_many_were_turned_away_is_said_once(door: Door, capfd: Stderr) -> None:

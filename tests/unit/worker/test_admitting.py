@@ -1,5 +1,6 @@
 """Who is let in, who is refused, and how peers are named; on real sockets, whose clients never close."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from contextlib import ExitStack
 import pytest
 
 from prefork.http.messages import Limits, Peer, Response
+from prefork.http.reasons import GIVEN_UP
 from prefork.http.service import Service
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.http.waiting import Waiting
+from prefork.ipc.scoreboard import CONNECTIONS, Scoreboard
 from prefork.logs.log import Log
-from prefork.worker.admitting import MOST_REFUSED, Admission, Capacity, peer_name
+from prefork.worker.admitting import CROWDING, MOST_REFUSED, Admission, Capacity, peer_name
 from prefork.worker.loop import READABLE, Loop
 from prefork.worker.opening import Opener, Step
 
@@ -27,8 +30,9 @@ class Door:
         at_end.callback(self.loop.close)
         scoreboard = Scoreboard()
         at_end.callback(os.close, scoreboard.fd)
-        service = Service(lambda _request, _peer, _content: Response(200), Limits())
-        self.admission = Admission(service, None, self.loop, scoreboard.take(), capacity, openers=openers)
+        self.row = scoreboard.take()
+        self.service = Service(lambda _request, _peer, _content: Response(200), Limits())
+        self.admission = Admission(self.service, None, self.loop, self.row, capacity, openers=openers)
         self._at_end = at_end
 
     def knock(self, address: object = ADDRESS) -> str:
@@ -57,6 +61,26 @@ def test_who_is_refused_takes_the_place_of_nobody(at_end: ExitStack) -> None:
     assert [door.knock(), door.knock()] == ["let in", "refused"]
 
 
+def test_where_others_wait_whoever_has_come_all_the_same_is_let_in(at_end: ExitStack) -> None:
+    door = Door(Capacity(connections=1), at_end)
+    assert not door.admission.must_wait()
+    assert door.knock() == "let in"
+    assert door.admission.must_wait()
+    assert door.knock() == "let in"
+
+
+def test_where_others_are_refused_nobody_waits(at_end: ExitStack) -> None:
+    door = Door(Capacity(connections=1, wait=False), at_end)
+    assert [door.knock(), door.admission.must_wait()] == ["let in", False]
+
+
+def test_the_row_tells_at_once_how_many_there_are(at_end: ExitStack) -> None:
+    door = Door(Capacity(), at_end)
+    for number in range(1, 4):
+        door.knock()
+        assert door.row[CONNECTIONS] == number
+
+
 def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(at_end: ExitStack) -> None:
     door = Door(Capacity(per_client=1, is_proxy=lambda address: address == b"192.0.2.2"), at_end)
     assert [door.knock() for _ in range(3)] == ["let in", "refused", "refused"]
@@ -81,6 +105,54 @@ def after_a_byte(_peer: Peer, _sock: socket.SocketType) -> list[Step]:
     return [lambda sock: sock if sock.recv(1) else READABLE]
 
 
+def speak_tls(peer: Peer, _sock: socket.SocketType) -> list[Step]:
+    """Return no step, of a client whose handshake is over."""
+    peer.scheme = b"https"
+    return []
+
+
+@pytest.mark.parametrize(("drained", "waiting_for"), [(b"http", Waiting.REQUEST), (b"https", Waiting.LAST)])
+def test_of_the_schemes_that_are_drained_also_those_end_that_come_later(
+    at_end: ExitStack, drained: bytes, waiting_for: Waiting
+) -> None:
+    door = Door(Capacity(), at_end, speak_tls)
+    assert door.knock() == "let in"
+    door.admission.drain((drained,))
+    assert door.knock() == "let in"
+    assert [each.waiting_for for each in door.admission.connections] == [waiting_for] * 2
+
+
+def test_what_was_begun_in_another_worker_goes_on_and_counts(at_end: ExitStack) -> None:
+    before, after = Door(Capacity(), at_end), Door(Capacity(), at_end)
+    client, ours = (at_end.enter_context(end) for end in socket.socketpair())
+    client.send(b"GET / HT")
+    before.admission.accept(ours, ADDRESS, to_read=True)
+    (connection,) = before.admission.connections
+    after.admission.adopt(ours, connection.leave())
+    (connection,) = after.admission.connections
+    assert (connection.peer.address, connection.waiting_for) == (b"192.0.2.1", Waiting.HEAD)
+    client.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+    connection.on_readable(READABLE)
+    assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("error", "reasons"),
+    [
+        (TimeoutError("too late"), {(GIVEN_UP, "too late"): 1}),
+        (ConnectionAbortedError(), {}),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), {}),
+    ],
+)
+def test_of_those_that_are_given_up_it_is_told_for_whom_the_peer_is_to_blame(
+    at_end: ExitStack, error: OSError, reasons: dict[tuple[int, str], int]
+) -> None:
+    door = Door(Capacity(), at_end, never_done)
+    door.knock()
+    next(iter(door.admission.openings)).give_up(error)
+    assert door.service.refused == reasons
+
+
 def never_done(_peer: Peer, _sock: socket.SocketType) -> list[Step]:
     return [lambda _sock: READABLE]
 
@@ -98,6 +170,7 @@ def told_to_be_other(peer: Peer, _sock: socket.SocketType) -> list[Step]:
 def test_who_is_being_opened_counts_too_and_beyond_the_limit_is_closed_untold(at_end: ExitStack) -> None:
     door = Door(Capacity(per_client=2), at_end, never_done)
     assert [door.knock() for _ in range(3)] == ["let in", "let in", "closed"]
+    assert door.service.refused == {(GIVEN_UP, CROWDING): 1}
     assert door.knock(OTHER) == "let in"
     next(each for each in door.admission.openings if each.peer.address == b"192.0.2.1").give_up(TimeoutError())
     assert [door.knock() for _ in range(2)] == ["let in", "closed"]
@@ -108,10 +181,19 @@ def test_the_log_tells_of_how_many_it_is_full_those_that_are_being_opened_among_
 ) -> None:
     door = Door(Capacity(connections=2), at_end, never_done)
     log = Log("worker-0", "info")
+    door.admission.tell_full(log)
     for _ in range(2):
+        assert capfd.readouterr().err == ""
         assert door.knock() == "let in"
         door.admission.tell_full(log)
-    assert capfd.readouterr().err.endswith("full: new connections wait connections=2 opening=2 key=max_connections\n")
+    door.admission.tell_full(log)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith(" full: new connections wait connections=2 opening=2 key=max_connections")
+    next(iter(door.admission.openings)).give_up(TimeoutError())
+    door.admission.tell_full(log)
+    door.admission.tell_full(log)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith(" no longer full connections=1 opening=1 key=max_connections")
 
 
 def test_beyond_the_limit_so_many_are_opened_to_be_told_and_the_others_closed(at_end: ExitStack) -> None:
@@ -148,6 +230,9 @@ def test_of_many_that_are_refused_so_many_are_told_and_the_others_closed_until_t
 def test_whoever_is_there_is_cut_and_only_who_was_refused_is_not_counted(at_end: ExitStack) -> None:
     served, opened = Door(Capacity(connections=1, wait=False), at_end), Door(Capacity(), at_end, never_done)
     assert [served.knock(), served.knock(), opened.knock()] == ["let in", "refused", "let in"]
+    refusing = Door(Capacity(connections=0, wait=False), at_end)
+    assert (refusing.knock(), refusing.admission.is_empty, refusing.admission.cut()) == ("refused", False, 0)
+    assert refusing.admission.is_empty
     for door in (served, opened):
         assert (door.admission.is_empty, door.admission.cut()) == (False, 1)
         assert door.admission.is_empty

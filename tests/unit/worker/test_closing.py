@@ -1,9 +1,12 @@
 """A connection ends so that its client can read the last answer (RFC 9112 §9.6), and then nothing is left of it."""
 
+import pytest
+
 from prefork.worker.closing import MOST_DROPPED
 from prefork.worker.connection import Writing
 from prefork.worker.loop import READABLE
-from tests.unit.worker.test_connection import CLOSING, Server, reset, server, tcp
+from tests.unit.worker.test_connection import CLOSING, GET, LARGE, Server, reset, server, tcp
+from tests.unit.worker.test_connection_streaming import received_until_reset
 
 __all__ = ["server", "tcp"]
 
@@ -42,7 +45,7 @@ def test_a_wake_without_anything_to_drop_does_nothing(server: Server) -> None:
     server.client.send(b"nonsense\r\n\r\n")
     server.turn()
     server.connection.on_lingering(READABLE)
-    assert server.waits_for() is Writing.LINGERING
+    assert not server.is_gone
 
 
 def test_a_reset_ends_lingering(tcp: Server) -> None:
@@ -64,3 +67,21 @@ def test_lingering_ends_when_its_time_is_up(server: Server) -> None:
     server.turn()
     server.connection.expire()
     assert server.is_gone
+
+
+def test_the_time_of_lingering_begins_with_it_however_long_the_connection_was_idle(server: Server) -> None:
+    server.connection.since = 0.0
+    server.connection.drain()
+    server.connection.close_idle()
+    assert (server.waits_for(), server.connection.since) == (Writing.LINGERING, server.loop.now)
+
+
+@pytest.mark.parametrize("sent", [GET, CLOSING])
+def test_an_answer_that_is_whole_here_and_not_in_the_kernel_ends_with_a_reset(sent: bytes) -> None:
+    server = Server(LARGE * 10, tcp=True)
+    server.client.send(sent)
+    server.turn(3)
+    assert (server.waits_for(), server.connection._protocol.is_streaming) == (Writing.ANSWER, False)
+    server.connection.expire()
+    received_until_reset(server)
+    server.close()

@@ -13,13 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import msgpack
 
+from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Limits, Peer, Rejection, Request, Response
 from prefork.http.protocol import Protocol
 from prefork.http.response import CONTINUE
 from prefork.http.service import Respond, Service
+from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
 from prefork.worker.connection import Connection, Moved, Writing
+from prefork.worker.lines import Lines
 from prefork.worker.loop import READABLE, WRITABLE, Loop
+from prefork.worker.observing import Observer, Watch
+from prefork.worker.sending import untaken
 
 PEER = Peer(b"127.0.0.1")
 
@@ -309,7 +314,9 @@ def test_an_answer_waits_whole_when_the_socket_is_full(server: Server) -> None:
     filled = server.fill()
     server.ask()
     assert server.waits_for() is Writing.ANSWER
+    server.connection.since = 0.0
     server.connection.on_writable(WRITABLE)  # still full
+    assert server.connection.since == 0.0
     server.client.shutdown(socket.SHUT_WR)
     assert server.receive_all()[filled:].startswith(b"HTTP/1.1 200 OK\r\n")
 
@@ -329,6 +336,53 @@ def test_a_slow_reader_has_waited_since_it_took_something_last(large: Server) ->
     large.client.recv(1 << 20)
     large.turn()
     assert large.connection.since == large.loop.now
+
+
+def test_how_much_of_an_answer_is_taken_since_when_is_known(large: Server) -> None:
+    connection = large.connection
+    connection.begun, connection.progress = 0.0, -1000
+    large.ask()
+    began, before, size = connection.begun, connection.progress, connection.progress + len(connection._unsent)
+    assert (began, size > len(LARGE)) == (large.loop.now, True)
+    large.client.recv(1 << 20)
+    large.turn()
+    assert (connection.begun, large.loop.now > began) == (began, True)
+    assert before < connection.progress == size - len(connection._unsent)
+
+
+def test_who_takes_enough_of_what_the_kernel_has_waits_from_then_on() -> None:
+    server = Server(LARGE * 10, tcp=True)
+    server.ask()
+    connection = server.connection
+    connection.since = 50.0
+    left = untaken(server.socket)
+    for moment in (100.0, 101.0):  # nothing is taken
+        connection.look(moment, 0.0)
+        assert connection.since == 50.0
+    while untaken(server.socket) == left:
+        server.client.recv(1 << 16)
+    connection.look(102.0, left)  # less than that a second
+    assert connection.since == 50.0
+    connection.look(103.0, 0.01)
+    assert connection.since == 103.0
+    connection.look(104.0, 0.0)
+    assert connection.since == 103.0
+    server.close()
+
+
+@pytest.mark.parametrize(("next_one", "has_begun"), [(b"", False), (GET[:10], True), (POST + b"He", True)])
+def test_the_time_of_a_request_begins_with_it_and_not_with_the_end_of_an_answer(
+    large: Server, next_one: bytes, *, has_begun: bool
+) -> None:
+    watch = Watch(None, Lines("common", b""), Forwarding(NOBODY), large.loop, show_heads=False)
+    observer = large.connection._observer = large.connection._protocol._observer = Observer(watch, PEER)
+    large.client.send(GET + next_one)
+    large.turn()
+    assert observer.began == 0.0
+    size = large.connection.progress + len(large.connection._unsent)
+    large.take(size)
+    assert large.waits_for() is not Writing.ANSWER
+    assert (observer.began > 0.0) is has_begun
 
 
 # Time
@@ -363,6 +417,27 @@ def test_who_does_not_take_its_answer_is_cut_off(large: Server) -> None:
     assert large.is_gone
 
 
+def test_in_the_middle_of_an_answer_nobody_is_told_that_the_next_request_is_late(large: Server) -> None:
+    large.client.send(GET + GET[:10])
+    large.turn()
+    received = large.client.recv(1 << 20)
+    large.connection.expire()
+    assert large.is_gone
+    while more := large.client.recv(1 << 20):
+        received += more
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert received.strip(b"x").endswith(b"\r\n\r\n")
+
+
+def test_nobody_is_told_to_be_late_whose_requests_were_read(server: Server) -> None:
+    count = server.service.limits.pipelined
+    server.client.send(GET * (count + 3))
+    server.turn()
+    server.connection.expire()
+    assert server.is_gone
+    assert re.findall(rb"HTTP/1.1 (\d+)", server.client.recv(1 << 20)) == [b"200"] * count
+
+
 @pytest.mark.parametrize("before", [b"", GET, GET * 2])
 def test_the_time_of_a_head_runs_from_its_first_byte(server: Server, before: bytes) -> None:
     server.client.send(before + GET[:5])
@@ -373,13 +448,28 @@ def test_the_time_of_a_head_runs_from_its_first_byte(server: Server, before: byt
     assert server.connection.since == first
 
 
-def test_the_time_of_a_body_runs_from_its_latest_byte(server: Server) -> None:
+def test_the_time_of_a_head_begins_with_its_first_byte_whatever_came_before(server: Server) -> None:
+    for _ in range(2):
+        server.connection.since = server.connection.begun = 0.0
+        server.client.send(GET[:5])
+        server.turn()
+        assert server.connection.since == server.connection.begun == server.loop.now
+        server.client.send(GET[5:])
+        server.turn()
+        assert server.client.recv(4096).endswith(b"Hello")
+
+
+def test_the_time_of_a_body_runs_from_its_latest_byte_and_all_of_it_counts(server: Server) -> None:
+    server.connection.progress = 7
     server.client.send(POST)
     server.turn()
-    server.connection.since = 0.0
-    server.client.send(b"He")
-    server.turn()
-    assert server.connection.since == server.loop.now
+    began = server.connection.begun
+    for number, byte in enumerate((b"H", b"e"), 1):
+        server.connection.since = 0.0
+        server.client.send(byte)
+        server.turn()
+        assert server.connection.since == server.loop.now
+        assert (server.connection.begun, server.connection.progress) == (began, number)
 
 
 def test_the_time_of_a_body_runs_anew_after_its_head(server: Server) -> None:
@@ -460,6 +550,16 @@ def test_a_connection_goes_on_in_another_process_for_as_long_as_it_may_wait(
     assert (server.waits_for(), server.connection.since) == (waiting, since)
 
 
+def test_the_time_of_a_head_goes_on_in_another_process(server: Server) -> None:
+    server.client.send(GET[:10])
+    server.turn()
+    server.connection.since = since = 17.0
+    server.move()
+    server.client.send(GET[10:15])
+    server.turn()
+    assert (server.waits_for(), server.connection.since) == (Waiting.HEAD, since)
+
+
 def test_data_that_arrives_on_the_way_is_read_where_the_connection_goes(server: Server) -> None:
     server.client.send(GET[:10])
     server.turn()
@@ -513,6 +613,17 @@ def test_a_last_answer_that_moves_is_followed_by_the_end(server: Server, rest: b
         filled -= len(server.client.recv(filled))
     assert server.receive_all().endswith(b"Hello")
     assert server.is_gone if waiting is None else server.waits_for() is waiting
+
+
+def test_requests_that_were_read_and_not_answered_are_answered_where_the_connection_goes(server: Server) -> None:
+    count = server.service.limits.pipelined + 3
+    server.client.send(GET * count)
+    server.turn()
+    assert len(server.answered) == server.service.limits.pipelined
+    server.move()
+    server.turn()
+    assert server.client.recv(1 << 20).count(b"Hello") == count
+    assert server.waits_for() is Waiting.REQUEST
 
 
 def test_a_connection_does_not_move_after_its_last_answer(server: Server) -> None:

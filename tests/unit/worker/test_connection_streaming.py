@@ -21,7 +21,7 @@ from prefork.http.protocol import HIGH_WATER, Protocol
 from prefork.http.waiting import Waiting
 from prefork.worker import connection
 from prefork.worker.connection import Connection, Writing
-from prefork.worker.loop import READABLE
+from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.sending import MOST_AT_ONCE
 from tests.unit.worker.test_connection import CLOSING, GET, PEER, Server, reset, tcp_pair
 
@@ -152,6 +152,19 @@ def test_a_client_that_reads_slowly_gets_all_and_no_more_is_made_than_it_takes()
     assert application.closed == 1
 
 
+def test_the_time_of_a_piece_begins_when_the_first_of_it_is_sent() -> None:
+    server = serve(Application(b"one", b"x" * 1_000_000))
+    connection = server.connection
+    connection.begun, connection.progress = 0.0, -1000
+    server.ask(3)
+    began, before, size = connection.begun, connection.progress, connection.progress + len(connection._unsent)
+    assert (began > 0, before > 0, size >= 1_000_000) == (True, True, True)
+    server.client.recv(1 << 20)
+    server.turn()
+    assert (connection.begun, server.loop.now > began) == (began, True)
+    assert before < connection.progress == size - len(connection._unsent)
+
+
 def test_a_turn_gives_one_client_its_share_only() -> None:
     application = Application(*[b"x" * 1000] * 10_000)
     server = serve(application, tcp=True)
@@ -268,6 +281,15 @@ def test_a_file_is_sent_whole_from_where_it_is_to_begin(large: tuple[int, bytes]
     assert application.closed == 1
 
 
+def test_a_file_goes_on_to_a_client_that_takes_little_at_a_time(large: tuple[int, bytes]) -> None:
+    fd, content = large
+    application = Application(length=100_000, file=File(fd, 0, 100_000))
+    server = serve(application)
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    server.client.send(CLOSING)
+    assert server.receive_all().endswith(content[:100_000])
+
+
 def test_a_large_file_leaves_the_turn_to_others(large: tuple[int, bytes]) -> None:
     fd, content = large
     application = Application(length=len(content), file=File(fd, 0, len(content)))
@@ -277,6 +299,18 @@ def test_a_large_file_leaves_the_turn_to_others(large: tuple[int, bytes]) -> Non
     assert application.file.offset <= MOST_AT_ONCE
     assert server.waits_for() is Writing.ANSWER
     assert not server.connection.can_move
+
+
+def test_a_wake_while_nothing_more_of_a_file_is_taken_does_nothing(large: tuple[int, bytes]) -> None:
+    fd, content = large
+    application = Application(length=len(content), file=File(fd, 0, len(content)))
+    server = serve(application)
+    server.client.send(CLOSING)
+    server.turn()
+    for _ in range(100):
+        server.connection.on_writable(WRITABLE)
+    assert server.waits_for() is Writing.ANSWER
+    assert server.receive_all().endswith(content)
 
 
 def test_a_file_that_is_shorter_than_was_said_is_cut_by_a_reset(large: tuple[int, bytes]) -> None:
@@ -334,7 +368,9 @@ def test_an_answer_that_comes_later_is_sent_then_and_nothing_is_read_before(
     later: tuple[Application, Server],
 ) -> None:
     application, server = later
+    server.connection.since = 0.0
     server.ask()
+    assert server.connection.since == server.loop.now
     server.ask(3)
     assert (server.waits_for(), len(application.pending)) == (Waiting.APPLICATION, 1)
     application.pending[0].finish(Whole(AnswerHead(200, BLOCK), b"Hello"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from errno import ENOSPC
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -66,11 +67,34 @@ def test_a_descriptor_may_wait_for_something_else_with_another_handler(
     loop: Loop, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     called: list[str] = []
-    pair[1].send(b"x")
     loop.watch(pair[0].fileno(), READABLE, lambda _events: called.append("read"))
     loop.change(pair[0].fileno(), WRITABLE, lambda _events: called.append("write"))
     turn(loop)
     assert called == ["write"]
+    loop.change(pair[0].fileno(), READABLE, lambda _events: called.append("read"))
+    turn(loop)
+    assert called == ["write"]
+
+
+def test_another_handler_may_be_called_for_the_same(loop: Loop, pair: tuple[socket.socket, socket.socket]) -> None:
+    called: list[str] = []
+    pair[1].send(b"x")
+    loop.watch(pair[0].fileno(), READABLE, lambda _events: called.append("first"))
+    loop.hand_to(pair[0].fileno(), lambda _events: called.append("second"))
+    turn(loop)
+    assert called == ["second"]
+
+
+def test_it_knows_its_own_descriptor_and_those_that_it_watches(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    fds = [each.fileno() for each in pair]
+    for fd in fds:
+        loop.watch(fd, READABLE, lambda _events: None)
+    (own, *watched) = loop.descriptors()
+    assert (own, sorted(watched)) == (loop._epoll.fileno(), sorted(fds))
+    loop.forget(fds[0])
+    assert loop.descriptors() == [own, fds[1]]
 
 
 def test_a_forgotten_descriptor_is_not_watched_though_a_copy_is_open(
@@ -78,10 +102,25 @@ def test_a_forgotten_descriptor_is_not_watched_though_a_copy_is_open(
 ) -> None:
     called: list[int] = []
     loop.watch(pair[0].fileno(), READABLE, called.append)
+    with pair[0].dup():
+        loop.forget(pair[0].fileno())
+        pair[0].close()
+        pair[1].send(b"x")
+        turn(loop)
+        assert called == []
+        assert loop._epoll.poll(0) == []
+
+
+def test_a_number_that_was_forgotten_may_be_watched_again_from_the_next_turn_on(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    called: list[int] = []
+    loop.watch(pair[0].fileno(), READABLE, called.append)
     loop.forget(pair[0].fileno())
+    loop.watch(pair[0].fileno(), READABLE, called.append)
     pair[1].send(b"x")
     turn(loop)
-    assert called == []
+    assert called == [READABLE]
 
 
 def test_one_handler_may_close_the_descriptor_of_another_that_is_ready_too(loop: Loop) -> None:
@@ -168,6 +207,40 @@ def test_what_is_called_later_may_call_again_though_nothing_happens(loop: Loop) 
     assert times[2] - times[1] >= 0.01
 
 
+class Waits:
+    """Notes how long a loop waits at most."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.seconds: list[float] = []
+        self._epoll = loop._epoll
+        loop._epoll = self  # type: ignore[assignment]  # the real one tells nobody
+        self.register, self.unregister, self.close = self._epoll.register, self._epoll.unregister, self._epoll.close
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        self.seconds.append(timeout)
+        return self._epoll.poll(timeout, most)
+
+
+def test_what_became_due_in_a_long_turn_is_not_waited_for(
+    loop: Loop, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    waits = Waits(loop)
+
+    def be_long(_events: int) -> None:
+        loop.forget(pair[0].fileno())
+        due = monotonic() + 0.01
+        loop.call_at(due, lambda: setattr(loop, "running", False))
+        while monotonic() <= due:
+            pass
+
+    pair[1].send(b"x")
+    loop.watch(pair[0].fileno(), READABLE, be_long)
+    loop.call_at(loop.now + 3600, lambda: None)
+    loop.run()
+    assert len(waits.seconds) == 2
+    assert (waits.seconds[0] > 3000, waits.seconds[1]) == (True, 0)
+
+
 def test_a_closed_loop_leaves_no_descriptor() -> None:
     before = open_descriptors()
     Loop().close()
@@ -213,6 +286,7 @@ def test_what_there_is_no_room_to_watch_is_watched_when_there_is(loop: Loop) -> 
     for number, (ours, theirs) in enumerate(pairs):
         theirs.send(b"x")
         loop.watch(ours.fileno(), READABLE, partial(note, called, number))
+    assert len(loop._timers) == 1, "each of them would ask for itself"
     later(loop)
     assert (called, loop.unwatched) == ([], 3)
     for room, watched in ((1, {0}), (2, {0, 1, 2})):

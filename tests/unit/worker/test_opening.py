@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.http.messages import Peer, Rejection
-from prefork.worker.loop import READABLE, Loop
+from prefork.worker.loop import READABLE, WRITABLE, Loop
 from prefork.worker.opening import Opening, Step
+
+CLIENT = Peer(b"192.0.2.1")
 
 
 class Server:
@@ -23,7 +25,7 @@ class Server:
         self.refused: list[Rejection] = []
         self.errors: list[OSError] = []
 
-    def open(self, *steps: Step) -> Opening:
+    def open(self, *steps: Step, peer: Peer = CLIENT) -> Opening:
         return Opening(
             self.socket,
             list(steps),
@@ -32,7 +34,7 @@ class Server:
             opened=self.opened.append,
             refused=lambda _socket, rejection: self.refused.append(rejection),
             gave_up=self.errors.append,
-            peer=Peer(b"192.0.2.1"),
+            peer=peer,
             since=self.loop.now,
         )
 
@@ -90,12 +92,63 @@ def test_several_steps_are_done_at_once_where_the_bytes_are_there(server: Server
     assert server.opened == [server.socket]
 
 
+def test_a_step_is_tried_again_when_the_socket_is_ready_for_what_it_waits_for(server: Server) -> None:
+    taken: list[bytes] = []
+
+    def take_then_wait_to_write(sock: socket.SocketType) -> socket.SocketType | int:
+        if taken:
+            return sock
+        taken.append(sock.recv(1))
+        return WRITABLE
+
+    server.open(take_then_wait_to_write)
+    server.client.send(b"1")
+    server.turn()
+    assert server.openings
+    server.turn()
+    assert server.opened == [server.socket]
+
+
+def test_a_step_may_make_another_socket_of_it_for_those_that_follow(server: Server) -> None:
+    def wrap(sock: socket.SocketType) -> socket.SocketType:
+        return socket.socket(fileno=sock.detach())
+
+    seen: list[socket.SocketType] = []
+
+    def look(sock: socket.SocketType) -> socket.SocketType:
+        seen.append(sock)
+        return sock
+
+    server.open(wrap, look)
+    server.client.send(b"1")
+    server.turn()
+    (opened,) = server.opened
+    assert opened is seen[0]
+    assert opened.recv(1) == b"1"
+    opened.close()
+    assert not any(server.loop._handlers)
+
+
+def test_it_counts_for_whom_it_has_begun_with_whoever_a_step_learns_of(server: Server) -> None:
+    peer = Peer(b"192.0.2.1")
+
+    def learn(_socket: socket.SocketType) -> int:
+        peer.address = b"198.51.100.1"
+        return READABLE
+
+    opening = server.open(learn, peer=peer)
+    server.client.send(b"1")
+    server.turn()
+    assert (peer.address, opening.peer.address) == (b"198.51.100.1", b"192.0.2.1")
+
+
 @pytest.mark.parametrize("sent", [b"2", b"13"])
-def test_a_step_that_gives_up_closes_the_connection(server: Server, sent: bytes) -> None:
+def test_a_step_that_gives_up_closes_the_connection_and_tells_why(server: Server, sent: bytes) -> None:
     server.open(expect(b"1"), expect(b"2"))
     server.client.send(sent)
     server.turn()
     assert is_gone(server)
+    assert [type(each) for each in server.errors] == [ConnectionAbortedError]
 
 
 def test_a_step_can_have_the_client_told_why_it_is_refused(server: Server) -> None:

@@ -5,6 +5,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from prefork.http.answers import File
-from prefork.worker.sending import MOST_AT_ONCE, MOST_ENCRYPTED, MUCH, reset, send_file
+from prefork.worker.sending import MOST_AT_ONCE, MOST_ENCRYPTED, MUCH, reset, send_file, untaken
 from tests.unit.worker.test_connection import tcp_pair
 
 CONTENT = os.urandom(100_000)
@@ -106,6 +107,40 @@ def test_more_of_a_file_is_taken_than_of_other_answers(tmp_path: Path) -> None:
         return os.sendfile(sock.fileno(), file.fd, file.offset, file.left)
 
     assert taken(partial(send_file, encrypted=False)) > taken(send_plainly)
+
+
+def test_nothing_is_sent_of_what_follows_a_large_part_of_a_file(tmp_path: Path) -> None:
+    ours, theirs = tcp_pair()
+    theirs.settimeout(5)
+    with ours, theirs, (tmp_path / "sparse").open("wb+") as sparse:
+        sparse.truncate(MOST_AT_ONCE)
+        file = File(sparse.fileno(), 0, MUCH + 1)
+        sent = 0
+        while file.left > 0:
+            sent += send_file(ours, file, encrypted=False)
+            while sent > 0:
+                sent -= len(theirs.recv(sent))
+        assert (sent, file.left, file.offset) == (0, 0, MUCH + 1)
+
+
+@pytest.mark.parametrize("pair_of", [tcp_pair, socket.socketpair])
+def test_the_kernel_tells_what_the_peer_has_not_taken(pair_of: Callable[[], Pair]) -> None:
+    ours, theirs = pair_of()
+    ours.settimeout(0)
+    theirs.settimeout(5)
+    with ours, theirs:
+        assert untaken(ours) == 0
+        sent = 0
+        with suppress(BlockingIOError):
+            while True:
+                sent += ours.send(CONTENT)
+        assert untaken(ours) > 0
+        while sent:
+            sent -= len(theirs.recv(1 << 16))
+        theirs.send(b"all is here")  # which tells it of all that was taken
+        ours.settimeout(5)
+        ours.recv(100)
+        assert untaken(ours) == 0
 
 
 class EarlyMultipath(socket.socket):

@@ -1,20 +1,24 @@
 """The signals of a worker, caught in this process."""
 
+import faulthandler
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from select import select
 from threading import Thread, get_ident
 from types import FrameType
 
 import pytest
 
-from prefork.worker.signals import CAUGHT, IGNORED, OBEYED, Signals
+from prefork.worker.signals import CAUGHT, DUMPING, IGNORED, OBEYED, Signals
 
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
+    faulthandler.unregister(DUMPING)  # else it remembers that of another test, and does nothing
     saved = {number: signal.getsignal(number) for number in CAUGHT}
     with closing(Signals(2)) as caught:
         yield caught
@@ -47,6 +51,13 @@ def test_the_loop_is_woken_though_another_thread_is_given_it(signals: Signals) -
     thread.start()
     thread.join()
     assert seen == [True]
+    assert signals.clear()
+
+
+def test_the_loop_is_woken_though_the_application_has_taken_what_wakes_it(signals: Signals) -> None:
+    signal.set_wakeup_fd(-1)
+    os.kill(os.getpid(), OBEYED)
+    assert is_readable(signals)
     assert signals.clear()
 
 
@@ -102,7 +113,15 @@ def test_what_is_given_back_is_the_systems_but_what_the_application_has_taken(si
         pass
 
     signal.signal(signal.SIGUSR1, taken)
+    assert is_caught(DUMPING)
     signals.give_back()
+    assert not is_caught(DUMPING)
     assert {number: signal.getsignal(number) for number in CAUGHT} == {
         number: taken if number is signal.SIGUSR1 else signal.SIG_DFL for number in CAUGHT
     }
+
+
+def is_caught(number: signal.Signals) -> bool:
+    """Tell whether this process catches it, be it in Python or in C (proc_pid_status(5))."""
+    (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)

@@ -161,6 +161,24 @@ def test_a_worker_leaves_when_its_master_is_gone(office: Office, capfd: Stderr) 
     assert "master gone: leaving" in capfd.readouterr().err
 
 
+def test_a_worker_whose_master_is_gone_before_it_is_ready_leaves_too(office: Office, capfd: Stderr) -> None:
+    office.abandon()
+    office.run()
+    assert "master gone: leaving" in capfd.readouterr().err
+
+
+def test_a_worker_has_beaten_before_it_says_that_it_is_ready(office: Office) -> None:
+    assert office.worker._row.beat == pytest.approx(office.worker._loop.now)
+
+
+@pytest.mark.parametrize("timeout", [0.001, 1000.0])
+def test_a_worker_returns_how_much_of_its_time_is_left(office: Office, timeout: float) -> None:
+    office.retire(for_good=True, timeout=timeout)
+    began = office.worker._loop.now
+    left = office.worker.run()
+    assert left == pytest.approx(max(0.0, began + timeout - office.worker._loop.now))
+
+
 def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(office: Office) -> None:
     client = office.client(GET, GET)
     os.kill(os.getpid(), OBEYED)
@@ -169,7 +187,11 @@ def test_a_worker_that_gets_sigterm_asks_once_to_be_replaced_and_serves_on(offic
         os.kill(os.getpid(), OBEYED)
         return bool(client.answers)
 
-    office.run(asked, lambda: office.retire(for_good=True))
+    def tick() -> bool:
+        office.worker._on_tick()
+        return True
+
+    office.run(asked, tick, lambda: office.retire(for_good=True))
     assert [office.channel.receive() for _ in range(2)] == [(Ready(), []), (RecycleMe("SIGTERM"), [])]
     with pytest.raises(BlockingIOError):
         office.channel.receive()
@@ -309,15 +331,6 @@ def test_a_worker_keeps_nothing_of_a_hand_over_that_has_ended(office: Office) ->
         end,
         lambda: not office.worker._leaving.arrivals,
         lambda: office.retire(for_good=True),
-    )
-
-
-def test_of_two_requests_to_leave_the_sooner_holds(office: Office) -> None:
-    client = office.client(GET, GET[:10])
-    office.run(
-        lambda: len(client.answers) == 1,
-        lambda: office.retire(for_good=False, timeout=0.05),
-        lambda: office.retire(for_good=True, timeout=1000),
     )
 
 
