@@ -296,8 +296,7 @@ class Master:
 
     # What the workers do
 
-    def _on_not_forked(self, key: int, reason: str, status: int = 0) -> None:
-        self.forking.reap_strangers()
+    def _on_not_forked(self, key: int, reason: str, status: int) -> None:
         self._happen(f.WorkerExited(key, reason, status))
 
     def _on_exit(self, key: int, end: End) -> None:
