@@ -18,7 +18,7 @@ from msgspec import Struct
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.kernel import read
 from prefork.master.errors import StartError, explained
-from prefork.master.listeners import Accept, Listener, Listeners, file_identity, unlink
+from prefork.master.listeners import Accept, Listener, Listeners, unlink
 from prefork.master.owning import owning
 
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
@@ -185,7 +185,8 @@ def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listen
         fresh.bind(temporary)
     try:
         fresh.listen(options.backlog)
-        listener = Listener(address, (fresh,), file_identity(temporary))
+        status = os.lstat(temporary)
+        listener = Listener(address, (fresh,), (status.st_dev, status.st_ino))
         os.rename(temporary, address.path)
     except OSError:
         unlink(temporary)
