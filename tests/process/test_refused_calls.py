@@ -57,6 +57,17 @@ def test_a_reload_is_completed_whichever_call_of_it_fails(start: Start, call: st
     until(lambda: kinds(hello) == before, "all descriptors to be closed")
 
 
+def test_a_reload_that_is_refused_an_option_of_its_last_socket_resets_no_connection(start: Start) -> None:
+    hello = start("workers = 1")
+    with Load(hello.connect, keep_alive=0) as load:
+        for _ in range(3):
+            with failing(hello.master_pid, "setsockopt", "ENOMEM", "300+"):  # 128 for 63 more sockets, then 256
+                hello.rewrite("workers = 64")
+                hello.hang_up("reload failed ")
+        load.wait_for_more()
+    assert load.lost == []
+
+
 def test_a_unix_socket_is_known_again_whichever_look_at_its_file_fails(start: Start) -> None:
     hello = start("workers = 1")
     for ordinal in count(1):
