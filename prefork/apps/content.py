@@ -30,14 +30,18 @@ class KeptContent:
         Raises:
             Rejection: 507 where there is no room for it in a temporary file.
         """
-        self.size += len(data)
         try:
-            if self.size > self._in_memory and isinstance(self.file, BytesIO):
-                self._move_to_disk(self.file)
-            self.file.write(data)
-            self.file.flush()  # else the application would meet it, by the last bytes
+            self.keep(data)
         except OSError:  # that the disk is full may be said as "no usable temporary directory"
             raise Rejection(507, "no room for the content of the request") from None
+
+    def keep(self, data: bytes) -> None:
+        """Keep some more, of whatever it is; raises OSError where there is no room for it."""
+        self.size += len(data)
+        if self.size > self._in_memory and isinstance(self.file, BytesIO):
+            self._move_to_disk(self.file)
+        self.file.write(data)
+        self.file.flush()  # else the application would meet it, by the last bytes
 
     def tell(self, environ: dict[str, Any]) -> None:  # Any: as PEP 3333 has it
         """Put it into the environ of its request."""

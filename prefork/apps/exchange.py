@@ -48,13 +48,13 @@ class Exchange(Struct, eq=False, gc=False):  # a Struct is made in half the time
         """Take some content, sent when the application has returned: nothing in it waits for a client."""
         if self.written is None:
             self.written = KeptContent(IN_MEMORY)
-        self.written.write(data)
+        self.written.keep(data)
 
 
 class Late(KeptContent):
     """In place of what is written, once the application has returned: it would come too late (PEP 3333)."""
 
-    def write(self, data: bytes) -> None:
+    def keep(self, data: bytes) -> None:
         """Refuse it, else it would be missing from an answer that looks whole."""
         raise AssertionError("write was called after the application had returned (PEP 3333)")
 

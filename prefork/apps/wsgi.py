@@ -108,13 +108,14 @@ class Streaming:
         self._pieces = pieces
         self._content = content
         self._failed = failed
+        self._file: File | None = None
 
     def begin(self, exchange: Exchange, result: object) -> Whole | Stream:
         """Return the answer, or what is answered in its place."""
         try:
             if isinstance(result, FileWrapper) and self._pieces.written is None:
                 head = said(exchange.head)
-                file = result.file(head.length)
+                self._file = file = result.file(head.length)
                 if file is not None:
                     return Stream(head_of_file(head, file), nothing, self.close, file)
             has_content = self._pieces.begin()
@@ -144,6 +145,9 @@ class Streaming:
             self._pieces.close()
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, self._request, error)
+        if self._file is not None and self._file.problem:
+            asked = self._request.asked.decode()
+            self._log.error("file can't be sent", request=asked, reason=self._file.problem)
         if self._pieces.excess:
             asked = self._request.asked.decode()
             self._log.error("answer cut to its Content-Length", request=asked, surplus=self._pieces.excess)

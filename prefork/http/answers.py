@@ -37,11 +37,15 @@ class Whole(Struct, frozen=True, eq=False, gc=False):
 
 
 class File(Struct, eq=False):
-    """What is still to be sent of an open file, in bytes. The descriptor belongs to whoever opened it."""
+    """What is still to be sent of an open file, in bytes. The descriptor belongs to whoever opened it.
+
+    `problem` says what is wrong with the file itself, where that keeps the rest from being sent.
+    """
 
     fd: int
     offset: int
     left: int
+    problem: str = ""
 
 
 class Wanted(Struct, frozen=True):

@@ -18,7 +18,7 @@ from msgspec import Struct
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.kernel import read
 from prefork.master.errors import StartError, explained
-from prefork.master.listeners import Accept, Listener, Listeners, file_identity, unlink
+from prefork.master.listeners import Accept, Listener, Listeners, unlink
 from prefork.master.owning import owning
 
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
@@ -79,9 +79,11 @@ def open_listeners(
                 else:
                     member = _given(address, passed)
             members.append(member)
-        # Only when all are bound: what was queued on a socket that a failure closes would be reset.
-        for member in members:
-            _listen(member, options)
+        # Only when all else is done: what was queued on a socket that a failure closes would be reset.
+        for step in (_configure, _listen):
+            for member in members:
+                with _explained(member.address):
+                    step(member, options)
         undo.pop_all()
     return Listeners(accept, tuple(members), passed)
 
@@ -94,21 +96,20 @@ def backlog_warning(backlog: int, path: str = SOMAXCONN) -> str | None:
     return f"backlog {backlog} is cut to {cap} by the kernel; to have it all: sysctl -w net.core.somaxconn={backlog}"
 
 
-def _configure(sock: socket.socket, options: SocketOptions) -> None:
-    """Set what the connections that a TCP socket accepts inherit."""
-    if sock.family is not socket.AF_UNIX and sock.proto in (0, socket.IPPROTO_TCP):  # a passed one may be of MPTCP
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, math.ceil(options.tcp_defer_accept))
+def _configure(member: Listener, options: SocketOptions) -> None:
+    """Set what the connections that TCP sockets accept inherit."""
+    for each in member.sockets:
+        if each.family is not socket.AF_UNIX and each.proto in (0, socket.IPPROTO_TCP):  # a passed one may be of MPTCP
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.tcp_user_timeout * 1000))
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_NOT_SENT)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, math.ceil(options.tcp_defer_accept))
 
 
 def _listen(member: Listener, options: SocketOptions) -> None:
-    with _explained(member.address):
+    if not member.is_foreign:
         for each in member.sockets:
-            _configure(each, options)
-            if not member.is_foreign:
-                each.listen(options.backlog)  # of one that listens already, this changes the backlog
+            each.listen(options.backlog)  # of one that listens already, this changes the backlog
 
 
 def _given(address: Passed | Descriptor, passed: Sequence[Listener]) -> Listener:
@@ -185,7 +186,8 @@ def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listen
         fresh.bind(temporary)
     try:
         fresh.listen(options.backlog)
-        listener = Listener(address, (fresh,), file_identity(temporary))
+        status = os.lstat(temporary)
+        listener = Listener(address, (fresh,), (status.st_dev, status.st_ino))
         os.rename(temporary, address.path)
     except OSError:
         unlink(temporary)

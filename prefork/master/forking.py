@@ -29,6 +29,7 @@ class Forking:
         self.known: Callable[[], Collection[int]] = set
         self.molds = Molds(crew.another(), log)
         self.molds.on_forked = self._on_forked
+        self.molds.on_done = self.reap_strangers  # which waits for that
         self._crew = crew
         self._generations = generations
         self._fleet = fleet
@@ -95,4 +96,3 @@ class Forking:
         except OSError as error:
             channel.close()
             self.molds.on_failed(key, f"can't fork: {error.strerror}", 0)
-        self.reap_strangers()

@@ -146,6 +146,10 @@ class Master:
         events = [event]
         while events:
             self._fleet, actions = decide(self._fleet, events.pop(0), monotonic())
+            if self._fleet.ending is not None:
+                # So that clients are refused as soon as the workers have left, and go elsewhere; before these are told,
+                # since what came after they had left would be reset by this.
+                self._generations.close_listeners()
             outcomes = [PERFORM[type(action)](self, action) for action in actions]
             events += [outcome for outcome in outcomes if outcome is not None]
             self._tell(actions)
@@ -153,9 +157,6 @@ class Master:
             self.reload()
         if self._fleet.ending in f.GIVEN_UP:
             self._poller.block_signals()  # all is killed; they are for whoever tries again
-        if self._fleet.ending is not None:
-            # So that clients are refused as soon as the workers have left, and go elsewhere.
-            self._generations.close_listeners()
 
     def _tell(self, news: Sequence[News]) -> None:
         for observe in self.observers:
@@ -296,8 +297,7 @@ class Master:
 
     # What the workers do
 
-    def _on_not_forked(self, key: int, reason: str, status: int = 0) -> None:
-        self.forking.reap_strangers()
+    def _on_not_forked(self, key: int, reason: str, status: int) -> None:
         self._happen(f.WorkerExited(key, reason, status))
 
     def _on_exit(self, key: int, end: End) -> None:

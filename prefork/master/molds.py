@@ -38,13 +38,14 @@ class Molds:
     """All molds that live.
 
     `on_forked` is told the key, pid and channel of a worker, now the owner's; `on_failed` a key and why; `on_unready`
-    the names of a mold that can't load its application, and why.
+    the names of a mold that can't load its application, and why. `on_done` is called when one has forked, or failed to.
     """
 
     def __init__(self, crew: Crew, log: Log) -> None:
         self.on_forked: Callable[[int, int, Channel], None] = lambda _key, _pid, channel: channel.close()
         self.on_failed: Callable[[int, str, int], None] = lambda _key, _reason, _status: None
         self.on_unready: Callable[[Mapping[str, object], Failed], None] = lambda _names, _failed: None
+        self.on_done: Callable[[], object] = lambda: None
         self._molds: dict[int, Mold] = {}
         self._log = log
         self._crew = crew
@@ -182,6 +183,7 @@ class Molds:
                     self.on_failed(key, f"can't fork: {reason}", 0)
             case _:
                 self._log.error("unexpected message", **self._names(number), message=type(message).__name__)
+        self.on_done()
         self._go_on(number)
 
     def _on_exit(self, number: int, end: End) -> None:
@@ -194,6 +196,7 @@ class Molds:
         for key, channel in taken(mold):
             channel.close()
             mold.waiting.insert(0, key)
+        self.on_done()
         mold.ready, mold.ended = False, True
         reason, status = (end.failed.reason, end.failed.status) if end.failed else (f"the mold: {end.reason}", 0)
         while mold.waiting:

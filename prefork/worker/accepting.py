@@ -97,6 +97,7 @@ class Acceptor:
 
     def accept_all(self) -> None:
         """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""
+        self._pause()  # now, so that nothing but the end of the queue comes before the close
         while self._accept(to_read=False):  # what is asked by them is for the heirs
             pass
 

@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import termios
+from errno import EBADF, EINVAL, EIO, ENOMEM, EOVERFLOW, ESTALE
 from fcntl import ioctl
 from typing import Final
 
@@ -14,6 +15,7 @@ MUCH: Final = 128 * 1024  # bytes
 UNBOUNDED: Final = 2**31 - 1
 OF_TCP: Final = frozenset({0, socket.IPPROTO_TCP})  # MPTCP knows TCP_NOTSENT_LOWAT only since Linux 6.9
 MOST_ENCRYPTED: Final = 64 * 1024  # bytes
+OF_FILES: Final = frozenset({EBADF, EINVAL, EIO, ENOMEM, EOVERFLOW, ESTALE})  # sendfile(2), pread(2)
 INT: Final = struct.Struct("i")
 
 
@@ -22,18 +24,28 @@ def send_file(sock: socket.SocketType, file: File, *, encrypted: bool) -> int:
 
     Raises:
         BlockingIOError: the peer has to take more first.
-        OSError: the peer is gone, or the file can't be read.
+        OSError: the peer is gone, or the file can't be read, which is noted as its problem.
     """
-    if encrypted:
-        piece = os.pread(file.fd, min(file.left, MOST_ENCRYPTED), file.offset)
-        sent = sock.send(piece) if piece else 0
-    elif file.left > MUCH and sock.family != socket.AF_UNIX and sock.proto in OF_TCP:
-        sent = _send_much(sock, file)
-    else:
-        sent = os.sendfile(sock.fileno(), file.fd, file.offset, min(file.left, MOST_AT_ONCE))
+    try:
+        sent = _send(sock, file, encrypted=encrypted)
+    except OSError as error:
+        if type(error) is OSError and error.errno in OF_FILES:  # those of TLS have numbers of their own
+            file.problem = os.strerror(error.errno)
+        raise
+    if not sent:
+        file.problem = "it has become shorter"
     file.offset += sent
     file.left -= sent
     return sent
+
+
+def _send(sock: socket.SocketType, file: File, *, encrypted: bool) -> int:
+    if encrypted:
+        piece = os.pread(file.fd, min(file.left, MOST_ENCRYPTED), file.offset)
+        return sock.send(piece) if piece else 0
+    if file.left > MUCH and sock.family != socket.AF_UNIX and sock.proto in OF_TCP:
+        return _send_much(sock, file)
+    return os.sendfile(sock.fileno(), file.fd, file.offset, min(file.left, MOST_AT_ONCE))
 
 
 def _send_much(sock: socket.SocketType, file: File) -> int:

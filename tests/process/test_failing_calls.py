@@ -140,3 +140,21 @@ def test_a_mold_that_cannot_tell_what_it_has_forked_ends_and_another_forks(start
     until(lambda: len(workers(hello)) == 2, "the second worker")
     assert mold(hello) != silent
     assert hello.get().text == "x"
+
+
+@needs_strace
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_that_can_not_be_read_while_it_is_sent_is_told(start_app: Start, threads: int) -> None:
+    start_app.files["shop.py"] = (
+        "def app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    return environ['wsgi.file_wrapper'](open('shop.py', 'rb'))\n"
+    )
+    shop = start_app(f'app = "shop:app"\nworkers = 1\nthreads = {threads}')
+    (worker,) = shop.worker_pids()
+    with failing(worker, "sendfile", "EIO", "1"):
+        with pytest.raises(ConnectionResetError):
+            shop.connect().ask()
+        shop.wait_for_log('file can\'t be sent request="GET /" reason="Input/output error"')
+    assert shop.connect().ask().status == 200
+    assert shop.worker_pids() == {worker}

@@ -18,6 +18,7 @@ from tests.process import proc
 from tests.process.clients import Load
 from tests.process.commands import CONTROL, command, status
 from tests.process.hello import Hello
+from tests.process.injecting import held_up, needs_strace
 from tests.process.installing import NEXT, Installation
 from tests.process.starting import AS_NOBODY, Start
 from tests.process.test_privileges import NOBODY
@@ -63,6 +64,11 @@ def imports(hello: Hello) -> list[int]:
 def children(hello: Hello, what: str) -> set[int]:
     """Return the pids of the master's children that call themselves this."""
     return {pid for pid in proc.children(hello.master_pid) if f": {what} " in proc.title(pid)}
+
+
+def all_children(hello: Hello) -> set[int]:
+    """Return the pids of the master's children, those that have ended and are not reaped among them."""
+    return set(map(int, Path(f"/proc/{hello.master_pid}/task/{hello.master_pid}/children").read_text().split()))
 
 
 def workers(hello: Hello) -> set[int]:
@@ -252,6 +258,18 @@ def test_a_resize_that_a_stopped_mold_holds_up_can_be_taken_back(shop: Shop) -> 
     hello.signal(SIGTTIN)
     assert before < replaced(hello, (), 3)
     assert hello.get().text == "old"
+
+
+@needs_strace
+def test_a_worker_that_is_taken_back_before_the_mold_has_told_of_it_is_reaped_in_the_end(shop: Shop) -> None:
+    hello = shop(TWO)
+    known = all_children(hello)
+    with held_up(mold(hello), "sendmsg"):
+        hello.signal(SIGTTIN)
+        (worker,) = until(lambda: all_children(hello) - known, "the third worker")
+        hello.signal(SIGTTOU)
+        until(lambda: proc.process(worker) is None, "it to end")
+    until(lambda: all_children(hello) == known, "it to be reaped")
 
 
 def test_a_mold_that_may_not_fork_costs_no_worker_and_forks_when_it_may(shop: Shop) -> None:

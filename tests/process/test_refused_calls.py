@@ -4,14 +4,14 @@ import os
 import re
 from collections.abc import Sequence
 from itertools import count
-from signal import SIGKILL, SIGTTOU, SIGUSR1, SIGUSR2
+from signal import SIGHUP, SIGKILL, SIGTTOU, SIGUSR1, SIGUSR2
 from typing import Final
 
 import pytest
 
 from tests.process import proc
 from tests.process.clients import Load
-from tests.process.hello import Hello
+from tests.process.hello import ANY_PORT, Hello
 from tests.process.injecting import failing, needs_strace, strace
 from tests.process.starting import Start
 from tests.process.waiting import until
@@ -55,6 +55,33 @@ def test_a_reload_is_completed_whichever_call_of_it_fails(start: Start, call: st
         load.wait_for_more()
     assert (ordinal > 1, load.lost) == (True, [])
     until(lambda: kinds(hello) == before, "all descriptors to be closed")
+
+
+def test_a_reload_that_is_refused_an_option_of_its_last_socket_resets_no_connection(start: Start) -> None:
+    hello = start("workers = 1")
+    with Load(hello.connect, keep_alive=0) as load:
+        for _ in range(3):
+            with failing(hello.master_pid, "setsockopt", "ENOMEM", "300+"):  # 128 for 63 more sockets, then 256
+                hello.rewrite("workers = 64")
+                hello.hang_up("reload failed ")
+        load.wait_for_more()
+    assert load.lost == []
+
+
+def test_a_unix_socket_is_known_again_whichever_look_at_its_file_fails(start: Start) -> None:
+    hello = start("workers = 1")
+    for ordinal in count(1):
+        bind = [*ANY_PORT, f"unix:{ordinal}.sock"]
+        before = len(hello.log)
+        with failing(hello.master_pid, "newfstatat", "ENOMEM", str(ordinal)) as failed:
+            hello.rewrite("workers = 1", bind)
+            hello.signal(SIGHUP)
+            until(lambda: re.search(r" reload(ed| failed) ", hello.log[before:]), "its outcome")  # noqa: B023 - the same
+            has_failed = failed()
+        if not has_failed:
+            break
+        hello.reload("workers = 1", bind)
+    assert ordinal > 1
 
 
 @pytest.mark.parametrize("ordinal", [4, 5, 6])

@@ -8,6 +8,7 @@ import pytest
 from tests.process import proc, tcp
 from tests.process.clients import GET, HALF_A_HEAD, Load
 from tests.process.hello import Hello
+from tests.process.injecting import held_up, needs_strace
 from tests.process.starting import Start
 from tests.process.test_stopped_processes import stopped
 from tests.process.waiting import until
@@ -19,6 +20,17 @@ def wait_until_stopping(hello: Hello) -> None:
     """Wait until nobody accepts any more."""
     hello.wait_for_log("stopping how=graceful")
     until(lambda: not any(map(tcp.listening, hello.worker_pids())), "the workers to stop listening")
+
+
+@needs_strace
+@pytest.mark.parametrize("accept", ["reuseport", "shared"])
+def test_who_connects_while_the_master_stops_listening_is_answered(start: Start, accept: str) -> None:
+    hello = start(f'workers = 2\naccept = "{accept}"')
+    with held_up(hello.master_pid, "close"):
+        hello.signal(SIGTERM)
+        hello.wait_for_log("stopping how=graceful")
+        assert [hello.connect().ask().status for _ in range(100)] == [200] * 100
+    assert hello.wait_for_exit() == 0
 
 
 def test_term_ends_it_with_status_0(start: Start) -> None:

@@ -135,6 +135,19 @@ def test_what_is_written_comes_before_what_is_returned(size: int) -> None:
     assert (pieces.written.file.closed, result.closed) == (True, 1)
 
 
+def test_what_finds_no_room_is_said_to_who_writes_as_it_is() -> None:
+    exchange = Exchange()
+    write = exchange.start_response("200 OK", [])
+    write(b"x" * (IN_MEMORY + 1))
+    assert exchange.written is not None
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, exchange.written.file.fileno())
+    os.close(full)
+    with pytest.raises(OSError, match="No space left on device"):
+        write(b"x")
+    exchange.written.close()
+
+
 def test_what_is_written_is_closed_though_its_folder_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     exchange = Exchange()
     exchange.start_response("200 OK", [])(b"x" * (IN_MEMORY + 1))

@@ -229,6 +229,15 @@ def test_a_file_is_answered_as_such_with_its_length_and_closed(
     assert file.closed
 
 
+def test_what_keeps_a_file_from_being_sent_is_logged(path: Path, capfd: Stderr) -> None:
+    answer = ask(sending(path.open("rb")))
+    assert isinstance(answer, Stream)
+    assert answer.file is not None
+    answer.file.problem = "Input/output error"
+    answer.close()
+    assert 'file can\'t be sent request="GET /path" reason="Input/output error"' in capfd.readouterr().err
+
+
 def test_a_file_that_is_shorter_than_content_length_is_not_begun(path: Path, capfd: Stderr) -> None:
     file = path.open("rb")
     assert ask(sending(file, ("Content-Length", "11"))) is FAILED

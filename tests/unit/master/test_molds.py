@@ -303,8 +303,21 @@ def test_of_one_that_is_withdrawn_while_it_is_forked_the_channel_is_closed(offic
     office.turn_until(lambda: office.molds.forking)
     assert office.molds.withdraw(1)
     assert not office.molds.awaited
-    office.turn_until(lambda: not office.molds.forking)
-    assert (office.forked, office.failed) == ([], [])
+    done: list[bool] = []
+    office.molds.on_done = lambda: done.append(office.molds.forking)
+    office.turn_until(lambda: done)
+    assert (office.forked, office.failed, done) == ([], [], [False])
+
+
+def test_the_end_of_a_mold_is_the_end_of_its_forking(office: Office) -> None:
+    office.ask(answering(), 1)
+    office.turn_until(lambda: office.molds.forking)
+    assert office.molds.withdraw(1)
+    done: list[bool] = []
+    office.molds.on_done = lambda: done.append(office.molds.forking)
+    office.molds.keep_only(None)
+    office.turn_until_none_is_left()
+    assert (office.failed, done) == ([], [False])
 
 
 def test_what_no_mold_says_is_logged(office: Office, capfd: pytest.CaptureFixture[str]) -> None:

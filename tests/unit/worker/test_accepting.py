@@ -86,6 +86,20 @@ def no_more_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_who_knocks_while_it_stops_listening_is_let_in(door: Door) -> None:
+    acceptor = door.open()
+    forget = door.loop.forget
+
+    def knock_and_forget(fd: int) -> None:
+        door.knock()
+        forget(fd)
+
+    door.loop.forget = knock_and_forget  # type: ignore[method-assign]  # a client that comes just then
+    acceptor.accept_all()
+    acceptor.leave()
+    assert len(door.inside) == 1
+
+
 def test_who_knocks_is_let_in_with_the_peers_address(door: Door) -> None:
     acceptor = door.open()
     client = door.knock()

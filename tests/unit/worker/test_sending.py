@@ -4,6 +4,7 @@ import errno
 import os
 import select
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -70,14 +71,37 @@ def test_the_descriptor_keeps_its_place(pair: Pair, fd: int, *, encrypted: bool)
 def test_beyond_the_end_of_a_file_nothing_is_sent(pair: Pair, fd: int, *, encrypted: bool) -> None:
     file = File(fd, len(CONTENT), 1)
     assert send_file(pair[0], file, encrypted=encrypted) == 0
-    assert file.left == 1
+    assert (file.left, file.problem) == (1, "it has become shorter")
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_is_wrong_with_a_file_is_noted(pair: Pair, tmp_path: Path, *, encrypted: bool) -> None:
+    (tmp_path / "unreadable").write_bytes(CONTENT)
+    with (tmp_path / "unreadable").open("ab") as unreadable:
+        file = File(unreadable.fileno(), 0, 1)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            send_file(pair[0], file, encrypted=encrypted)
+    assert (file.left, file.problem) == (1, "Bad file descriptor")
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_who_is_gone_is_noticed(pair: Pair, fd: int, *, encrypted: bool) -> None:
     pair[1].close()
+    file = File(fd, 0, 100)
     with pytest.raises(BrokenPipeError):
-        send_file(pair[0], File(fd, 0, 100), encrypted=encrypted)
+        send_file(pair[0], file, encrypted=encrypted)
+    assert file.problem == ""
+
+
+def test_what_is_wrong_with_tls_is_not_the_files(fd: int) -> None:
+    class Tls(socket.socket):
+        def send(self, data: object, flags: int = 0, /) -> NoReturn:
+            raise ssl.SSLSyscallError(errno.EIO, "EOF occurred")
+
+    file = File(fd, 0, 100)
+    with Tls() as tls, pytest.raises(ssl.SSLSyscallError):
+        send_file(tls, file, encrypted=True)
+    assert file.problem == ""
 
 
 @pytest.mark.parametrize(("encrypted", "most"), [(False, MOST_AT_ONCE), (True, MOST_ENCRYPTED)])
