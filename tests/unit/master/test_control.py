@@ -269,6 +269,9 @@ def test_who_is_waited_for_has_the_poller_woken_when_his_time_is_over(running: R
     deadline = running.control.next_deadline()
     assert deadline is not None
     assert before < deadline <= time.monotonic() + module.PATIENCE
+    running.connect()
+    running.turn_until(lambda: len(running.control._clients) == 2)
+    assert running.control.next_deadline() == deadline
 
 
 def test_a_client_that_does_not_take_its_answer_is_dropped_at_its_deadline(
