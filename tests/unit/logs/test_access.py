@@ -7,6 +7,7 @@ import pytest
 
 from prefork.logs.access import ACCESS_BYTES, AccessLog, tell_losses
 from prefork.logs.files import LogFiles
+from prefork.logs.journal import Entries, Journal
 from prefork.logs.log import Log
 from tests.unit.logs.written import after_process
 
@@ -22,6 +23,29 @@ def test_access_lines_are_written_together_by_flush(tmp_path: Path) -> None:
     access.flush()
     files.close()
     assert (tmp_path / "access").read_bytes() == b"one\ntwo\n"
+
+
+def test_more_lines_than_may_wait_are_written_at_once(tmp_path: Path) -> None:
+    access = AccessLog(os.open(tmp_path / "access", os.O_WRONLY | os.O_CREAT))
+    line = b"x" * 999 + b"\n"
+    count = 3 * ACCESS_BYTES // len(line)
+    for _ in range(count):
+        access.add(line)
+    assert 0 < len(access._waiting) <= ACCESS_BYTES
+    access.flush()
+    os.close(access.fd)
+    assert (tmp_path / "access").read_bytes() == line * count
+    assert access.lost == 0
+
+
+def test_a_line_that_is_longer_than_what_a_pipe_takes_at_once_is_written_all_the_same() -> None:
+    reader, writer = os.pipe()
+    access = AccessLog(writer)
+    access.add(b"x" * 5000 + b"\n")
+    access.flush()
+    assert os.read(reader, 1 << 20) == b"x" * 5000 + b"\n"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_what_a_slow_reader_leaves_behind_is_written_later_in_whole_lines_and_the_rest_is_counted() -> None:
@@ -42,6 +66,7 @@ def test_what_a_slow_reader_leaves_behind_is_written_later_in_whole_lines_and_th
     received += os.read(reader, 1 << 20)
     os.close(reader)
     os.close(writer)
+    assert access.problem == ""  # a slow reader is none
     assert 0 < access.lost < added
     assert received == line * (added - access.lost)
 
@@ -97,6 +122,18 @@ def test_what_still_waits_at_the_end_is_lost_and_told_once(capfd: pytest.Capture
         """access log can't be written, lines wait path="" reason="No space left on device\"""",
         "access log lines lost count=2",
     ]
+
+
+def test_entries_that_the_journal_did_not_take_are_told_as_lines_are(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal("x", path=str(tmp_path / "nowhere"))
+    entries = Entries(journal)
+    entries.add(b"MESSAGE=x\n")
+    entries.give_up()
+    tell_losses(entries, Log("worker-0", "info"))
+    journal.close()
+    assert after_process(capfd.readouterr().err) == "access log lines lost count=1\n"
 
 
 def test_to_a_pipe_whole_lines_are_written_up_to_the_size_that_is_not_mixed_with_others() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prefork.logs.files import LogFiles
-from prefork.logs.log import STDERR, Log
+from prefork.logs.log import STDERR, STDOUT, Log
 from tests.unit.logs.written import after_process
 
 
@@ -44,6 +44,7 @@ def test_reopening_after_a_rename_goes_on_in_new_files_at_the_same_numbers(tmp_p
     log = Log("master", "info")
     log.info("before")
     assert files.reopen(log) == (files.access_fd, STDERR)
+    assert [os.get_inheritable(fd) for fd in (files.access_fd, STDERR)] == [False, True]
     log.info("after")
     os.write(files.access_fd, b"request\n")
     files.close()
@@ -98,16 +99,30 @@ def test_files_that_another_program_has_opened_are_opened_afresh_by_their_paths(
     assert (tmp_path / "access").read_text() == "request\n"
 
 
-def test_a_pipe_waits_for_nobody_any_more_and_does_so_for_those_whose_it_is_too() -> None:
-    reader, writer = os.pipe()
-    os.dup2(writer, STDERR)
-    LogFiles()
-    assert (os.get_blocking(STDERR), os.get_blocking(writer)) == (False, True)
-    assert os.get_inheritable(STDERR)
-    os.write(STDERR, b"x")
+@pytest.mark.parametrize("fd", [STDOUT, STDERR])
+def test_a_pipe_waits_for_nobody_any_more_and_does_so_for_those_whose_it_is_too(fd: int) -> None:
+    saved, (reader, writer) = os.dup(fd), os.pipe()
+    os.dup2(writer, fd)
+    try:
+        LogFiles()
+        assert (os.get_blocking(fd), os.get_blocking(writer)) == (False, True)
+        assert os.get_inheritable(fd)
+        os.write(fd, b"x")
+    finally:
+        os.dup2(saved, fd)
     assert os.read(reader, 2) == b"x"
-    os.close(reader)
-    os.close(writer)
+    for each in saved, reader, writer:
+        os.close(each)
+
+
+def test_a_file_that_the_caller_has_chosen_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("before\n")
+    opened = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND)
+    os.dup2(opened, STDERR)
+    os.close(opened)
+    LogFiles()
+    os.write(STDERR, b"after\n")
+    assert (tmp_path / "log").read_text() == "before\nafter\n"
 
 
 def test_a_socket_waits_for_nobody_any_more() -> None:
@@ -127,6 +142,10 @@ def test_files_that_go_on_after_others_have_taken_their_place_have_standard_erro
     os.write(STDERR, b"here\n")
     assert (tmp_path / "stderr").read_text() == "here\n"
     assert open_descriptors() == before
+    reader, writer = os.pipe()  # of the numbers that were free again
+    files.close()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_files_that_are_given_up_let_go_of_standard_error(tmp_path: Path) -> None:
