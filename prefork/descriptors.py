@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 def leave(fds: Iterable[int]) -> None:
     """Have these descriptors lead nowhere. They stay open, as the objects that they belong to may close them later."""
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in fds:
         if fd >= 0:
             os.dup2(nowhere, fd, inheritable=False)

@@ -14,7 +14,7 @@ from typing import Self
 from prefork.logs.log import STDERR, STDOUT, Log
 
 # Without O_NONBLOCK, to open a pipe that nobody reads would take until somebody does (fifo(7)).
-FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+FILE_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK
 
 
 class LogFiles:
@@ -122,7 +122,7 @@ def _unblock(fd: int) -> None:
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
             os.set_blocking(fd, False)
         elif is_pipe(fd):
-            _replace(fd, os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+            _replace(fd, os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK))
 
 
 def _replace(fd: int, fresh: int) -> None:

@@ -75,7 +75,7 @@ def detach(keep: Iterable[int]) -> Verdict:
 def has_terminal() -> bool:
     """Tell whether the process has a controlling terminal (tty(4))."""
     try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:
         return False
     return True

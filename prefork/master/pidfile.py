@@ -12,7 +12,7 @@ from contextlib import suppress
 from prefork.master.errors import StartError, explained
 
 MODE = 0o600  # who may read a file may lock it, and so keep the next start from it
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 
 
 class PidFile:

@@ -115,7 +115,7 @@ class Acceptor:
 
     def _take_reserve(self) -> None:
         with suppress(OSError):
-            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._reserve = os.open(os.devnull, os.O_RDONLY)
 
     def _come_back(self) -> None:
         if self._is_full():
