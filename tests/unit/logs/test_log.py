@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefork.logs.journal import Journal
-from prefork.logs.log import LINE_BYTES, STDERR, Log
+from prefork.logs.log import LINE_BYTES, STDERR, Log, _timestamp
 from tests.unit.journald import Journald
 from tests.unit.logs.written import Stderr, after_process
 
@@ -18,6 +19,11 @@ def test_a_line_has_time_level_process_event_and_fields_in_order(capfd: Stderr) 
     Log("master", "info").info("worker ready", slot=3, pid=812, boot_ms=41)
     line = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}\+00:00 info master\[{os.getpid()}\] worker ready slot=3 pid=812 boot_ms=41\n"
     assert re.fullmatch(line, capfd.readouterr().err)
+
+
+def test_the_moment_is_told_in_utc_to_the_millisecond() -> None:
+    assert _timestamp(1_700_000_000_999_999_999) == "2023-11-14T22:13:20.999+00:00"
+    assert _timestamp(1_700_000_000_007_000_000) == "2023-11-14T22:13:20.007+00:00"
 
 
 def test_a_field_may_be_called_event(capfd: Stderr) -> None:
@@ -100,6 +106,23 @@ def test_lines_that_could_not_be_written_are_counted_by_the_next_that_can(capfd:
     os.close(full)
     os.close(working)
     assert after_process(capfd.readouterr().err) == "log lines lost count=2\nwritten\nwritten too\n"
+
+
+def test_a_line_that_a_full_disk_has_cut_ends_before_the_next_begins(tmp_path: Path) -> None:
+    opened = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(opened, STDERR)
+    os.close(opened)
+    log, limits = Log("master", "info"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        log.info("cut")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.info("whole")
+    log.info("another")
+    cut, _, others = (tmp_path / "log").read_text().partition("\n")
+    assert len(cut) == 20
+    assert after_process(others) == "log lines lost count=1\nwhole\nanother\n"
 
 
 def test_a_full_pipe_does_not_stop_the_process() -> None:
