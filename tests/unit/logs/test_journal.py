@@ -21,19 +21,25 @@ def journald(tmp_path: Path) -> Iterator[Journald]:
 
 @pytest.fixture
 def journal(journald: Journald) -> Iterator[Journal]:
-    journal = Journal("prefork-x", [("WORKER", 3)], journald.path)
+    journal = Journal("prefork-x", [("WORKER", 3), ("GENERATION", 2)], journald.path)
     yield journal
     journal.close()
 
 
 def test_an_entry_is_one_datagram_of_fields(journal: Journal, journald: Journald) -> None:
     assert journal.write(field("MESSAGE", "hi") + journal.process)
-    assert journald.entries() == [{"MESSAGE": "hi", "SYSLOG_IDENTIFIER": "prefork-x", "WORKER": "3"}]
+    (entry,) = journald.entries()
+    assert entry == {"MESSAGE": "hi", "SYSLOG_IDENTIFIER": "prefork-x", "WORKER": "3", "GENERATION": "2"}
 
 
 def test_a_value_may_have_lines(journal: Journal, journald: Journald) -> None:
     journal.write(field("MESSAGE", "one\ntwo\nMESSAGE=three") + field("STATUS", 500))
     assert journald.entries() == [{"MESSAGE": "one\ntwo\nMESSAGE=three", "STATUS": "500"}]
+
+
+def test_a_value_may_be_no_utf_8(journal: Journal, journald: Journald) -> None:
+    journal.write(field("MESSAGE", "a\udcffb"))
+    assert journald.entries() == [{"MESSAGE": "a\\udcffb"}]
 
 
 def test_an_entry_that_is_too_large_for_a_datagram_goes_whole_all_the_same(
@@ -42,7 +48,7 @@ def test_an_entry_that_is_too_large_for_a_datagram_goes_whole_all_the_same(
     text = "x" * 3_000_000
     assert journal.write(field("MESSAGE", text))
     assert journald.entries() == [{"MESSAGE": text}]
-    assert journald.seals[0] & fcntl.F_SEAL_WRITE
+    assert journald.seals == [fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE]
 
 
 def test_a_journal_that_does_not_keep_up_holds_nobody_up(journal: Journal, journald: Journald) -> None:
@@ -77,18 +83,36 @@ def test_a_journal_for_which_there_is_no_descriptor_yet_is_written_to_when_there
 
 def test_entries_wait_in_their_order_and_what_finds_no_room_is_counted(journal: Journal, journald: Journald) -> None:
     entries = Entries(journal)
-    size = 4096
+
+    def entry(number: int) -> bytes:
+        return b"MESSAGE=%06d\nPADDING=%b\n" % (number, b"x" * 4096)
+
     count = 0
     while not entries.lost:
-        entries.add(b"MESSAGE=%06d\n" % count + b"PADDING=" + b"x" * size + b"\n")
+        entries.add(entry(count))
         count += 1
+    entries.add(entry(count))
+    assert entries.lost == 2
+    assert MOST_WAITING - len(entry(0)) < sum(map(len, entries._waiting)) <= MOST_WAITING
     read: list[str] = []
     while got := journald.entries():
         read += [each["MESSAGE"] for each in got]
         entries.flush()
     assert read == [f"{number:06d}" for number in range(count - 1)]
-    assert len(read) > MOST_WAITING // size // 2
-    assert entries.lost == 1
+    entries.add(entry(count))
+    assert len(journald.entries()) == 1
+
+
+def test_an_entry_does_not_overtake_those_that_wait(tmp_path: Path) -> None:
+    journal = Journal("x", path=str(tmp_path / "socket"))
+    entries = Entries(journal)
+    entries.add(b"MESSAGE=one\n")
+    journald = Journald(tmp_path / "socket")
+    entries.add(b"MESSAGE=two\n")
+    entries.flush()
+    assert [each["MESSAGE"] for each in journald.entries()] == ["one", "two"]
+    journald.close()
+    journal.close()
 
 
 def test_what_still_waits_at_the_end_is_lost(tmp_path: Path) -> None:
