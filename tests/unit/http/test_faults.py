@@ -49,7 +49,7 @@ NAME = "invalid field name"
         (b"GET /\r\n", 400, MALFORMED), (b"GET  / HTTP/1.1\r\n\r\n", 400, MALFORMED), (b"GET / HTTP/1.1 \r\n\r\n", 400, MALFORMED),
         (b"GET / HTTP/1.10\r\n", 400, MALFORMED), (b"G(T / HTTP/1.1\r\n", 400, MALFORMED), (b"GET /\xe9 HTTP/1.1\r\n", 400, MALFORMED),
         (of_target(b"a:80", b"CONNECT"), 405, NOT_ALLOWED), (of_target(b"/", b"TRACE"), 405, NOT_ALLOWED),
-        (of_target(b"/", b"TRACES"), 501, UNKNOWN), (of_target(b"/", b"get"), 501, UNKNOWN), (of_target(b"/", b"GETS"), 501, UNKNOWN),
+        (of_target(b"/", b"TRACES"), 501, UNKNOWN), (of_target(b"/", b"XTRACE"), 501, UNKNOWN), (of_target(b"/", b"get"), 501, UNKNOWN), (of_target(b"/", b"GETS"), 501, UNKNOWN),
         (of_target(b"*"), 400, ASTERISK), (of_target(b"*", b"XOPTIONS"), 501, UNKNOWN), (of_target(b"**", b"OPTIONS"), 400, TARGET),
         (of_target(b"/#"), 400, FRAGMENT), (of_target(b"/a?b#c"), 400, FRAGMENT), (of_target(b"/a|#"), 400, FRAGMENT),
         (of_target(b"#"), 400, FRAGMENT), (of_target(b"%4"), 400, PERCENT), (of_target(b"<"), 400, CHARACTER),
