@@ -109,4 +109,6 @@ def test_what_has_been_looked_at_is_not_looked_at_again(before: bytes) -> None:
 def test_a_request_line_has_three_parts_and_is_judged_once_it_has_come(before: bytes) -> None:
     assert malformed_line(before + LINE + b"X") == b""
     assert malformed_line(before + b"GET / HTTP/1.1") == b""
-    assert malformed_line(before + b"GET /\r\nX: a\r\n") == before + b"GET /\r\n"
+    for line in b"GET /\r\n", b"G\r\n":
+        assert malformed_line(before + line + b"X: a\r\n") == before + line
+        assert cannot_become_head(before + line)
