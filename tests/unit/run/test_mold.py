@@ -5,6 +5,7 @@ import gc
 import os
 import resource
 import select
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_what_is_there_is_frozen_for_the_workers_which_collect_if_the_applicatio
     assert told_by(molded(look, prepare)) == 2 + collecting
 
 
+def test_a_worker_has_no_way_to_the_master_but_its_own(molded: Molded) -> None:
+    def look(seat: Seat) -> None:
+        names = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+        seat.row[REQUESTS] = sum(os.readlink(name).startswith("socket:") for name in names if os.path.islink(name))
+        seat.channel.send(Ready())
+
+    assert told_by(molded(look)) == 1
+
+
 def told_by(master: Master) -> int:
     channel = master.ask()
     assert isinstance(master.hear(), Forked)
@@ -219,6 +229,27 @@ def test_a_refusal_of_the_second_fork_is_told_by_the_process_between(monkeypatch
     monkeypatch.setattr(os, "fork", only_here)
     with pytest.raises(OSError, match="Cannot allocate memory"):
         fork_apart(nothing)
+
+
+def test_a_process_between_that_ends_without_a_word_has_forked_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    me, fork_once = os.getpid(), os.fork
+
+    def only_here() -> int:
+        if os.getpid() != me:
+            os._exit(9)
+        return fork_once()
+
+    monkeypatch.setattr(os, "fork", only_here)
+    with pytest.raises(ChildProcessError):
+        fork_apart(nothing)
+
+
+def test_an_application_may_have_its_children_reaped_by_the_kernel() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert fork_apart(nothing) > 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def test_who_is_forked_apart_is_no_child_of_ours_and_leaves_nothing_open() -> None:
