@@ -11,7 +11,7 @@ import gc
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from errno import ECHILD, EMFILE
 from mmap import mmap
@@ -116,9 +116,9 @@ def other_threads() -> list[str]:
     """Return the names of the threads besides this one: Python's own, and those that the kernel alone knows of."""
     known = {each.native_id: each.name for each in threading.enumerate() if each.native_id is not None}
     known[threading.get_native_id()] = ""
-    tids = set(known)
+    tids: Iterable[int] = known
     with suppress(OSError):  # no /proc
-        tids = set(map(int, os.listdir("/proc/self/task")))
+        tids = map(int, os.listdir("/proc/self/task"))
     return sorted(filter(None, (known[tid] if tid in known else _native_name(tid) for tid in tids)))
 
 
