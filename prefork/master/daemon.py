@@ -94,7 +94,7 @@ def _leave_session(keep: list[int]) -> None:
 
 def _report(pipe: int, child: int) -> NoReturn:
     """Wait for the verdict and pass it on."""
-    os.waitpid(child, 0)  # it ends when it has forked the daemon
+    os.waitpid(child, 0)  # it ends when it has forked the daemon; not every init of a container reaps it
     verdict = os.read(pipe, VERDICT_BYTES)
     os.close(pipe)
     if not verdict:
