@@ -189,6 +189,26 @@ subprocess.run(["sh", "-c", {TELL!r}])
     assert (tmp_path / "links").read_text().split() == [os.devnull] * 3
 
 
+def test_a_system_that_refuses_a_process_is_reported() -> None:
+    program = """
+import errno, os
+from prefork.master.daemon import detach
+from prefork.master.errors import StartError
+
+def refuse():
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+os.fork = refuse
+try:
+    detach(())
+except StartError as error:
+    print(error.status, error)
+"""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{os.EX_OSERR} daemon: can't fork: Resource temporarily unavailable\n"
+
+
 def test_a_working_directory_that_is_gone_is_reported(command: Command) -> None:
     done = command("", shell="mkdir gone; cd gone; rmdir ../gone; exec {}")
     assert done.returncode == os.EX_OSERR
