@@ -82,10 +82,10 @@ def test_a_start_that_fails_is_reported_by_the_command(command: Command) -> None
 
 def test_a_problem_of_any_length_is_reported(command: Command) -> None:
     done = command("""
-        verdict.failed(StartError(os.EX_CONFIG, "x" * 100_000))
+        verdict.failed(StartError(os.EX_CONFIG, "ü" * 100_000))  # cut within one
     """)
     assert done.returncode == os.EX_CONFIG
-    assert done.stderr.startswith("xxx")
+    assert done.stderr.startswith("üüü")
 
 
 def test_a_daemon_that_is_killed_before_its_verdict_has_failed(command: Command) -> None:
