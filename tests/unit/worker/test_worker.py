@@ -160,9 +160,12 @@ def test_a_worker_says_that_it_is_ready_and_leaves_when_it_is_told(office: Offic
     assert office.listener.fileno() == -1
 
 
-def test_a_worker_leaves_when_its_master_is_gone(office: Office, capfd: Stderr) -> None:
-    office.run(office.abandon)
-    assert "master gone: leaving" in capfd.readouterr().err
+def test_a_worker_leaves_when_its_master_is_gone_and_says_so_once(office: Office, capfd: Stderr) -> None:
+    client = office.client(GET, GET[:10])
+    office.run(
+        lambda: len(client.answers) == 1, office.abandon, lambda: office.listener.fileno() == -1, *[lambda: True] * 3
+    )
+    assert capfd.readouterr().err.count("master gone: leaving") == 1
 
 
 def test_a_worker_whose_master_is_gone_before_it_is_ready_leaves_too(office: Office, capfd: Stderr) -> None:
@@ -244,6 +247,17 @@ def test_sigterm_changes_nothing_for_a_worker_that_is_leaving(office: Office) ->
 
 def test_a_worker_ignores_the_signals_that_are_for_its_master(office: Office) -> None:
     assert {signal.getsignal(number) for number in IGNORED} == {ignore}
+    client = office.client(GET, GET)
+
+    def signalled() -> bool:
+        for number in IGNORED:
+            os.kill(os.getpid(), number)
+        return bool(client.answers)
+
+    office.run(signalled, lambda: len(client.answers) == 2, lambda: office.retire(for_good=True))
+    assert office.channel.receive() == (Ready(), [])
+    with pytest.raises(BlockingIOError):
+        office.channel.receive()
 
 
 def test_clients_are_served_with_the_date_and_go_on(office: Office) -> None:
