@@ -32,7 +32,9 @@ class Side:
 
     def __init__(self, body: bytes = b"") -> None:
         self.loop = Loop()
-        self.service = Service(lambda _request, _peer, _content: Response(200, (), body), Limits(head=LARGEST_HEAD))
+        self.service = Service(
+            lambda _request, _peer, _content: Response(200, (), body), Limits(head=LARGEST_HEAD, field=LARGEST_HEAD)
+        )
         self.connections: set[Connection] = set()
         self.arrivals: set[Arrivals] = set()
 
@@ -206,6 +208,7 @@ def test_what_is_larger_than_a_message_moves_when_its_client_has_taken_enough() 
     assert connection.can_move
     assert departures.move(leaving.connections)
     assert leaving.connections
+    assert not connection._protocol._draining
     received = b""
     while leaving.connections:
         received += client.recv(1 << 14)
@@ -242,7 +245,9 @@ def test_a_request_that_is_larger_than_a_message_is_answered_where_it_has_begun_
     assert leaving.connections == {connection}
     client.sendall(b"\r\n\r\n")
     leaving.turn()
-    assert b"\r\nConnection: close\r\n" in client.recv(4096)
+    answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
     departures.close()
     arriving.close()
 
