@@ -17,7 +17,7 @@ from prefork.http.waiting import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover, handover_pair
 from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved
-from prefork.worker.loop import Loop
+from prefork.worker.loop import WRITABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 
 PEER = Peer(b"127.0.0.1")
@@ -124,6 +124,18 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: Clients) -> None:
     assert all(client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n") for client, _ in clients)
     leaving.close()
     staying.close()
+
+
+def test_an_heir_that_is_behind_at_the_end_is_waited_for_no_more(clients: Clients, sides: tuple[Side, Side]) -> None:
+    leaving, _ = sides
+    for _, ours in clients:
+        leaving.connect(ours)
+    departing, arriving = narrow_pair()
+    departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
+    assert not departures.move(leaving.connections)
+    departures.close()
+    assert watched(leaving) == len(leaving.connections) > 0
+    arriving.close()
 
 
 @pytest.mark.parametrize("asked", [1, 3])
@@ -345,8 +357,8 @@ def test_what_no_descriptor_is_left_for_is_told(
 # Sharing
 
 
-def share(number: int, having: Side, departing: socket.socket) -> None:
-    Sharing(number, Handover(departing), having.connections, having.loop, Log("worker-0", "info"))
+def share(number: int, having: Side, departing: socket.socket) -> Sharing:
+    return Sharing(number, Handover(departing), having.connections, having.loop, Log("worker-0", "info"))
 
 
 @pytest.mark.parametrize("number", [1, MOST_AT_ONCE, MOST_AT_ONCE + 1, COUNT])
@@ -393,9 +405,9 @@ def test_sharing_with_a_worker_that_is_behind_waits_for_it(clients: Clients, sid
     for _, ours in clients:
         having.connect(ours)
     departing, arriving = narrow_pair()
-    share(COUNT, having, departing)
-    for _ in range(5):
-        having.turn()
+    sharing = share(COUNT, having, departing)
+    for _ in range(20):
+        sharing.on_writable(WRITABLE)
     assert 0 < len(having.connections) < COUNT
     lacking.receive_from(arriving)
     while lacking.arrivals:
