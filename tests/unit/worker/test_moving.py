@@ -40,16 +40,20 @@ class Side:
 
     def connect(self, sock: socket.socket, peer: Peer = PEER) -> Connection:
         sock.settimeout(0)
-        connection = Connection(sock, peer, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
+        connection = self._connection(sock, peer)
         connection.begin(to_read=False)
         return connection
+
+    def _connection(self, sock: socket.socket, peer: Peer) -> Connection:
+        return Connection(sock, peer, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
 
     def receive_from(self, theirs: socket.socket) -> None:
         """Take over what comes there."""
         Arrivals(Handover(theirs), self.loop, self.arrivals, self.adopt, Log("worker-1", "info"))
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
-        self.connect(sock).resume(moved)
+        assert not os.get_blocking(sock.fileno())
+        self._connection(sock, PEER).resume(moved)
 
     def turn(self) -> None:
         """Let the loop turn once, with what is ready now."""
@@ -133,6 +137,7 @@ def test_an_heir_that_is_behind_at_the_end_is_waited_for_no_more(clients: Client
     departing, arriving = narrow_pair()
     departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
     assert not departures.move(leaving.connections)
+    assert watched(leaving) == len(leaving.connections) + 1
     departures.close()
     assert watched(leaving) == len(leaving.connections) > 0
     arriving.close()
@@ -264,6 +269,27 @@ def test_a_request_that_is_larger_than_a_message_is_answered_where_it_has_begun_
     arriving.close()
 
 
+def test_what_is_too_much_for_one_message_moves_in_several(clients: Clients, sides: tuple[Side, Side]) -> None:
+    leaving, staying = sides
+    for client, ours in clients[:30]:
+        leaving.connect(ours)
+        client.sendall(GET[:-2] + b"X: " + b"y" * 10_000)
+    leaving.turn()
+    departing, arriving = handover_pair()
+    departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
+    staying.receive_from(arriving)
+    assert departures.move(leaving.connections)
+    assert not leaving.connections
+    departures.close()
+    while staying.arrivals:
+        staying.turn()
+    assert len(staying.connections) == 30
+    for client, _ in clients[:30]:
+        client.sendall(b"\r\n\r\n")
+    staying.turn()
+    assert all(client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n") for client, _ in clients[:30])
+
+
 # What can't move
 
 
@@ -387,16 +413,17 @@ def test_only_idle_connections_are_shared(
         having.connect(ours)
         if number < 3:
             client.sendall(GET[:10])
+    encrypted = having.connect(clients[5][1], Peer(b"127.0.0.1", b"https"))
     having.turn()
     busy = {each for each in having.connections if each.waiting_for is Waiting.HEAD}
     departing, arriving = handover_pair()
     lacking.receive_from(arriving)
-    share(5, having, departing)
+    share(6, having, departing)
     while lacking.arrivals:
         having.turn()
         lacking.turn()
     assert len(busy) == 3
-    assert having.connections == busy
+    assert having.connections == {*busy, encrypted}
     assert "connections shared count=2\n" in capfd.readouterr().err
 
 
