@@ -110,6 +110,7 @@ def test_an_application_is_found(folder: Path, target: str, body: bytes) -> None
         ("shopp:app", "there is no module shopp in {folder}, did you mean shop?"),
         ("zzz:app", "there is no module zzz in {folder}; set chdir or pythonpath"),
         ("package.wsgj:app", "there is no module wsgj in package, did you mean wsgi?"),
+        ("packag.wsgi:app", "there is no module packag in {folder}, did you mean package?"),
         ("zzz.wsgi:app", "there is no module zzz in {folder}; set chdir or pythonpath"),
         ("shop.wsgi:app", "there is no module wsgi in shop"),
         ("shop:aap", "shop has no aap, did you mean app?"),
