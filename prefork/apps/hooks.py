@@ -64,6 +64,6 @@ class Hooks:
 def _refuse_misspelt(module: ModuleType, missing: list[str]) -> None:
     """Raise LoadError where a function has nearly the name of one that is missing: it would never be called."""
     for name, value in vars(module).items():
-        meant = difflib.get_close_matches(name.lower(), missing, n=1, cutoff=ALIKE)
+        meant = difflib.get_close_matches(name.lower(), missing, cutoff=ALIKE)
         if meant and callable(value) and not name.startswith("_"):
             raise LoadError(os.EX_DATAERR, f"hooks: {module.__name__} has {name}, did you mean {meant[0]}?")

@@ -9,7 +9,7 @@ import inspect
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ def _no_module(target: str, missing: str) -> LoadError:
     if not parent and not os.access(folders[0], os.R_OK | os.X_OK):
         problem = f"{target}: {folders[0]} can't be read by the user {os.geteuid()}; change its owner or mode, or chdir"
         return LoadError(os.EX_NOPERM, problem)
-    meant = difflib.get_close_matches(leaf, sorted(_modules(folders)), n=1)
+    meant = difflib.get_close_matches(leaf, sorted(_modules(folders)))
     hint = f", did you mean {meant[0]}?" if meant else "" if parent else "; set chdir or pythonpath"
     return LoadError(NOT_LOADED, f"{target}: there is no module {leaf} in {parent or os.getcwd()}{hint}")
 
@@ -85,7 +85,7 @@ def _no_python(target: str, folder: str) -> LoadError:
     return LoadError(os.EX_NOPERM, f"{target}: {problem}; take a Python and an environment that it can read")
 
 
-def _modules(folders: Sequence[str]) -> Iterator[str]:
+def _modules(folders: Iterable[str]) -> Iterator[str]:
     for folder in folders:
         for entry in _entries(folder):
             name = entry.removesuffix(".py")
@@ -128,7 +128,7 @@ def _told(module: ModuleType) -> str:
 
 def _meant(owner: object, name: str) -> str:
     public = [each for each in dir(owner) if not each.startswith("_")]
-    close = difflib.get_close_matches(name, public, n=1)
+    close = difflib.get_close_matches(name, public)
     meant = next((each for each in (*USUAL_NAMES, *close) if each in public), None)
     if meant is None:
         return ""
@@ -137,7 +137,7 @@ def _meant(owner: object, name: str) -> str:
 
 def _meant_module(module: ModuleType) -> str:
     """Return a hint where another module is meant: of this package, or of this folder, but hidden by Python's."""
-    inside = sorted(set(_modules(list(getattr(module, "__path__", ())))) & USUAL_MODULES)
+    inside = sorted(set(_modules(getattr(module, "__path__", ()))) & USUAL_MODULES)
     if inside:
         return f", did you mean {module.__name__}.{inside[-1]}?"
     if module.__name__ in sys.stdlib_module_names and module.__name__ in _modules([os.getcwd()]):

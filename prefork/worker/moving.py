@@ -133,7 +133,7 @@ class Sharing:
         for connection, _parcel in leaving[:sent]:
             connection.forget()
         self._moved += sent
-        if not sent or self._moved == self._count:
+        if not sent:
             self._end()
 
     def _end(self) -> None:
@@ -188,9 +188,7 @@ class Arrivals:
         """Take over the connections of one message, or end with the last."""
         parcels, fds = self._handover.receive()
         for parcel, fd in zip(parcels, fds, strict=False):
-            sock = socket.socket(fileno=fd)
-            sock.settimeout(0)
-            self._adopt(sock, _decode(parcel))
+            self._adopt(socket.socket(fileno=fd), _decode(parcel))  # which never blocks, as where it was
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))
             self._log.error("connections lost on their way", count=len(parcels) - len(fds), hint=MORE_DESCRIPTORS)
         self._count += len(fds)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prefork.apps.awaited import AwaitedContent, Input
+from prefork.apps.awaited import AwaitedContent, Input, LeftError
 from prefork.apps.note import Note
 from prefork.apps.pool import BUSY
 from prefork.apps.wsgi import Gateway
@@ -74,7 +74,8 @@ class Asking:
 
 
 def positioned(file: Input) -> list[object]:
-    return [file.seek(4), file.tell(), file.readline(), file.read1(2), file.seek(-2, os.SEEK_END), file.read()]
+    from_the_beginning = [file.seek(4), file.tell(), file.readline(), file.read1(2)]
+    return [*from_the_beginning, file.seek(-2, os.SEEK_END), file.read(), file.seek(8), file.read1()]
 
 
 def filled(file: Input) -> bytes:
@@ -95,7 +96,7 @@ def filled(file: Input) -> bytes:
         (lambda file: file.readlines(2), [b"one\n"]),
         (list, [b"one\n", b"two\n", b"three"]),
         (lambda file: [next(file), next(file)], [b"one\n", b"two\n"]),
-        (positioned, [4, 4, b"two\n", b"th", 11, b"ee"]),
+        (positioned, [4, 4, b"two\n", b"th", 11, b"ee", 8, b"three"]),
         (filled, CONTENT),
         (lambda file: BufferedReader(file).readlines(), [b"one\n", b"two\n", b"three"]),
     ],
@@ -113,8 +114,10 @@ def test_what_only_looks_at_it_asks_for_nothing(stage: Build) -> None:
     assert asking.content.file.closed
 
 
-@pytest.mark.parametrize("end", [AwaitedContent.close, AwaitedContent.withhold])
-def test_whoever_waits_for_what_does_not_come_fails(stage: Build, end: Callable[[AwaitedContent], None]) -> None:
+@pytest.mark.parametrize(("end", "error"), [(AwaitedContent.close, LeftError), (AwaitedContent.withhold, OSError)])
+def test_whoever_waits_for_what_does_not_come_fails_and_knows_whether_the_client_has_left(
+    stage: Build, end: Callable[[AwaitedContent], None], error: type[OSError]
+) -> None:
     def read_twice(file: Input) -> object:
         with pytest.raises(OSError, match="was not received"):
             file.read()
@@ -124,7 +127,7 @@ def test_whoever_waits_for_what_does_not_come_fails(stage: Build, end: Callable[
     asking.threads.turn_until(lambda: asking.asked)
     asking.content.write(b"half")
     end(asking.content)
-    assert isinstance(asking.result(), OSError)
+    assert type(asking.result()) is error
     assert asking.asked == 1
 
 

@@ -27,10 +27,11 @@ def test_a_hook_is_told_its_worker(folder: Path) -> None:
     hooks.tell("worker_exit", WORKER)
 
 
-def test_without_a_module_there_are_none() -> None:
+def test_without_a_module_there_are_none(capfd: pytest.CaptureFixture[str]) -> None:
     hooks = Hooks(None)
     hooks.prepare("post_fork", WORKER)
     hooks.tell("pre_stop", WORKER)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_without_a_module_there_are_none() -> None:
         ("import nowhere", "hooks: hooks: ModuleNotFoundError: No module named 'nowhere' (hooks.py:1)"),
         ("worker_exit = 3", "hooks.worker_exit: expected a function, got 3"),
         ("def post_frok(worker): pass", "hooks: hooks has post_frok, did you mean post_fork?"),
+        ("def preStop(worker): pass", "hooks: hooks has preStop, did you mean pre_stop?"),
         (
             "def post_fork(worker): 1 / 0\ndef pre_sotp(worker): pass",
             "hooks: hooks has pre_sotp, did you mean pre_stop?",

@@ -34,11 +34,28 @@ class Asgi:
 async def asgi(scope, receive, send):
     pass
 
+async def handle(*args):
+    pass
+
+class Handler:
+    async def __call__(self, *args):
+        pass
+
+handler = Handler()
 shop = Shop()
 asgi_app = Asgi()
 partial = functools.partial(app)
 
 def create_app(debug=False):
+    return app
+
+def create_shop(debug=False, config=None):
+    return app
+
+def create_factory():
+    return lambda: app
+
+def configured(config):
     return app
 
 def none():
@@ -76,6 +93,7 @@ def app(environ, start_response):
         ("shop:Shop()", b"shop"),
         ("shop:partial", b"app"),
         ("shop:create_app()", b"app"),
+        ("shop:create_shop()", b"app"),
         ("package.wsgi:app", b"app"),
     ],
 )
@@ -92,6 +110,7 @@ def test_an_application_is_found(folder: Path, target: str, body: bytes) -> None
         ("shopp:app", "there is no module shopp in {folder}, did you mean shop?"),
         ("zzz:app", "there is no module zzz in {folder}; set chdir or pythonpath"),
         ("package.wsgj:app", "there is no module wsgj in package, did you mean wsgi?"),
+        ("packag.wsgi:app", "there is no module packag in {folder}, did you mean package?"),
         ("zzz.wsgi:app", "there is no module zzz in {folder}; set chdir or pythonpath"),
         ("shop.wsgi:app", "there is no module wsgi in shop"),
         ("shop:aap", "shop has no aap, did you mean app?"),
@@ -104,6 +123,14 @@ def test_an_application_is_found(folder: Path, target: str, body: bytes) -> None
         ("shop:create_app", "create_app doesn't take (environ, start_response), did you mean create_app()?"),
         ("shop:asgi", f"asgi {IS_ASGI}"),
         ("shop:asgi_app", f"asgi_app {IS_ASGI}"),
+        ("shop:handle", f"handle {IS_ASGI}"),
+        ("shop:handler", f"handler {IS_ASGI}"),
+        ("shop:configured", "configured doesn't take (environ, start_response)"),
+        ("shop:configured()", "TypeError: configured() missing 1 required positional argument: 'config'"),
+        ("shop:create_factory()", "create_factory() doesn't take (environ, start_response)"),
+        ("private:app", "private has no app"),
+        ("sys:app", "sys (built in) has no app"),
+        ("needy", "needy has no application, did you mean create_app?"),
         ("others:scoped", f"scoped {IS_ASGI}"),
         ("others:Scoped", f"Scoped {IS_ASGI}"),
         ("others:app()", "app takes arguments, did you mean app, the application itself?"),
@@ -120,7 +147,10 @@ def test_what_can_not_be_loaded_is_told_in_a_line(folder: Path, target: str, pro
     files = {
         "shop.py": SHOP,
         "package/wsgi.py": SHOP,
+        "package/zebra.py": "",
         "empty.py": "",
+        "private.py": "_app = 3",
+        "needy.py": "def create_app(config):\n    pass",
         "others.py": OTHERS,
         "factory.py": "def create_app():\n    pass",
         "flasky.py": "import os\nimport flaskk\n",
@@ -146,8 +176,6 @@ def test_a_module_from_elsewhere_is_told_with_its_file(folder: Path) -> None:
         load("calendar:app")
     hint = f"it hides the one of {folder}, which needs another name"
     assert error.value.problem == f"calendar:app: calendar ({calendar.__file__}) has no app; {hint}"
-    with pytest.raises(LoadError, match=r"sys \(built in\) has no app"):
-        load("sys:app")
 
 
 def test_a_callable_that_python_knows_nothing_of_is_taken_as_it_is() -> None:

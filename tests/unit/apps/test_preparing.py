@@ -57,9 +57,11 @@ def test_the_application_gets_its_folder_its_modules_and_its_variables(folder: P
     for name in ("srv", "srv/lib", "other"):
         (folder / name).mkdir()
     os.environ["TAKEN"] = "environment"
+    before = sys.path[:]
     prepare("srv", ["lib", str(folder / "other")], {"TAKEN": "file", "FREE": "file"})
     assert Path.cwd() == folder / "srv"
-    assert sys.path[:3] == [str(folder / each) for each in ("srv", "srv/lib", "other")]
+    assert sys.path == [*(str(folder / each) for each in ("srv", "srv/lib", "other")), *before]
+    assert os.environ["SERVER_SOFTWARE"].startswith("prefork/")
     assert (os.environ["TAKEN"], os.environ["FREE"]) == ("environment", "file")
 
 
@@ -81,7 +83,9 @@ def test_a_folder_of_modules_that_is_not_there_is_told_with_the_one_that_it_was_
 def test_a_file_that_came_after_the_folder_was_searched_is_found(folder: Path) -> None:
     with pytest.raises(LoadError):
         load("late:app")
+    searched_at = folder.stat().st_mtime_ns
     (folder / "late.py").write_text(SHOP)
+    os.utime(folder, ns=(searched_at, searched_at))  # as if it had been in the same tick of the kernel's clock
     prepare(None, [], {})
     assert load("late:app")({}, lambda *_: None) == [b"app"]
 

@@ -1,6 +1,7 @@
 """What a configuration makes of an application: what answers, what keeps content, and threads."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable
 from io import BytesIO
@@ -15,7 +16,7 @@ from prefork.apps.interface import ThisWorker
 from prefork.apps.pool import Pool
 from prefork.apps.serving import answering, find_application
 from prefork.config.schema import Config
-from prefork.http.answers import Whole
+from prefork.http.answers import Pending, Whole
 from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Peer, Request
 from prefork.http.trust import trusting
@@ -58,10 +59,17 @@ def test_whose_a_request_is_the_application_has_from_what_its_worker_believes() 
     assert answer.body == b" /shop/a 192.0.2.1 False"
 
 
-def test_with_more_than_one_thread_there_is_a_pool() -> None:
+def test_with_more_than_one_thread_there_is_a_pool_and_the_environ_says_so() -> None:
     respond, _, threads, _ = answering(Config(threads=2), tell, WORKER)
     assert isinstance(threads, Pool)
-    assert respond == threads.respond
+    pending = respond(Request(b"GET", b"/shop/a", 1, HEAD), PEER, None)
+    assert isinstance(pending, Pending)
+    while threads.is_busy:
+        assert select.select([threads], [], [], 10)[0]
+        threads.on_readable(0)
+    answer = pending.answer()
+    assert isinstance(answer, Whole)
+    assert answer.body == b" /shop/a 127.0.0.1 True"
     os.close(threads.fileno())
 
 

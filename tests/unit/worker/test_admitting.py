@@ -78,7 +78,7 @@ def test_the_row_tells_at_once_how_many_there_are(at_end: ExitStack) -> None:
     door = Door(Capacity(), at_end)
     for number in range(1, 4):
         door.knock()
-        assert door.row[CONNECTIONS] == number
+        assert (door.row[CONNECTIONS], door.admission.is_empty) == (number, False)
 
 
 def test_a_client_that_is_refused_does_not_count_either_and_its_proxy_never_is(at_end: ExitStack) -> None:
@@ -194,6 +194,15 @@ def test_the_log_tells_of_how_many_it_is_full_those_that_are_being_opened_among_
     door.admission.tell_full(log)
     (line,) = capfd.readouterr().err.splitlines()
     assert line.endswith(" no longer full connections=1 opening=1 key=max_connections")
+
+
+def test_the_log_tells_of_how_many_it_is_full_without_any_that_are_being_opened(
+    at_end: ExitStack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    door = Door(Capacity(connections=2), at_end)
+    assert [door.knock() for _ in range(2)] == ["let in"] * 2
+    door.admission.tell_full(Log("worker-0", "info"))
+    assert capfd.readouterr().err.endswith(" connections=2 opening=0 key=max_connections\n")
 
 
 def test_beyond_the_limit_so_many_are_opened_to_be_told_and_the_others_closed(at_end: ExitStack) -> None:

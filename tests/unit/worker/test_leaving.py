@@ -16,6 +16,7 @@ from prefork.http.content import Content
 from prefork.http.messages import Limits, Peer, Request, Response
 from prefork.http.protocol import Protocol
 from prefork.http.service import Service
+from prefork.http.waiting import Waiting
 from prefork.ipc.handover import Handover, handover_pair
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs.log import Log
@@ -285,6 +286,22 @@ def test_without_an_heir_who_is_in_the_middle_of_a_request_is_told_that_its_answ
     assert b"\r\nConnection: close\r\n" in client.recv(4096)
 
 
+@pytest.mark.parametrize("has_heir", [True, False])
+def test_what_can_not_move_ends_with_its_next_answer(leaver: Leaver, *, has_heir: bool) -> None:
+    leaver.connect(2)
+    plain, encrypted = leaver.admission.connections
+    encrypted.peer.scheme = b"https"
+    if has_heir:
+        leaver.leaving.hand_over_to([leaver.heir()])
+    leaver.leaving.begin(5.0, for_good=False)
+    assert [plain.waiting_for, encrypted.waiting_for] == [
+        Waiting.REQUEST if has_heir else Waiting.LAST,
+        Waiting.LAST,
+    ]
+    leaver.turn()
+    assert encrypted in leaver.admission.connections
+
+
 # In time
 
 
@@ -342,10 +359,12 @@ def test_threads_are_waited_for_and_after_a_cut_a_moment_longer() -> None:
     end = leaver.loop.now + 3600.0
     assert not leaver.ends_at(end)
     assert leaver.admission.is_empty
+    assert end + LONGEST_CLOSING in [moment for moment, *_ in leaver.loop._timers]
     assert not leaver.ends_at(end + LONGEST_CLOSING - 0.001)
     assert leaver.ends_at(end + LONGEST_CLOSING)
     gate.release()
     while pool.is_busy:
         assert select.select([pool], [], [], 5)[0]
         pool.on_readable(0)
+    assert leaver.ends_at(end + LONGEST_CLOSING - 0.001)
     leaver.close()

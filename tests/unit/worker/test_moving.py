@@ -17,7 +17,7 @@ from prefork.http.waiting import Waiting
 from prefork.ipc.handover import LARGEST_PARCEL, MOST_AT_ONCE, Handover, handover_pair
 from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved
-from prefork.worker.loop import Loop
+from prefork.worker.loop import WRITABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
 
 PEER = Peer(b"127.0.0.1")
@@ -32,22 +32,28 @@ class Side:
 
     def __init__(self, body: bytes = b"") -> None:
         self.loop = Loop()
-        self.service = Service(lambda _request, _peer, _content: Response(200, (), body), Limits(head=LARGEST_HEAD))
+        self.service = Service(
+            lambda _request, _peer, _content: Response(200, (), body), Limits(head=LARGEST_HEAD, field=LARGEST_HEAD)
+        )
         self.connections: set[Connection] = set()
         self.arrivals: set[Arrivals] = set()
 
     def connect(self, sock: socket.socket, peer: Peer = PEER) -> Connection:
         sock.settimeout(0)
-        connection = Connection(sock, peer, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
+        connection = self._connection(sock, peer)
         connection.begin(to_read=False)
         return connection
+
+    def _connection(self, sock: socket.socket, peer: Peer) -> Connection:
+        return Connection(sock, peer, Protocol(self.service, Peer(b"127.0.0.1")), self.loop, self.connections)
 
     def receive_from(self, theirs: socket.socket) -> None:
         """Take over what comes there."""
         Arrivals(Handover(theirs), self.loop, self.arrivals, self.adopt, Log("worker-1", "info"))
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
-        self.connect(sock).resume(moved)
+        assert not os.get_blocking(sock.fileno())
+        self._connection(sock, PEER).resume(moved)
 
     def turn(self) -> None:
         """Let the loop turn once, with what is ready now."""
@@ -122,6 +128,19 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: Clients) -> None:
     assert all(client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n") for client, _ in clients)
     leaving.close()
     staying.close()
+
+
+def test_an_heir_that_is_behind_at_the_end_is_waited_for_no_more(clients: Clients, sides: tuple[Side, Side]) -> None:
+    leaving, _ = sides
+    for _, ours in clients:
+        leaving.connect(ours)
+    departing, arriving = narrow_pair()
+    departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
+    assert not departures.move(leaving.connections)
+    assert watched(leaving) == len(leaving.connections) + 1
+    departures.close()
+    assert watched(leaving) == len(leaving.connections) > 0
+    arriving.close()
 
 
 @pytest.mark.parametrize("asked", [1, 3])
@@ -206,6 +225,7 @@ def test_what_is_larger_than_a_message_moves_when_its_client_has_taken_enough() 
     assert connection.can_move
     assert departures.move(leaving.connections)
     assert leaving.connections
+    assert not connection._protocol._draining
     received = b""
     while leaving.connections:
         received += client.recv(1 << 14)
@@ -242,9 +262,32 @@ def test_a_request_that_is_larger_than_a_message_is_answered_where_it_has_begun_
     assert leaving.connections == {connection}
     client.sendall(b"\r\n\r\n")
     leaving.turn()
-    assert b"\r\nConnection: close\r\n" in client.recv(4096)
+    answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
     departures.close()
     arriving.close()
+
+
+def test_what_is_too_much_for_one_message_moves_in_several(clients: Clients, sides: tuple[Side, Side]) -> None:
+    leaving, staying = sides
+    for client, ours in clients[:30]:
+        leaving.connect(ours)
+        client.sendall(GET[:-2] + b"X: " + b"y" * 10_000)
+    leaving.turn()
+    departing, arriving = handover_pair()
+    departures = Departures([Handover(departing)], leaving.loop, Log("worker-0", "info"))
+    staying.receive_from(arriving)
+    assert departures.move(leaving.connections)
+    assert not leaving.connections
+    departures.close()
+    while staying.arrivals:
+        staying.turn()
+    assert len(staying.connections) == 30
+    for client, _ in clients[:30]:
+        client.sendall(b"\r\n\r\n")
+    staying.turn()
+    assert all(client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n") for client, _ in clients[:30])
 
 
 # What can't move
@@ -340,8 +383,8 @@ def test_what_no_descriptor_is_left_for_is_told(
 # Sharing
 
 
-def share(number: int, having: Side, departing: socket.socket) -> None:
-    Sharing(number, Handover(departing), having.connections, having.loop, Log("worker-0", "info"))
+def share(number: int, having: Side, departing: socket.socket) -> Sharing:
+    return Sharing(number, Handover(departing), having.connections, having.loop, Log("worker-0", "info"))
 
 
 @pytest.mark.parametrize("number", [1, MOST_AT_ONCE, MOST_AT_ONCE + 1, COUNT])
@@ -370,16 +413,17 @@ def test_only_idle_connections_are_shared(
         having.connect(ours)
         if number < 3:
             client.sendall(GET[:10])
+    encrypted = having.connect(clients[5][1], Peer(b"127.0.0.1", b"https"))
     having.turn()
     busy = {each for each in having.connections if each.waiting_for is Waiting.HEAD}
     departing, arriving = handover_pair()
     lacking.receive_from(arriving)
-    share(5, having, departing)
+    share(6, having, departing)
     while lacking.arrivals:
         having.turn()
         lacking.turn()
     assert len(busy) == 3
-    assert having.connections == busy
+    assert having.connections == {*busy, encrypted}
     assert "connections shared count=2\n" in capfd.readouterr().err
 
 
@@ -388,9 +432,9 @@ def test_sharing_with_a_worker_that_is_behind_waits_for_it(clients: Clients, sid
     for _, ours in clients:
         having.connect(ours)
     departing, arriving = narrow_pair()
-    share(COUNT, having, departing)
-    for _ in range(5):
-        having.turn()
+    sharing = share(COUNT, having, departing)
+    for _ in range(20):
+        sharing.on_writable(WRITABLE)
     assert 0 < len(having.connections) < COUNT
     lacking.receive_from(arriving)
     while lacking.arrivals:

@@ -10,7 +10,7 @@ from prefork.http.reasons import GIVEN_UP, REASONS
 from prefork.http.service import Service
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.logs.log import Log
-from prefork.worker.refusals import QUIET, Refusals
+from prefork.worker.refusals import QUIET, Refusals, tell_stranger
 
 LINE_FEED = (400, "bare line feed")
 HEADER = (GIVEN_UP, "TLS handshake failed")
@@ -86,3 +86,20 @@ def test_a_line_says_whose_the_last_was_and_where_there_was_one_the_status(refus
         'requests refused status=400 reason="bare line feed" count=2 last=192.0.2.2',
         'connections given up reason="TLS handshake failed" count=1 last=192.0.2.3',
     ]
+
+
+def test_a_line_names_the_key_that_the_limit_is_set_by(refusing: Refusing) -> None:
+    refusing.refuse((413, "request body too large"))
+    refusing.refuse((GIVEN_UP, "waited too long for what comes before HTTP"))
+    refusing._refusals.tell(100.0)
+    assert [line.rpartition(" ")[2] for line in refusing.logged.splitlines()] == [
+        "key=limit_body",
+        "key=handshake_timeout",
+    ]
+
+
+def test_who_is_not_believed_is_named_with_the_key_by_which_he_would_be(capfd: pytest.CaptureFixture[str]) -> None:
+    tell_stranger(Log("worker-0", "info"), b"192.0.2.1", b"x-forwarded-for")
+    assert capfd.readouterr().err.endswith(
+        " not believed: no trusted proxy peer=192.0.2.1 field=x-forwarded-for key=forwarded_allow_ips\n"
+    )

@@ -20,7 +20,7 @@ from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
 from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.handover import handover_pair
-from prefork.ipc.scoreboard import Scoreboard
+from prefork.ipc.scoreboard import ACCEPTING, Scoreboard
 from prefork.ipc.seat import Seat
 from prefork.logs.access import AccessLog
 from prefork.logs.files import LogFiles
@@ -45,11 +45,15 @@ class Office:
         self.clients: list[Client] = []
         self._seen = set[Connection]()
         config = replace(CONFIG, graceful_timeout=graceful_timeout)
-        application = Application(lambda _request, _peer, _content: HELLO)
+        self.stops = 0
+        application = Application(lambda _request, _peer, _content: HELLO, pre_stop=self._pre_stop)
         scoreboard = Scoreboard()
         seat = Seat(0, 1, (self.listener,), self._theirs, scoreboard.take(), scoreboard, stacks=2)
         log, believed = Log("worker-0", "info"), Forwarding(NOBODY)
         self.worker = Worker(seat, config, application, log, files or LogFiles(), forwarding=believed)
+
+    def _pre_stop(self) -> None:
+        self.stops += 1
 
     def client(self, *requests: bytes, to: socket.socket | None = None) -> "Client":
         client = Client((to or self.listener).getsockname(), requests)
@@ -156,9 +160,12 @@ def test_a_worker_says_that_it_is_ready_and_leaves_when_it_is_told(office: Offic
     assert office.listener.fileno() == -1
 
 
-def test_a_worker_leaves_when_its_master_is_gone(office: Office, capfd: Stderr) -> None:
-    office.run(office.abandon)
-    assert "master gone: leaving" in capfd.readouterr().err
+def test_a_worker_leaves_when_its_master_is_gone_and_says_so_once(office: Office, capfd: Stderr) -> None:
+    client = office.client(GET, GET[:10])
+    office.run(
+        lambda: len(client.answers) == 1, office.abandon, lambda: office.listener.fileno() == -1, *[lambda: True] * 3
+    )
+    assert capfd.readouterr().err.count("master gone: leaving") == 1
 
 
 def test_a_worker_whose_master_is_gone_before_it_is_ready_leaves_too(office: Office, capfd: Stderr) -> None:
@@ -240,6 +247,17 @@ def test_sigterm_changes_nothing_for_a_worker_that_is_leaving(office: Office) ->
 
 def test_a_worker_ignores_the_signals_that_are_for_its_master(office: Office) -> None:
     assert {signal.getsignal(number) for number in IGNORED} == {ignore}
+    client = office.client(GET, GET)
+
+    def signalled() -> bool:
+        for number in IGNORED:
+            os.kill(os.getpid(), number)
+        return bool(client.answers)
+
+    office.run(signalled, lambda: len(client.answers) == 2, lambda: office.retire(for_good=True))
+    assert office.channel.receive() == (Ready(), [])
+    with pytest.raises(BlockingIOError):
+        office.channel.receive()
 
 
 def test_clients_are_served_with_the_date_and_go_on(office: Office) -> None:
@@ -332,6 +350,26 @@ def test_a_worker_keeps_nothing_of_a_hand_over_that_has_ended(office: Office) ->
         lambda: not office.worker._leaving.arrivals,
         lambda: office.retire(for_good=True),
     )
+
+
+def test_a_worker_that_is_told_twice_to_leave_stops_to_accept_once(office: Office, capfd: Stderr) -> None:
+    client = office.client(GET, GET[:10])
+
+    def tick() -> bool:
+        office.worker._on_tick()
+        return True
+
+    office.run(
+        lambda: len(client.answers) == 1,
+        tick,
+        lambda: office.retire(for_good=False),
+        tick,
+        lambda: office.retire(for_good=True),
+        tick,
+        lambda: client.socket.send(GET[10:]) > 0,
+    )
+    assert (len(client.answers), office.stops, office.worker._row[ACCEPTING]) == (2, 1, 0)
+    assert "accept" not in capfd.readouterr().err
 
 
 def test_a_worker_serves_further_listeners_that_it_is_given(office: Office) -> None:
