@@ -43,8 +43,11 @@ class Listener(Struct, frozen=True):
         return not isinstance(self.address, Unix) or self.file == file_identity(self.address.path)
 
     def close(self) -> None:
-        """Close the sockets; unlink a unix socket unless somebody else has put another in its place."""
-        if isinstance(self.address, Unix) and self.is_reachable:
+        """Close the sockets; unlink a unix socket unless somebody else has put another in its place.
+
+        Done again it does nothing: the inode of one that is closed may be that of somebody else's by now.
+        """
+        if isinstance(self.address, Unix) and self.sockets[0].fileno() >= 0 and self.is_reachable:
             unlink(self.address.path)
         for each in self.sockets:
             each.close()

@@ -102,6 +102,7 @@ class Connection(Closing):
             self._unsent = memoryview(answer)[sent:]
             self._watch(WRITABLE, self.on_writable)
         elif self._protocol.waiting_for is not REQUEST:
+            self.begun, self.progress = self.since, sent
             self._answered()
 
     def on_writable(self, _events: int) -> None:

@@ -4,9 +4,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from prefork.config.addresses import Inet, Passed, Unix
-from prefork.master.listeners import Accept
+from prefork.master.listeners import Accept, file_identity
 from tests.unit.master.listening import (
     ANY_PORT,
     Open,
@@ -76,6 +77,15 @@ def test_a_socket_that_somebody_else_put_in_our_place_is_not_unlinked(listen: Op
         stranger.bind(f"{tmp_path}/other")
         (tmp_path / "other").rename(tmp_path / "socket")
         ours.close()
+        assert names(tmp_path) == ["socket"]
+
+
+def test_of_a_socket_that_is_closed_the_inode_may_be_that_of_another_by_now(listen: Open, tmp_path: Path) -> None:
+    ours = listen(Unix(f"{tmp_path}/socket")).members[0]
+    ours.close()
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(f"{tmp_path}/socket")
+        replace(ours, file=file_identity(f"{tmp_path}/socket")).close()  # as ext4 has it, unless others create files
         assert names(tmp_path) == ["socket"]
 
 

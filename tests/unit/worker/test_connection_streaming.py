@@ -343,6 +343,19 @@ def test_a_file_that_is_not_taken_in_time_is_cut_by_a_reset(large: tuple[int, by
     assert (server.is_gone, application.closed) == (True, 1)
 
 
+def test_the_time_of_a_file_begins_with_its_answer_however_long_the_connection_has_been_there(
+    large: tuple[int, bytes],
+) -> None:
+    fd, content = large
+    application = Application(length=len(content), file=File(fd, 0, len(content)))
+    server = serve(application)
+    server.connection.begun, server.connection.progress = 0.0, -len(content)
+    server.ask()
+    assert application.file is not None
+    assert server.connection.begun == server.connection.since
+    assert server.connection.progress > application.file.offset > 0
+
+
 def test_an_empty_file_is_an_answer_too(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     fd = os.open(tmp_path / "empty", os.O_RDONLY)
