@@ -188,7 +188,9 @@ class Arrivals:
         """Take over the connections of one message, or end with the last."""
         parcels, fds = self._handover.receive()
         for parcel, fd in zip(parcels, fds, strict=False):
-            self._adopt(socket.socket(fileno=fd), _decode(parcel))  # which never blocks, as where it was
+            sock = socket.socket(fileno=fd)
+            sock.settimeout(0)  # whatever the application has made the default
+            self._adopt(sock, _decode(parcel))
         if len(fds) < len(parcels):  # MSG_CTRUNC: no descriptors left (unix(7))
             self._log.error("connections lost on their way", count=len(parcels) - len(fds), hint=MORE_DESCRIPTORS)
         self._count += len(fds)

@@ -52,7 +52,7 @@ class Side:
         Arrivals(Handover(theirs), self.loop, self.arrivals, self.adopt, Log("worker-1", "info"))
 
     def adopt(self, sock: socket.socket, moved: Moved) -> None:
-        assert not os.get_blocking(sock.fileno())
+        assert sock.gettimeout() == 0
         self._connection(sock, PEER).resume(moved)
 
     def turn(self) -> None:
@@ -128,6 +128,24 @@ def test_connections_wait_for_an_heir_that_is_behind(clients: Clients) -> None:
     assert all(client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n") for client, _ in clients)
     leaving.close()
     staying.close()
+
+
+def test_what_has_moved_is_never_waited_for_though_the_application_waits_for_its_own_sockets(
+    clients: Clients, sides: tuple[Side, Side]
+) -> None:
+    having, lacking = sides
+    having.connect(clients[0][1])
+    departing, arriving = handover_pair()
+    lacking.receive_from(arriving)
+    socket.setdefaulttimeout(5)
+    try:
+        share(1, having, departing)
+        while lacking.arrivals:
+            having.turn()
+            lacking.turn()
+    finally:
+        socket.setdefaulttimeout(None)
+    assert len(lacking.connections) == 1
 
 
 def test_an_heir_that_is_behind_at_the_end_is_waited_for_no_more(clients: Clients, sides: tuple[Side, Side]) -> None:
