@@ -106,6 +106,13 @@ def test_a_reload_may_go_from_all_addresses_to_one(listen: Open) -> None:
     assert refused(Inet("127.0.0.2", narrow.port))
 
 
+def test_the_sockets_of_one_service_are_not_in_each_others_way(listen: Open) -> None:
+    everywhere = listen(Inet("0.0.0.0", 0))
+    port = everywhere.members[0].sockets[0].getsockname()[1]
+    everywhere.close()
+    assert len(listen(Inet("0.0.0.0", port), Inet("127.0.0.1", port)).members) == 2
+
+
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])
 def test_a_second_service_is_told_that_the_address_is_in_use(listen: Open, accept: Accept) -> None:
     address = inet(listen(ANY_PORT, accept=accept, slots=2))
@@ -239,6 +246,15 @@ def test_a_unix_socket_is_taken_over_by_a_reload_and_unlinked_when_dropped(liste
     assert not refused(address)
     new.close_dropped(listen(ANY_PORT, previous=new))
     assert names(tmp_path) == []
+
+
+def test_a_reload_may_add_a_unix_socket_beside_another(listen: Open, tmp_path: Path) -> None:
+    one, other = Unix(f"{tmp_path}/one"), Unix(f"{tmp_path}/other")
+    listeners = listen(one, other, previous=listen(one))
+    assert listeners.addresses == (one, other)
+    for address, sock in zip((one, other), all_sockets(listeners), strict=True):
+        with connected(address):
+            accept_one([sock]).close()
 
 
 @pytest.mark.parametrize("how", ["removed", "left by a dead server"])
