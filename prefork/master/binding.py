@@ -75,7 +75,7 @@ def open_listeners(
                     known = next((member for member in held if member.address == address), None)
                     member = known or _open_unix(address, options, undo)
                 elif isinstance(address, Inet):
-                    member = _open_inet(address, count, (*held, *members), undo)
+                    member = _open_inet(address, count, held, undo)
                 else:
                     member = _given(address, passed)
             members.append(member)
