@@ -110,7 +110,12 @@ def test_the_sockets_of_one_service_are_not_in_each_others_way(listen: Open) -> 
     everywhere = listen(Inet("0.0.0.0", 0))
     port = everywhere.members[0].sockets[0].getsockname()[1]
     everywhere.close()
-    assert len(listen(Inet("0.0.0.0", port), Inet("127.0.0.1", port)).members) == 2
+    addresses = [Inet(host, port) for host in ("0.0.0.0", "127.0.0.1", "127.0.0.2", "0")]
+    for slots in (1, 2):
+        listeners = listen(*addresses, slots=slots)
+        assert len(all_sockets(listeners)) == 4 * slots
+        assert not any(map(refused, addresses))
+        listeners.close()
 
 
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])
