@@ -1,5 +1,8 @@
 """A connection ends so that its client can read the last answer (RFC 9112 §9.6), and then nothing is left of it."""
 
+import re
+from collections.abc import Iterator
+
 import pytest
 
 from prefork.worker.closing import MOST_DROPPED
@@ -7,6 +10,7 @@ from prefork.worker.connection import Writing
 from prefork.worker.loop import READABLE
 from tests.unit.worker.test_connection import CLOSING, GET, LARGE, Server, reset, server, tcp
 from tests.unit.worker.test_connection_streaming import received_until_reset
+from tests.unit.worker.test_observing import Log
 
 __all__ = ["server", "tcp"]
 
@@ -16,6 +20,40 @@ def test_after_the_last_answer_to_a_done_client_the_connection_is_closed_at_once
     server.turn()
     assert server.is_gone
     assert server.receive_all().endswith(b"Hello")
+
+
+def test_what_is_whole_ends_without_a_reset(tcp: Server) -> None:
+    tcp.client.send(CLOSING)
+    tcp.turn()
+    assert tcp.is_gone
+    assert tcp.receive_all().endswith(b"Hello")
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    log = Log("%s %O %X")
+    yield log
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "late", "told"),
+    [(GET[:10], True, r"408 [1-9]\d+ \+"), (GET[:10], False, "499 0 X"), (b"", True, ""), (GET, False, r"200 \d+ \+")],
+)
+def test_the_access_log_tells_how_a_request_has_ended(
+    server: Server, log: Log, sent: bytes, told: str, *, late: bool
+) -> None:
+    server.connection._observer = server.connection._protocol._observer = log.observer
+    server.client.send(sent)
+    if sent:
+        server.turn()
+    if late:
+        server.connection.expire()
+    server.client.close()
+    if server.connections:
+        server.turn()
+    assert server.is_gone
+    assert re.fullmatch(told, "".join(log.lines()))
 
 
 def test_after_a_refusal_the_client_may_finish_sending_and_reads_why(server: Server) -> None:
