@@ -5,11 +5,13 @@ import socket
 import ssl
 import sys
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
-from prefork.http.messages import Rejection
-from prefork.worker.tls import untold_names, wrap
+from prefork.http.messages import Peer, Rejection
+from prefork.worker.loop import READABLE
+from prefork.worker.tls import HANDSHAKE, shake_hands, untold_names, wrap
 
 
 def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
@@ -24,6 +26,42 @@ def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
     del server
     gc.collect()
     assert left() is None
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def test_who_leaves_before_a_word_is_not_taken_for_one_that_speaks_plain_http(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    server, client = pair
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    assert wrap(context, server) == READABLE
+    client.close()
+    with pytest.raises(ConnectionResetError):
+        wrap(context, server)
+
+
+def test_a_handshake_is_not_waited_for_and_who_leaves_in_it_is_gone(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    server, client = pair
+    peer = Peer(b"127.0.0.1")
+    client.send(HANDSHAKE + b"\x03\x01")
+    wrapped = wrap(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server)
+    assert isinstance(wrapped, ssl.SSLSocket)
+    with wrapped:
+        assert wrapped.gettimeout() == 0
+        assert shake_hands(peer, wrapped) == READABLE
+        client.close()
+        with pytest.raises(ConnectionResetError):
+            shake_hands(peer, wrapped)
+    assert peer.scheme == b"http"
 
 
 class Failing:
