@@ -19,6 +19,7 @@ from prefork.wording import MORE_DESCRIPTORS
 from prefork.worker.loop import READABLE, Loop
 
 FULL_PAUSE: Final = 0.05  # seconds until it is asked again whether there is room
+MOST_AT_END: Final = 64 * 1024  # connections: as many as wait in the queue of the largest backlog, two seconds' work
 HINTS: Final = {EMFILE: MORE_DESCRIPTORS, ENFILE: "raise fs.file-max"}
 
 
@@ -96,10 +97,14 @@ class Acceptor:
             self._pause_for(seconds)
 
     def accept_all(self) -> None:
-        """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset."""
+        """Accept all that waits, before leaving: what isn't taken out of the queue of a closed socket is reset.
+
+        Whoever comes faster than is accepted doesn't keep it, and those whom it serves, from that.
+        """
         self._pause()  # now, so that nothing but the end of the queue comes before the close
-        while self._accept(to_read=False):  # what is asked by them is for the heirs
-            pass
+        for _ in range(MOST_AT_END):
+            if not self._accept(to_read=False):  # what is asked by them is for the heirs
+                break
 
     def leave(self) -> None:
         """Stop listening, for good."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefork.logs.log import Log
+from prefork.worker import accepting
 from prefork.worker.accepting import Acceptor, defers
 from prefork.worker.loop import READABLE, Loop
 
@@ -75,11 +76,11 @@ def open_descriptors() -> list[str]:
 
 
 @contextmanager
-def no_more_descriptors() -> Iterator[None]:
+def no_more_descriptors(*, but: int = 0) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
     try:
         yield
     finally:
@@ -98,6 +99,24 @@ def test_who_knocks_while_it_stops_listening_is_let_in(door: Door) -> None:
     acceptor.accept_all()
     acceptor.leave()
     assert len(door.inside) == 1
+
+
+def test_who_come_faster_than_they_are_let_in_do_not_keep_it_from_leaving(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "MOST_AT_END", 10)
+
+    def let_in(sock: socket.SocketType, address: object, *, to_read: bool) -> None:
+        Door.accepted(door, sock, address, to_read=to_read)
+        door.knock()
+
+    door.accepted = let_in  # type: ignore[method-assign]
+    acceptor = door.open()
+    door.knock()
+    with no_more_descriptors(but=100):
+        acceptor.accept_all()
+    acceptor.leave()
+    assert len(door.inside) == 10
 
 
 def test_who_knocks_is_let_in_with_the_peers_address(door: Door) -> None:
