@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> None:
     threading.Thread(target=_end_with_input, daemon=True).start()
     separator = arguments.index("--")
     for line in changes(arguments[:separator], arguments[separator + 1 :]):
-        print(line, flush=True)  # noqa: T201 - to the master
+        # In one piece: print writes an end of its own where nothing is buffered, which reads as another empty line.
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def changes(folders: Sequence[str], files: Sequence[str]) -> Iterator[str]:

@@ -1,5 +1,9 @@
 """What the watcher takes for a change: real files, in a folder that it watches."""
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +23,16 @@ def test_python_and_named_files_are_changes_and_others_are_not(tmp_path: Path, m
     assert next(seen) == "pkg/a.py"
     (tmp_path / "shop.env").write_text("x")
     assert next(seen) == "shop.env"
+
+
+def test_each_line_is_written_at_once_though_python_is_told_to_buffer_nothing(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "prefork.development.watcher", str(tmp_path), "--")
+    path = os.pathsep.join(filter(os.path.isabs, sys.path))
+    environ = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # what is written at once is a message
+    ours.settimeout(20)
+    out = theirs.fileno()
+    with ours, theirs, subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=out, env=environ):
+        assert ours.recv(100) == b"\n"
+        (tmp_path / "shop.py").write_text("x")
+        assert ours.recv(100) == b"shop.py\n"
