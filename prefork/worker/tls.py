@@ -11,7 +11,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final
 
+from prefork.http.faults import fault
 from prefork.http.messages import Peer, Rejection
+from prefork.http.proxy import FIXED, SIGNATURE
 from prefork.worker.loop import READABLE, WRITABLE
 from prefork.worker.opening import Opener, Step
 
@@ -67,13 +69,13 @@ def opener(context: ssl.SSLContext) -> Opener:
 def wrap(context: ssl.SSLContext, sock: socket.SocketType) -> socket.SocketType | int:
     """Return the socket as one that speaks TLS, once its peer has begun to."""
     try:
-        first = sock.recv(1, socket.MSG_PEEK)
+        begun = sock.recv(FIXED, socket.MSG_PEEK)
     except BlockingIOError:
         return READABLE
-    if not first:
+    if not begun:
         raise ConnectionResetError
-    if first != HANDSHAKE:
-        raise Rejection(400, PLAIN)
+    if not begun.startswith(HANDSHAKE):
+        raise fault(begun) if begun.startswith((b"PROXY ", SIGNATURE)) else Rejection(400, PLAIN)
     plain = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
     plain.settimeout(0)  # a new object knows nothing of it
     return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)

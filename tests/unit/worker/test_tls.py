@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.http.messages import Peer, Rejection
+from prefork.http.proxy import SIGNATURE
 from prefork.worker.loop import READABLE
 from prefork.worker.tls import HANDSHAKE, shake_hands, untold_names, wrap
 
@@ -26,6 +27,18 @@ def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
     del server
     gc.collect()
     assert left() is None
+
+
+@pytest.mark.parametrize(
+    "header", [b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", SIGNATURE + b"\x21\x11\x00\x0c" + bytes(12)]
+)
+def test_an_unknown_proxy_is_not_taken_for_one_that_speaks_plain_http(
+    pair: tuple[socket.socket, socket.socket], header: bytes
+) -> None:
+    server, client = pair
+    client.send(header + HANDSHAKE)
+    with pytest.raises(Rejection, match="PROXY header of an unknown proxy"):
+        wrap(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), server)
 
 
 @pytest.fixture
