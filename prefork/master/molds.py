@@ -38,7 +38,8 @@ class Molds:
     """All molds that live.
 
     `on_forked` is told the key, pid and channel of a worker, now the owner's; `on_failed` a key and why; `on_unready`
-    the names of a mold that can't load its application, and why. `on_done` is called when one has forked, or failed to.
+    the names of a mold that can't load its application, and why. `on_done` is called when one is ready, has
+    forked or has failed to.
     """
 
     def __init__(self, crew: Crew, log: Log) -> None:
