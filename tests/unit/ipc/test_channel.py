@@ -25,6 +25,7 @@ from prefork.ipc.channel import (
     close_all,
 )
 from prefork.ipc.streams import STDERR
+from tests.unit.descriptors import open_descriptors
 
 Pair = tuple[Channel, Channel]
 
@@ -206,12 +207,12 @@ MALFORMED = {
 def test_what_is_no_message_is_told_apart_and_its_descriptors_are_closed(data: bytes) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel = Channel(ours)
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     socket.send_fds(theirs, [data], [0, 1])
     theirs.send(b"\x81\xa4type\xa5Ready")
     with pytest.raises(MalformedError):
         channel.receive()
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(open_descriptors()) == len(before)
     assert channel.receive() == (Ready(), [])
     theirs.close()
     assert channel.receive() is None

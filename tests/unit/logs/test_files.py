@@ -8,11 +8,8 @@ import pytest
 
 from prefork.logs.files import LogFiles
 from prefork.logs.log import STDERR, STDOUT, Log
+from tests.unit.descriptors import open_descriptors
 from tests.unit.logs.written import after_process
-
-
-def open_descriptors() -> list[str]:
-    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
 
 
 def test_log_files_are_appended_to_and_closed_to_others(tmp_path: Path) -> None:

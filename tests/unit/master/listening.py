@@ -59,10 +59,6 @@ def names(folder: str | Path) -> list[str]:
     return sorted(entry.name for entry in Path(folder).iterdir())
 
 
-def open_descriptors() -> list[str]:
-    return names("/proc/self/fd")
-
-
 def foreign(address: Passed | Descriptor, where: str = "127.0.0.1") -> Listener:
     """Return what somebody else listens with, as it is passed."""
     return Listener(address, (socket.create_server((where, 0), backlog=7),))

@@ -14,6 +14,7 @@ from prefork.master import binding
 from prefork.master.binding import MOST_NOT_SENT, backlog_warning
 from prefork.master.errors import StartError
 from prefork.master.listeners import Accept, Listener
+from tests.unit.descriptors import open_descriptors
 from tests.unit.master.listening import (
     ANY_PORT,
     Open,
@@ -24,7 +25,6 @@ from tests.unit.master.listening import (
     foreign,
     inet,
     names,
-    open_descriptors,
     passing,
     refused,
 )

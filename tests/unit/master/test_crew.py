@@ -26,6 +26,7 @@ from prefork.master.crew import Crew
 from prefork.master.poller import Poller
 from prefork.master.processes import Process
 from prefork.master.stacks import Stacks
+from tests.unit.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -46,10 +47,10 @@ def place(crew: Crew, *keys: int) -> Channel:
 
 def test_a_worker_for_whom_no_row_is_left_can_not_be_forked_and_costs_nothing(crew: Crew) -> None:
     rows = [crew.scoreboard.take() for _ in range(ROWS)]
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     with pytest.raises(OSError, match="scoreboard"):
         crew.fork(0, lambda _seat: None, (), slot=0, generation=1)
-    assert os.listdir("/proc/self/fd") == before
+    assert open_descriptors() == before
     crew.scoreboard.give_back(rows[7])
     assert crew.scoreboard.take().number == 7
 

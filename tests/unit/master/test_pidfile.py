@@ -11,6 +11,7 @@ import pytest
 
 from prefork.master.errors import StartError
 from prefork.master.pidfile import PidFile
+from tests.unit.descriptors import open_descriptors
 
 
 @pytest.fixture
@@ -27,10 +28,6 @@ def in_child(act: Callable[[], object]) -> None:
         finally:
             os._exit(1)
     assert os.waitpid(pid, 0)[1] == 0
-
-
-def open_descriptors() -> list[str]:
-    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
 
 
 def refusal(path: Path) -> StartError:

@@ -15,6 +15,7 @@ from prefork.ipc.channel import Channel, Ready, Retire
 from prefork.ipc.scoreboard import Scoreboard
 from prefork.master.processes import IN_CHILD, Process, ending, fork
 from prefork.master.stacks import Stacks
+from tests.unit.descriptors import open_descriptors
 
 ROW = Scoreboard().take()
 
@@ -209,7 +210,7 @@ def test_signals_for_the_master_do_nothing_to_a_worker_that_only_begins() -> Non
 
 def test_forking_leaves_the_masters_signals_and_descriptors_as_they_were() -> None:
     def seen() -> object:
-        descriptors = sorted(each.name for each in Path("/proc/self/fd").iterdir())
+        descriptors = open_descriptors()
         return descriptors, signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.getsignal(signal.SIGTERM)
 
     before = seen()

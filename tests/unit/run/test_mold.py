@@ -19,6 +19,7 @@ from prefork.logs.files import LogFiles
 from prefork.logs.log import STDERR, Log
 from prefork.master.processes import fork
 from prefork.run.mold import Mold, fork_apart, next_message, other_threads
+from tests.unit.descriptors import open_descriptors
 
 
 def nothing() -> None:
@@ -253,7 +254,7 @@ def test_an_application_may_have_its_children_reaped_by_the_kernel() -> None:
 
 
 def test_who_is_forked_apart_is_no_child_of_ours_and_leaves_nothing_open() -> None:
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     reader, writer = os.pipe()
 
     def work() -> None:
@@ -265,7 +266,7 @@ def test_who_is_forked_apart_is_no_child_of_ours_and_leaves_nothing_open() -> No
     os.close(writer)
     assert os.read(reader, 100) == str(pid).encode()
     os.close(reader)
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_log_files_are_adopted(molded: Molded, tmp_path: Path) -> None:

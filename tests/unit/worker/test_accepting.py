@@ -15,6 +15,7 @@ from prefork.logs.log import Log
 from prefork.worker import accepting
 from prefork.worker.accepting import Acceptor, defers
 from prefork.worker.loop import READABLE, Loop
+from tests.unit.descriptors import open_descriptors
 
 Stderr = pytest.CaptureFixture[str]
 
@@ -69,10 +70,6 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     door = Door()
     yield door
     door.close()
-
-
-def open_descriptors() -> list[str]:
-    return sorted(each.name for each in Path("/proc/self/fd").iterdir())
 
 
 @contextmanager

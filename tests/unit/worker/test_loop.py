@@ -12,6 +12,7 @@ from time import monotonic
 import pytest
 
 from prefork.worker.loop import READABLE, ROOM_PAUSE, WRITABLE, Loop
+from tests.unit.descriptors import open_descriptors
 
 Pipe = tuple[int, int]
 
@@ -29,10 +30,6 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     yield ends
     for end in ends:
         end.close()
-
-
-def open_descriptors() -> list[str]:
-    return sorted(each.name for each in Path("/proc/self/fd").iterdir())
 
 
 def turn(loop: Loop) -> None:
