@@ -48,13 +48,16 @@ def children(pid: int) -> list[int]:
 
 
 def descriptors(pid: int) -> dict[int, str]:
-    """Return what each open descriptor of a process leads to, such as `socket:[4711]`; of an ended one none."""
+    """Return what each open descriptor of a process leads to, such as `socket:[4711]`; of an ended one none.
+
+    Those of /proc are left out: the master has them for a moment, as after each end of a worker.
+    """
     found = {}
     with suppress(OSError):  # it ends meanwhile, or is another user's
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(FileNotFoundError):
                 found[int(entry.name)] = str(entry.readlink())
-    return found
+    return {fd: target for fd, target in found.items() if not target.startswith("/proc/")}
 
 
 def inheritable(pid: int) -> dict[int, str]:

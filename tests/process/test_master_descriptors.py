@@ -41,18 +41,27 @@ def test_a_reload_fails_and_says_why(start: Start) -> None:
 def test_a_reload_fails_wherever_the_descriptors_end(start: Start) -> None:
     hello = start("workers = 2")
     free = max(proc.descriptors(hello.master_pid)) + 1
-    with Load(hello.connect, keep_alive=1, fresh=1) as load:  # few: workers inherit the limit
-        for more in range(12):
-            limit(hello, free + more)
-            before = len(hello.log)
-            hello.rewrite("workers = 4", bind=["127.0.0.1:0", "127.0.0.2:0"])
-            hello.signal(SIGHUP)
-            hello.wait_for_log("generation=", hello.wait_for_log(" reload", hello.wait_for_log(" reloading ", before)))
+    with Load(hello.connect, keep_alive=1, fresh=1) as load:
+        for more in range(9):
+            reload_with(hello, free + more)
         load.wait_for_more()
-        unlimit(hello)
+    for more in range(9, 12):  # now there may be workers, which inherit the limit and so turn away who comes to them
+        reload_with(hello, free + more)
+    unlimit(hello)
+    hello.wait_for_workers(2)
+    with Load(hello.connect, keep_alive=1, fresh=1) as later:
         hello.reload("workers = 2")
-        load.wait_for_more()
-    assert load.lost == []
+        later.wait_for_more()
+    assert load.lost == later.lost == []
+
+
+def reload_with(hello: Hello, count: int) -> None:
+    """Have it reload, for more workers and another address, with so many descriptors, and wait for the outcome."""
+    limit(hello, count)
+    before = len(hello.log)
+    hello.rewrite("workers = 4", bind=["127.0.0.1:0", "127.0.0.2:0"])
+    hello.signal(SIGHUP)
+    hello.wait_for_log("generation=", hello.wait_for_log(" reload", hello.wait_for_log(" reloading ", before)))
 
 
 def test_a_killed_worker_is_replaced_later(start: Start) -> None:
