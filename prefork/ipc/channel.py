@@ -74,10 +74,6 @@ class Listen(Struct, frozen=True, tag=True):
     """From the master: serve these listening sockets too, whose descriptors come along."""
 
 
-class Empty(Struct, frozen=True, tag=True):
-    """From the master: accept what waits at these listening sockets, which it closes; their descriptors come along."""
-
-
 class Reopen(Struct, frozen=True, tag=True):
     """From the master: the log files were opened afresh; their descriptors come along."""
 
@@ -109,7 +105,7 @@ class TakeSeat(Struct, frozen=True, tag=True):
 
 
 FromBelow: TypeAlias = Ready | Failed | RecycleMe | Left | Forked | ForkFailed
-FromMaster: TypeAlias = Retire | Adopt | Share | Listen | Empty | Reopen | Fork | TakeSeat
+FromMaster: TypeAlias = Retire | Adopt | Share | Listen | Reopen | Fork | TakeSeat
 Message: TypeAlias = FromBelow | FromMaster
 
 _encoder: Final = msgpack.Encoder()

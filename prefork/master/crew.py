@@ -18,7 +18,6 @@ from prefork.ipc.channel import (
     MOST_DESCRIPTORS,
     Adopt,
     Channel,
-    Empty,
     Failed,
     Listen,
     MalformedError,
@@ -178,11 +177,8 @@ class Crew:
         process = self.processes[key]
         more = [each for each in listeners if each not in process.listeners]
         process.listeners.update(more)
-        self._give(key, Listen(), more)
-
-    def empty(self, key: int, listeners: Sequence[socket.socket]) -> None:
-        """Have a worker accept what waits at listeners that are to be closed."""
-        self._give(key, Empty(), listeners)
+        for first in range(0, len(more), MOST_DESCRIPTORS):
+            self._insist(key, Listen(), partial(open_ones, more[first : first + MOST_DESCRIPTORS]))
 
     def tell_all(self, message: Message, fds: Descriptors) -> None:
         """Send all of them a message; where the system refuses, later."""
@@ -210,10 +206,6 @@ class Crew:
 
     def _heed(self, key: int) -> None:
         self._poller.watch(self.processes[key].channel.fileno(), lambda: self._receive(key))
-
-    def _give(self, key: int, message: Message, listeners: Sequence[socket.socket]) -> None:
-        for first in range(0, len(listeners), MOST_DESCRIPTORS):
-            self._insist(key, message, partial(open_ones, listeners[first : first + MOST_DESCRIPTORS]))
 
     def _insist(self, key: int, message: Message, fds: Descriptors) -> None:
         """Send a message; where the system refuses, as soon as it lets us."""

@@ -3,7 +3,6 @@
 A generation is what a reload makes anew. The composition root makes it, and does what else the master can't know of.
 """
 
-import socket
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -113,13 +112,6 @@ class Generations:
         generation = self._members[number]
         with refusals():
             self._members[number] = replace(generation, listeners=self._root.grow(generation, workers))
-
-    def closed_for(self, number: int) -> list[socket.socket]:
-        """Return what is listened on at addresses that the one of this number doesn't have, and is ours to close."""
-        kept = {each.address for each in self._members[number].listeners.members}
-        others = [each for generation in self._members.values() for each in generation.listeners.members]
-        closed = [each for each in others if each.address not in kept and not each.is_foreign]
-        return [sock for each in closed for sock in each.sockets]
 
     def keep_only(self, number: int) -> None:
         """Give all others up; what the one of this number needs of theirs becomes its own."""

@@ -288,8 +288,6 @@ class Master:
         self._reports.reload_failed(action)
 
     def _give_up_others(self) -> None:
-        for key in list(self._ready())[:1]:
-            self.crew.empty(key, self._generations.closed_for(self._current.number))
         self._generations.keep_only(self._current.number)
         self.molds.keep_only(self._current.number)
 

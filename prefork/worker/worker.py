@@ -21,7 +21,7 @@ from prefork.descriptors import leave
 from prefork.http.forwarded import Forwarding
 from prefork.http.service import Service
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Empty, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
+from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, Share
 from prefork.ipc.handover import Handover
 from prefork.ipc.scoreboard import ACCEPTING, CONNECTIONS, HEARTBEAT, OPENING, REQUESTS
 from prefork.ipc.seat import Seat
@@ -96,7 +96,7 @@ class Worker:
         self._stacks = seat.stacks
         self._signals = Signals(seat.stacks)
         self._heed()
-        self._acceptors += map(self._listen, seat.listeners)
+        self._listen(seat.listeners)
 
     def run(self) -> float:
         """Serve until told to leave, or left alone, and all that has begun is finished.
@@ -161,18 +161,22 @@ class Worker:
             return False
         return True
 
-    def _listen(self, listener: socket.socket) -> Acceptor:
-        listener.settimeout(0)
-        # A socket for each worker is one of a reuseport group; unix sockets and those of others are for all.
-        shared = self._config.accept == "shared" or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
-        return Acceptor(
-            listener,
-            self._loop,
-            self._admission.accept,
-            self._log,
-            step_aside=self._pause if shared else never,
-            is_full=self._admission.must_wait,
-        )
+    def _listen(self, listeners: tuple[socket.socket, ...]) -> None:
+        for each in listeners:
+            each.settimeout(0)
+            # A socket for each worker is one of a reuseport group; unix sockets and those of others are for all.
+            shared = self._config.accept == "shared" or not each.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+            step_aside = self._pause if shared else never
+            self._acceptors.append(
+                Acceptor(
+                    each,
+                    self._loop,
+                    self._admission.accept,
+                    self._log,
+                    step_aside=step_aside,
+                    is_full=self._admission.must_wait,
+                )
+            )
 
     def _on_tick(self) -> None:
         now = self._loop.now
@@ -278,12 +282,7 @@ class Worker:
                 for fd in fds:
                     Sharing(count, Handover(socket.socket(fileno=fd)), self._connections, self._loop, self._log)
             case Listen():
-                self._acceptors += [self._listen(socket.socket(fileno=fd)) for fd in fds]
-            case Empty():
-                for fd in fds:
-                    acceptor = self._listen(socket.socket(fileno=fd))
-                    acceptor.accept_all()
-                    acceptor.leave()
+                self._listen(tuple(socket.socket(fileno=fd) for fd in fds))
             case Reopen():
                 self._files.adopt(fds)
             case _:

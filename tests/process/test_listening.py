@@ -7,12 +7,9 @@ from signal import SIGHUP, SIGKILL
 
 import pytest
 
-from tests.process import proc, tcp
-from tests.process.clients import GET
+from tests.process import proc
 from tests.process.commands import CONTROL, command
-from tests.process.hello import Hello
 from tests.process.starting import Start
-from tests.process.tcp import State
 from tests.process.waiting import until
 
 HELLO_UNIX = ("unix:hello.sock",)
@@ -158,48 +155,6 @@ def test_a_unix_socket_whose_file_was_removed_is_there_again_though_the_workers_
     hello.signal(SIGHUP)
     hello.wait_for_log(" reloaded ")
     assert hello.connect().ask().body == b"ok"
-
-
-HELD = """
-import os, time
-with open("imports", "a") as imports:
-    imports.write("x")
-    while imports.tell() > 3 and not os.path.exists("go"):
-        time.sleep(0.01)
-    assert imports.tell() != 4 or not open("go").read()
-"""
-
-
-@pytest.mark.parametrize("fails", [False, True], ids=["dropped", "given up"])
-def test_who_waits_at_an_address_that_a_reload_drops_or_gives_up_is_served(start_app: Start, *, fails: bool) -> None:
-    both = ("127.0.0.1:0", "127.0.0.2:0")
-    start_app.files = {"shop.py": HELD + APP}
-    first, then = (both[:1], both) if fails else (both, both[:1])
-    hello = start_app('app = "shop:answer"\nworkers = 2', bind=first)
-    before = len(hello.log)
-    hello.rewrite('app = "shop:answer"\nworkers = 2', bind=then)
-    hello.signal(SIGHUP)
-    hello.wait_for_log("worker ready slot=0", before)
-    until(lambda: (hello.folder / "imports").read_text() == "xxxx", "the second of the new workers")
-    ours = tcp.listening(hello.master_pid)
-    address = next(
-        each.address for each in tcp.sockets_in(State.LISTEN) if each.name in ours and each.host == "127.0.0.2"
-    )
-    clients = [hello.connect(address) for _ in range(20)]  # half of them to a socket that nobody serves
-    for client in clients:
-        client.send(GET)
-    (hello.folder / "go").write_text("fail" if fails else "")
-    hello.wait_for_log("reload failed" if fails else " reloaded ", before)
-    assert [client.answer().status for client in clients] == [200] * 20
-    until(lambda: is_refused(hello, address), "the end of that address")
-
-
-def is_refused(hello: Hello, address: str) -> bool:
-    try:
-        hello.connect(address).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def mode(path: Path) -> int:

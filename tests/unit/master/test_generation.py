@@ -2,14 +2,11 @@
 
 import errno
 import os
-import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
-from prefork.config.addresses import Inet, Passed
 from prefork.config.schema import Config
 from prefork.ipc.seat import Seat
 from prefork.logs.files import LogFiles
@@ -17,7 +14,7 @@ from prefork.master.binding import SocketOptions, open_listeners
 from prefork.master.errors import StartError
 from prefork.master.fleet import Wanted
 from prefork.master.generation import Generation, Generations, Kept
-from prefork.master.listeners import Listener, Listeners
+from prefork.master.listeners import Listeners
 
 
 def no_work(_seat: Seat) -> None:
@@ -31,20 +28,6 @@ def test_what_is_wanted_is_what_the_configuration_says() -> None:
     assert generation.wanted() == Wanted(
         workers=3, generation=5, boot_timeout=1.5, graceful_timeout=2.5, max_spawn_failures=7
     )
-
-
-def test_of_what_another_listens_on_that_is_closed_which_this_one_does_not_have_and_nobody_passed() -> None:
-    options, both = SocketOptions(1), (Inet("127.0.0.1", 0), Inet("127.0.0.2", 0))
-    passed = Listener(Passed("web"), (socket.create_server(("127.0.0.1", 0)),))
-    old = open_listeners(both, options, accept="reuseport", slots=2)
-    new = open_listeners(both[:1], options, accept="reuseport", slots=3, previous=old)
-    all_of_it = replace(old, members=(*old.members, passed))
-    generations = Generations(Generation(1, Config(), 2, all_of_it, LogFiles(), no_work), 2, Renewing(new))
-    generations.renew(generations[1])
-    assert generations.closed_for(2) == list(old.members[1].sockets)
-    assert generations.closed_for(1) == []
-    for each in old, new, Listeners("shared", (passed,)):
-        each.close()
 
 
 class Refused:
@@ -64,16 +47,6 @@ class Refused:
 
     def kept(self) -> Kept:
         return Kept()
-
-
-class Renewing(Refused):
-    """One that makes the next generation listen on these."""
-
-    def __init__(self, listeners: Listeners) -> None:
-        self._listeners = listeners
-
-    def renew(self, previous: Generation, number: int) -> Generation:
-        return replace(previous, number=number, listeners=self._listeners)
 
 
 @pytest.mark.parametrize(

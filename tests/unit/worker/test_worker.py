@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from errno import ECONNREFUSED
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from prefork.http.forwarded import Forwarding
 from prefork.http.messages import Response
 from prefork.http.trust import NOBODY
 from prefork.http.waiting import Waiting
-from prefork.ipc.channel import Adopt, Empty, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, channel_pair
+from prefork.ipc.channel import Adopt, Left, Listen, Message, Ready, RecycleMe, Reopen, Retire, channel_pair
 from prefork.ipc.handover import handover_pair
 from prefork.ipc.scoreboard import ACCEPTING, Scoreboard
 from prefork.ipc.seat import Seat
@@ -379,20 +378,6 @@ def test_a_worker_serves_further_listeners_that_it_is_given(office: Office) -> N
         client = office.client(GET, to=further)
         office.run(lambda: len(client.answers) == 1, lambda: office.retire(for_good=True))
     assert client.is_over
-
-
-def test_a_worker_serves_who_waits_at_listeners_that_it_is_to_empty_and_closes_them(office: Office) -> None:
-    ending = listen()
-    client = office.client(GET, to=ending)
-    address = ending.getsockname()
-    office.channel.send(Empty(), [ending.fileno()])
-    ending.close()
-
-    def is_over() -> bool:
-        with socket.socket() as late:
-            return len(client.answers) == 1 and late.connect_ex(address) == ECONNREFUSED
-
-    office.run(is_over, lambda: office.retire(for_good=True))
 
 
 def test_a_worker_logs_requests_and_goes_on_in_a_fresh_file(saved_process: None, tmp_path: Path, capfd: Stderr) -> None:
