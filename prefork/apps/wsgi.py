@@ -146,13 +146,14 @@ class Streaming:
         except BaseException as error:  # noqa: BLE001 - the application's
             report(self._log, self._request, error)
         if self._file is not None and self._file.problem:
-            asked = self._request.asked.decode()
-            self._log.error("file can't be sent", request=asked, reason=self._file.problem)
+            self._tell("file can't be sent", reason=self._file.problem)
         if self._pieces.excess:
-            asked = self._request.asked.decode()
-            self._log.error("answer cut to its Content-Length", request=asked, surplus=self._pieces.excess)
+            self._tell("answer cut to its Content-Length", surplus=self._pieces.excess)
         if self._content is not None:
             self._content.close()
+
+    def _tell(self, event: str, **fields: object) -> None:
+        self._log.error(event, request=self._request.asked.decode(), **fields)
 
 
 def whole(head: AnswerHead | None, result: Sequence[bytes], request: Request) -> Whole:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from prefork.config.addresses import Address, Descriptor, Inet, Passed, Unix
 from prefork.kernel import read
 from prefork.master.errors import StartError, explained
-from prefork.master.listeners import Accept, Listener, Listeners, unlink
+from prefork.master.listeners import Accept, Listener, Listeners, identity_of, unlink
 from prefork.master.owning import owning
 
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
@@ -186,8 +186,7 @@ def _open_unix(address: Unix, options: SocketOptions, undo: ExitStack) -> Listen
         fresh.bind(temporary)
     try:
         fresh.listen(options.backlog)
-        status = os.lstat(temporary)
-        listener = Listener(address, (fresh,), (status.st_dev, status.st_ino))
+        listener = Listener(address, (fresh,), identity_of(temporary))
         os.rename(temporary, address.path)
     except OSError:
         unlink(temporary)

@@ -120,10 +120,14 @@ def address_of(sock: socket.socket) -> Address:
 
 def file_identity(path: str) -> tuple[int, int] | None:
     """Return the device and inode of what is at the path, None where there is nothing."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
+    with suppress(OSError):
+        return identity_of(path)
+    return None
+
+
+def identity_of(path: str) -> tuple[int, int]:
+    """Return the device and inode of what is at the path; raises OSError where it can't be looked at."""
+    status = os.lstat(path)
     return status.st_dev, status.st_ino
 
 
