@@ -1,7 +1,6 @@
 """Messages and descriptors through a real socketpair."""
 
 import os
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +24,7 @@ from prefork.ipc.channel import (
     close_all,
 )
 from prefork.ipc.streams import STDERR
-from tests.unit.descriptors import open_descriptors
+from tests.unit.descriptors import lowest_free, none_from, open_descriptors
 
 Pair = tuple[Channel, Channel]
 
@@ -81,15 +80,11 @@ def test_what_comes_along_is_missing_where_it_would_be_a_stream_and_there_is_no_
     pair[0].send(Listen(), [one.fileno()] * 2)
     one.close()
     kept = os.dup(0)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, hard))
-    os.close(0)
     try:
-        received = pair[1].receive()
+        with none_from(lowest_free() + 1):
+            os.close(0)
+            received = pair[1].receive()
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         os.dup2(kept, 0)
         os.close(kept)
     assert (received, pair[1].is_short) == ((Listen(), []), True)
@@ -136,18 +131,13 @@ def test_as_many_descriptors_as_the_kernel_allows_fit_into_one_message(pair: Pai
 
 
 def test_descriptors_that_there_is_no_room_for_are_told_to_be_missing_in_that_message_alone(pair: Pair) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     pair[0].send(Reopen(), [pair[0].fileno()] * 2)
     pair[0].send(Ready())
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + 1, hard))
-    try:
+    free = lowest_free()
+    with none_from(free + 1):
         received = pair[1].receive()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert (received, pair[1].is_short) == ((Reopen(), [lowest_free]), True)
-    os.close(lowest_free)
+    assert (received, pair[1].is_short) == ((Reopen(), [free]), True)
+    os.close(free)
     assert (pair[1].receive(), pair[1].is_short) == ((Ready(), []), False)
 
 

@@ -1,13 +1,13 @@
 """Numbers of standard streams that are free, as a connection comes."""
 
 import os
-import resource
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from prefork.ipc.streams import STDERR, beyond_streams
+from tests.unit.descriptors import none_from
 
 
 @pytest.fixture
@@ -47,13 +47,8 @@ def test_standard_error_is_a_stream_too() -> None:
 def test_a_connection_is_closed_where_there_is_no_other_number_for_it() -> None:
     connection, client = socket.socketpair()
     number = connection.detach()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (STDERR + 1, hard))
-    try:
-        with pytest.raises(OSError, match="Too many open files"):
-            beyond_streams(number)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with none_from(STDERR + 1), pytest.raises(OSError, match="Too many open files"):
+        beyond_streams(number)
     assert client.recv(1) == b""
     client.close()
 

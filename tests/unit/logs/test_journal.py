@@ -2,13 +2,13 @@
 
 import fcntl
 import os
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from prefork.logs.journal import MOST_WAITING, Entries, Journal, field, is_there
+from tests.unit.descriptors import none_from
 from tests.unit.journald import Journald
 
 
@@ -69,13 +69,9 @@ def test_a_journal_that_is_away_is_found_again(tmp_path: Path) -> None:
 
 
 def test_a_journal_for_which_there_is_no_descriptor_yet_is_written_to_when_there_is(journald: Journald) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
+    with none_from(0):
         journal = Journal("x", path=journald.path)
         assert not journal.write(b"MESSAGE=x\n")
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert journal.write(b"MESSAGE=y\n")
     assert journald.entries() == [{"MESSAGE": "y"}]
     journal.close()

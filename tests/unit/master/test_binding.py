@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import socket
 import tempfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from prefork.master import binding
 from prefork.master.binding import MOST_NOT_SENT, backlog_warning
 from prefork.master.errors import StartError
 from prefork.master.listeners import Accept, Listener
-from tests.unit.descriptors import open_descriptors
+from tests.unit.descriptors import none_from, open_descriptors
 from tests.unit.master.listening import (
     ANY_PORT,
     Open,
@@ -150,13 +149,8 @@ def test_a_failure_closes_what_was_new_and_leaves_the_old(listen: Open, tmp_path
 
 
 def test_what_the_system_refuses_else_is_told_in_its_words_with_71(listen: Open) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
-    try:
-        with pytest.raises(StartError) as refusal:
-            listen(ANY_PORT)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with none_from(0), pytest.raises(StartError) as refusal:
+        listen(ANY_PORT)
     assert refusal.value.status == os.EX_OSERR
     assert str(refusal.value).startswith("127.0.0.1:0: cannot listen: Too many open files")
 

@@ -1,10 +1,8 @@
 """The master's side of the molds: real small processes that answer as a mold does, or don't."""
 
 import os
-import resource
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from signal import SIGSTOP
 
 import pytest
@@ -22,6 +20,7 @@ from prefork.master.molds import Molds
 from prefork.master.poller import Poller
 from prefork.run.mold import next_message
 from tests.process.waiting import until
+from tests.unit.descriptors import none_from
 
 PID = 4711  # nobody looks for it here
 Behave = Callable[[Channel], object]
@@ -168,20 +167,10 @@ def test_what_it_could_not_fork_has_failed_and_the_next_is_asked_for(office: Off
     assert (office.failed, office.forked) == ([(1, "can't fork: no room", 0)], [(2, PID)])
 
 
-@contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
 def test_what_the_system_refuses_when_it_is_asked_for_leaves_no_trace(office: Office) -> None:
     office.ask(answering(Forked(PID), Forked(PID + 1)), 1)
     office.turn_until(lambda: office.forked)
-    with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
+    with none_from(0), pytest.raises(OSError, match="Too many open files"):
         office.ask(answering(), 2)
     assert not office.molds.awaited
     assert not office.molds.withdraw(2)
@@ -192,7 +181,7 @@ def test_what_the_system_refuses_when_it_is_asked_for_leaves_no_trace(office: Of
 
 def test_what_the_system_refuses_for_who_has_waited_has_failed(office: Office) -> None:
     office.ask(answering(Forked(PID)), 1, 2)
-    with no_descriptors_left():
+    with none_from(0):
         office.turn_until(lambda: len(office.failed) == 2)
     refused = "can't fork: Too many open files"
     assert office.failed == [(1, refused, 0), (2, refused, 0)]

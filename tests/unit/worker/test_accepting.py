@@ -2,10 +2,8 @@
 
 import os
 import re
-import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from prefork.logs.log import Log
 from prefork.worker import accepting
 from prefork.worker.accepting import Acceptor, defers
 from prefork.worker.loop import READABLE, Loop
-from tests.unit.descriptors import open_descriptors
+from tests.unit.descriptors import lowest_free, none_from, open_descriptors
 
 Stderr = pytest.CaptureFixture[str]
 
@@ -72,18 +70,6 @@ def door(monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     door.close()
 
 
-@contextmanager
-def no_more_descriptors(*, but: int = 0) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + but, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 def test_who_knocks_while_it_stops_listening_is_let_in(door: Door) -> None:
     acceptor = door.open()
     forget = door.loop.forget
@@ -110,7 +96,7 @@ def test_who_come_faster_than_they_are_let_in_do_not_keep_it_from_leaving(
     door.accepted = let_in  # type: ignore[method-assign]
     acceptor = door.open()
     door.knock()
-    with no_more_descriptors(but=100):
+    with none_from(lowest_free() + 100):
         acceptor.accept_all()
     acceptor.leave()
     assert len(door.inside) == 10
@@ -259,7 +245,7 @@ def test_leaving_gives_all_descriptors_back() -> None:
 def test_without_descriptors_one_is_turned_away_and_the_listener_left_alone(door: Door) -> None:
     acceptor = door.open()
     first, second = door.knock(), door.knock()
-    with no_more_descriptors():
+    with none_from(lowest_free()):
         acceptor.on_readable(READABLE)
     assert first.recv(1) == b""
     assert door.inside == []
@@ -273,7 +259,7 @@ def test_without_descriptors_one_is_turned_away_and_the_listener_left_alone(door
 def test_without_descriptors_all_that_come_are_turned_away_one_by_one(door: Door) -> None:
     acceptor = door.open()
     clients = [door.knock() for _ in range(3)]
-    with no_more_descriptors():
+    with none_from(lowest_free()):
         for client in clients:
             acceptor.on_readable(READABLE)
             assert client.recv(1) == b""
@@ -295,7 +281,7 @@ def test_how_many_were_turned_away_is_said_once(door: Door, capfd: Stderr) -> No
     acceptor = door.open()
     for _ in range(2):
         door.knock()
-        with no_more_descriptors():
+        with none_from(lowest_free()):
             acceptor.on_readable(READABLE)
     acceptor.resume()
     acceptor.resume()
@@ -318,7 +304,7 @@ def test_a_listener_that_accepts_nothing_any_more_is_left_alone_and_the_log_says
 
 def test_without_even_a_reserve_the_waiting_wait_on(door: Door) -> None:
     client = door.knock()
-    with no_more_descriptors():
+    with none_from(lowest_free()):
         acceptor = door.open()
         acceptor.on_readable(READABLE)
         acceptor.on_readable(READABLE)
@@ -330,7 +316,7 @@ def test_without_even_a_reserve_the_waiting_wait_on(door: Door) -> None:
 
 
 def test_leaving_without_a_reserve_is_leaving_too(door: Door) -> None:
-    with no_more_descriptors():
+    with none_from(lowest_free()):
         acceptor = door.open()
         acceptor.leave()
     assert not door.is_watched()

@@ -2,10 +2,9 @@
 
 import os
 import re
-import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import count, islice
 
 import pytest
@@ -19,6 +18,7 @@ from prefork.logs.log import Log
 from prefork.worker.connection import Connection, Moved
 from prefork.worker.loop import WRITABLE, Loop
 from prefork.worker.moving import Arrivals, Departures, Sharing
+from tests.unit.descriptors import none_from
 
 PEER = Peer(b"127.0.0.1")
 
@@ -367,15 +367,10 @@ def watched(side: Side) -> int:
     return len(side.loop.descriptors()) - 1
 
 
-@contextmanager
-def room_for(number: int) -> Iterator[None]:
+def room_for(number: int) -> AbstractContextManager[None]:
     """Allow this process so many more descriptors."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = {int(each) for each in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{each}")}
-    most = next(islice((each for each in count() if each not in used), number, None))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return none_from(next(islice((each for each in count() if each not in used), number, None)))
 
 
 def test_what_no_descriptor_is_left_for_is_told(
