@@ -42,9 +42,13 @@ def processes() -> Iterator[Process]:
 def children(pid: int) -> list[int]:
     """Return the pids of the children that have not ended, the oldest first."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(each) for each in pids if process(int(each))]
+        return [each for each in all_children(pid) if process(each)]
     return []
+
+
+def all_children(pid: int) -> list[int]:
+    """Return the pids of the children, those among them that have ended and are not reaped."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def descriptors(pid: int) -> dict[int, str]:

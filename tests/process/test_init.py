@@ -38,29 +38,24 @@ def orphans(hello: Hello, count: int) -> Iterator[None]:
     reading, writing = os.pipe()
     subprocess.run(command, stdin=reading, check=True)
     os.close(reading)
-    until(lambda: len(all_children(hello.master_pid)) >= count + 2, "the orphans")
+    until(lambda: len(proc.all_children(hello.master_pid)) >= count + 2, "the orphans")
     yield
     os.close(writing)
 
 
-def all_children(pid: int) -> set[str]:
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return set(file.read().split())
-
-
 def test_orphans_are_reaped_and_nobody_is_blamed_for_them(start: Start) -> None:
     hello = started(start, "workers = 2")
-    workers = set(map(str, hello.worker_pids()))
+    workers = hello.worker_pids()
     with Load(hello.connect) as load:
         with orphans(hello, 50):
             hello.signal(SIGHUP)
         hello.wait_for_log(" reloaded ")
         with orphans(hello, 50):
             load.wait_for_more()
-        until(lambda: len(all_children(hello.master_pid)) == 2, "the end of the orphans")
+        until(lambda: len(proc.all_children(hello.master_pid)) == 2, "the end of the orphans")
     assert load.lost == []
     assert "failed" not in hello.log
-    assert not workers & all_children(hello.master_pid)
+    assert not workers.intersection(proc.all_children(hello.master_pid))
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGQUIT])

@@ -66,11 +66,6 @@ def children(hello: Hello, what: str) -> set[int]:
     return {pid for pid in proc.children(hello.master_pid) if f": {what} " in proc.title(pid)}
 
 
-def all_children(hello: Hello) -> set[int]:
-    """Return the pids of the master's children, those that have ended and are not reaped among them."""
-    return set(map(int, Path(f"/proc/{hello.master_pid}/task/{hello.master_pid}/children").read_text().split()))
-
-
 def workers(hello: Hello) -> set[int]:
     return children(hello, "worker")
 
@@ -263,13 +258,13 @@ def test_a_resize_that_a_stopped_mold_holds_up_can_be_taken_back(shop: Shop) -> 
 @needs_strace
 def test_a_worker_that_is_taken_back_before_the_mold_has_told_of_it_is_reaped_in_the_end(shop: Shop) -> None:
     hello = shop(TWO)
-    known = all_children(hello)
+    known = proc.all_children(hello.master_pid)
     with held_up(mold(hello), "sendmsg"):
         hello.signal(SIGTTIN)
-        (worker,) = until(lambda: all_children(hello) - known, "the third worker")
+        (worker,) = until(lambda: set(proc.all_children(hello.master_pid)) - set(known), "the third worker")
         hello.signal(SIGTTOU)
         until(lambda: proc.process(worker) is None, "it to end")
-    until(lambda: all_children(hello) == known, "it to be reaped")
+    until(lambda: proc.all_children(hello.master_pid) == known, "it to be reaped")
 
 
 def test_a_mold_that_may_not_fork_costs_no_worker_and_forks_when_it_may(shop: Shop) -> None:

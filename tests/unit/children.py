@@ -2,9 +2,15 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 from prefork.master.processes import fork_child
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environ in which a Python finds this project from any folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path)), **more}
 
 
 def in_child(act: Callable[[], None]) -> None:

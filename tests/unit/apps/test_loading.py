@@ -10,6 +10,7 @@ import pytest
 from prefork.apps.interface import LoadError
 from prefork.apps.loading import load, unreadable_folder
 from tests.unit.apps.modules import folder
+from tests.unit.children import in_child
 
 __all__ = ["folder"]
 
@@ -193,10 +194,10 @@ def test_folders_and_files_that_are_no_modules_are_not_meant(folder: Path) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read something")
 def test_a_python_that_the_workers_user_may_not_read_is_found(tmp_path: Path) -> None:
     (tmp_path / "python").mkdir(mode=0o700)
-    pid = os.fork()
-    if pid == 0:
+
+    def look() -> None:
         os.setresuid(65534, 65534, 65534)
-        found = unreadable_folder(("/usr/bin/env", f"{tmp_path}/python/os.py"))
-        os._exit(0 if found == f"{tmp_path}/python" else 1)
-    assert os.waitpid(pid, 0)[1] == 0
+        assert unreadable_folder(("/usr/bin/env", f"{tmp_path}/python/os.py")) == f"{tmp_path}/python"
+
+    in_child(look)
     assert unreadable_folder((f"{tmp_path}/python/os.py",)) == ""

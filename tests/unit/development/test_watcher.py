@@ -1,6 +1,5 @@
 """What the watcher takes for a change: real files, in a folder that it watches."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from prefork.development.watcher import changes
+from tests.unit.children import environment
 
 
 def test_python_and_named_files_are_changes_and_others_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +27,7 @@ def test_python_and_named_files_are_changes_and_others_are_not(tmp_path: Path, m
 
 def test_each_line_is_written_at_once_though_python_is_told_to_buffer_nothing(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "prefork.development.watcher", str(tmp_path), "--")
-    path = os.pathsep.join(filter(os.path.isabs, sys.path))
-    environ = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    environ = environment(PYTHONUNBUFFERED="1")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # what is written at once is a message
     ours.settimeout(20)
     out = theirs.fileno()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.children import environment
+
 Completed = subprocess.CompletedProcess[str]
 Command = Callable[..., Completed]
 
@@ -48,7 +50,7 @@ def command(tmp_path: Path) -> Command:
             PROGRAM.format(daemon=textwrap.indent(textwrap.dedent(daemon) or "pass", "    "))
         )
         line = shell.format(f"{sys.executable} {tmp_path}/program.py")
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+        environ = environment()
         return subprocess.run(  # its pipes are at their end when the daemon too has let go of them
             ["/bin/sh", "-c", line], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=30, check=False
         )
@@ -184,7 +186,7 @@ fill_closed_streams()
 subprocess.run(["sh", "-c", {TELL!r}])
 """
     closed = ["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', sys.executable, "-c", program]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+    environ = environment()
     assert subprocess.run(closed, cwd=tmp_path, env=environ, timeout=30, check=False).returncode == 0
     assert (tmp_path / "links").read_text().split() == [os.devnull] * 3
 
@@ -204,7 +206,7 @@ try:
 except StartError as error:
     print(error.status, error)
 """
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
+    environ = environment()
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == f"{os.EX_OSERR} daemon: can't fork: Resource temporarily unavailable\n"
 

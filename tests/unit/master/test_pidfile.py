@@ -3,7 +3,6 @@
 import os
 import resource
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,23 +10,13 @@ import pytest
 
 from prefork.master.errors import StartError
 from prefork.master.pidfile import PidFile
+from tests.unit.children import in_child
 from tests.unit.descriptors import open_descriptors
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "prefork.pid"
-
-
-def in_child(act: Callable[[], object]) -> None:
-    """Fork, act in the child, and wait until it has ended well."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            act()
-        finally:
-            os._exit(1)
-    assert os.waitpid(pid, 0)[1] == 0
 
 
 def refusal(path: Path) -> StartError:
@@ -161,21 +150,13 @@ def test_the_lock_outlives_a_child_that_closed_its_copy(path: Path) -> None:
     pid_file = PidFile(str(path))
     pid_file.acquire()
 
-    def close() -> None:
-        os.close(pid_file.fd)
-        os._exit(0)
-
-    in_child(close)
+    in_child(lambda: os.close(pid_file.fd))
     assert refusal(path).status == os.EX_TEMPFAIL
     pid_file.release()
 
 
 def test_the_lock_ends_with_its_process(path: Path) -> None:
-    def die_without_release() -> None:
-        PidFile(str(path)).acquire()
-        os._exit(0)
-
-    in_child(die_without_release)
+    in_child(PidFile(str(path)).acquire)  # and never released
     pid_file = PidFile(str(path))
     pid_file.acquire()
     pid_file.release()
