@@ -30,6 +30,10 @@ def post(lines: bytes, body: bytes = b"") -> bytes:
 
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 TLS_HELLO: Final = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(32))
+PROXY_HEADERS: Final = (
+    b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n",
+    b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes(12),  # version 2
+)
 EXTENSIONS: Final = b"1;%b\r\na\r\n" % (b"x" * 4000) * 5 + b"0\r\n\r\n"
 
 # fmt: off
@@ -42,7 +46,7 @@ CASES: Final = tuple(Case(section, rule, sent, answers) for section, rule, *rows
         (get(lines=b"X: a\rb\r\n"), (400,)), (b"GET / HTTP/1.1\rHost: a\r\n\r\n", (400,)), (get(lines=b"X: a\r\r\n"), (400,))),
     ("RFC 9112 §2.2", "no white space between the request line and the first field", (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", (400,))),
     ("RFC 9112 §2.2", "TLS, or another protocol, on this port", (TLS_HELLO, (400,)), (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", (400,)),
-        (b"\x00\x00\x00\x00", (400,)), (b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n" + get(), (400,)), (b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x00" + get(), (400,))),
+        (b"\x00\x00\x00\x00", (400,)), (PROXY_HEADERS[0] + get(), (400,)), (b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x00" + get(), (400,))),
     ("RFC 9112 §2.3", "any HTTP/1.x is served as the highest that is known", (b"GET / HTTP/1.9\r\nHost: a\r\n\r\n" + get(), (200, 200)),
         (b"GET / HTTP/1.0\r\n\r\n", (200,))),
     ("RFC 9110 §15.6.6", "no other major version, the preface of HTTP/2 among them", (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (505,)),

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from prefork.http.proxy import SIGNATURE
+from tests.corpus import PROXY_HEADERS
 from tests.process import application, proc
 from tests.process.clients import GET, Client
 from tests.process.hello import ANY_PORT, Hello
@@ -131,9 +131,7 @@ def test_a_client_of_whom_haproxy_tells_nothing_is_not_believed_what_haproxy_wou
     assert logged(app) == ["127.0.0.1"] * 3
 
 
-@pytest.mark.parametrize(
-    "header", [b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", SIGNATURE + b"\x21\x11\x00\x0c" + bytes(12)]
-)
+@pytest.mark.parametrize("header", PROXY_HEADERS)
 def test_nobody_else_can_say_who_he_is(start: Start, header: bytes) -> None:
     hello = start(BEHIND)
     stranger = client_from("127.0.0.9", hello.ports[0])

@@ -99,6 +99,11 @@ class Machine:
             process.communicate(text)
         assert process.returncode == 0
 
+    def install(self, toml: str, options: str = "") -> None:
+        """Install the hello with this configuration."""
+        self.write("/root/hello.toml", toml)
+        self.run(f"{BIN}/prefork service install --config hello.toml {options}")
+
     def get(self, port: int = 8080) -> str:
         """Return the body of an answer."""
         return self.run(f"curl -sS --fail --max-time 10 http://127.0.0.1:{port}/")

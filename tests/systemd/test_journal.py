@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from tests.process.waiting import until
-from tests.systemd.machine import BIN, Machine
+from tests.systemd.machine import Machine
 
 TOML: Final = 'bind = "127.0.0.1:8080"\nworkers = 1\n'
 JOURNALD: Final = 'log = "journald"\naccess_log = "journald"\n'
@@ -13,8 +13,7 @@ CONFIG: Final = "/etc/prefork/hello.toml"
 
 
 def test_lines_on_standard_error_have_priorities(machine: Machine) -> None:
-    machine.write("/root/hello.toml", TOML)
-    machine.run(f"{BIN}/prefork service install --config hello.toml")
+    machine.install(TOML)
     machine.ask(f"echo 'workers = 0' >{CONFIG}; systemctl reload prefork-hello")
     machine.wait_for_log("reload failed generation=2 kept=1")
     messages = {entry["MESSAGE"]: int(entry["PRIORITY"]) for entry in machine.journal() if entry["_COMM"] != "systemd"}
@@ -25,8 +24,7 @@ def test_lines_on_standard_error_have_priorities(machine: Machine) -> None:
 
 @pytest.mark.parametrize("options", ["", "--socket"])
 def test_entries_have_fields_to_search_for(machine: Machine, options: str) -> None:
-    machine.write("/root/hello.toml", TOML + JOURNALD)
-    machine.run(f"{BIN}/prefork service install --config hello.toml {options}")
+    machine.install(TOML + JOURNALD, options)
     machine.run("curl -sS http://127.0.0.1:8080/x >/dev/null; curl -sS -X BREW http://127.0.0.1:8080/ >/dev/null")
     (refused,) = until(lambda: machine.journal("prefork-hello", "STATUS=501"), "the entry of the second request")
     (served,) = machine.journal("prefork-hello", "STATUS=200")

@@ -11,8 +11,7 @@ CONFIG: Final = "/etc/prefork/hello.toml"
 
 
 def test_a_reload_under_load_loses_nothing_and_a_bad_configuration_fails_with_the_reason(machine: Machine) -> None:
-    machine.write("/root/hello.toml", 'workers = 4\nkeep_alive_timeout = "1h"\n')
-    machine.run(f"{BIN}/prefork service install --config hello.toml")
+    machine.install('workers = 4\nkeep_alive_timeout = "1h"\n')
     before = machine.main_pid()
     with machine.load() as counted:
         machine.run(f"sed -i 's/^workers = .*/workers = 2/' {CONFIG}; systemctl reload prefork-hello")
@@ -45,16 +44,14 @@ def refusals(machine: Machine, action: str, *addresses: str) -> int:
 
 
 def test_no_connection_is_refused_when_the_master_is_killed_or_the_service_restarted(machine: Machine) -> None:
-    machine.write("/root/hello.toml", 'bind = ["127.0.0.1:8080", "unix:/run/prefork-hello/http"]\nworkers = 2\n')
-    machine.run(f"{BIN}/prefork service install --config hello.toml")
+    machine.install('bind = ["127.0.0.1:8080", "unix:/run/prefork-hello/http"]\nworkers = 2\n')
     assert refusals(machine, "kill -KILL {pid}", "8080", "/run/prefork-hello/http") == 0
     assert refusals(machine, f"systemctl restart {UNIT}", "8080") == 0
     assert "code=killed, status=9/KILL" in machine.log()
 
 
 def test_nor_is_one_where_systemd_has_bound_the_sockets(machine: Machine) -> None:
-    machine.write("/root/hello.toml", 'bind = ["127.0.0.1:8080", "unix:/run/http"]\nworkers = 2\n')
-    machine.run(f"{BIN}/prefork service install --config hello.toml --socket")
+    machine.install('bind = ["127.0.0.1:8080", "unix:/run/http"]\nworkers = 2\n', "--socket")
     assert refusals(machine, "kill -KILL {pid}", "8080", "/run/http") == 0
     assert refusals(machine, f"systemctl restart {UNIT}", "8080", "/run/http") == 0
 

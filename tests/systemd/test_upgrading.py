@@ -20,8 +20,7 @@ def test_an_upgrade_loses_nothing_and_systemd_knows_the_main_process(
     machine: Machine, folder: Path, options: str
 ) -> None:
     name = wheel(folder, NEXT).name
-    machine.write("/root/hello.toml", 'workers = 4\nkeep_alive_timeout = "1h"\n')
-    machine.run(f"{BIN}/prefork service install --config hello.toml {options}")
+    machine.install('workers = 4\nkeep_alive_timeout = "1h"\n', options)
     before = machine.main_pid()
     with machine.load() as counted:
         machine.run(f"{PIP} /opt/wheels/{name}")

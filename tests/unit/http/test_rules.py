@@ -15,7 +15,7 @@ from prefork.http.proxy import SIGNATURE
 from prefork.http.response import CONTINUE
 from prefork.http.service import Service
 from prefork.http.waiting import Waiting
-from tests.corpus import CASES, TLS_HELLO, Case, get
+from tests.corpus import CASES, PROXY_HEADERS, TLS_HELLO, Case, get
 from tests.unit.http.heads import outcome, told
 
 STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
@@ -84,7 +84,7 @@ def test_tls_on_the_plain_port_is_told_as_such_at_its_first_bytes_rfc9112_2_2() 
 
 
 def test_a_header_of_the_second_version_of_the_proxy_protocol_is_told_as_one() -> None:
-    header = SIGNATURE + b"\x21\x11\x00\x0c" + bytes(12)
+    header = PROXY_HEADERS[1]
     for pieces in [header + get()], [header, get()], [SIGNATURE + b"\x20\x00\x00\x00"]:
         _, _, said = answers(pieces)
         assert said.endswith(b"\r\n\r\nPROXY header of an unknown proxy\n")

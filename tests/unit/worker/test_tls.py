@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from prefork.http.messages import Peer, Rejection
-from prefork.http.proxy import SIGNATURE
 from prefork.worker.loop import READABLE
 from prefork.worker.tls import HANDSHAKE, shake_hands, untold_names, wrap
+from tests.corpus import PROXY_HEADERS
 
 
 def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
@@ -29,9 +29,7 @@ def test_of_a_client_that_speaks_plain_http_nothing_is_kept() -> None:
     assert left() is None
 
 
-@pytest.mark.parametrize(
-    "header", [b"PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n", SIGNATURE + b"\x21\x11\x00\x0c" + bytes(12)]
-)
+@pytest.mark.parametrize("header", PROXY_HEADERS)
 def test_an_unknown_proxy_is_not_taken_for_one_that_speaks_plain_http(
     pair: tuple[socket.socket, socket.socket], header: bytes
 ) -> None:
