@@ -341,13 +341,18 @@ def test_while_a_client_is_slow_its_thread_answers_others(stage: Build) -> None:
     threads.turn_until(lambda: source.closed == 1)
 
 
-def test_a_stream_goes_on_after_its_thread_is_done_with_another_request(stage: Build, gate: Gate) -> None:
+def interrupted(stage: Build, gate: Gate) -> tuple[Source, Stage, Stream, Pending]:
+    """Return a stream of which the first burst was taken, and the other request that its only thread is at."""
     source = Source(b"x" * BURST, b"rest")
     threads = stage(lambda *asked: source(*asked) if not source.threads else gate(*asked), 1)
     stream = streamed(threads)
     assert threads.piece(stream)
     threads.turn_until(lambda: not threads.pool.is_busy)
-    other = threads.ask()
+    return source, threads, stream, threads.ask()
+
+
+def test_a_stream_goes_on_after_its_thread_is_done_with_another_request(stage: Build, gate: Gate) -> None:
+    _, threads, stream, other = interrupted(stage, gate)
     piece = stream.pull()
     assert isinstance(piece, Pending)
     stream_closed_too = threads.ask()
@@ -424,12 +429,7 @@ def test_a_stream_that_is_closed_while_a_piece_is_made_is_not_pulled_again(stage
 
 
 def test_a_stream_that_is_closed_before_its_thread_goes_on_is_not_pulled_again(stage: Build, gate: Gate) -> None:
-    source = Source(b"x" * BURST, b"rest")
-    threads = stage(lambda *asked: source(*asked) if not source.threads else gate(*asked), 1)
-    stream = streamed(threads)
-    assert threads.piece(stream)
-    threads.turn_until(lambda: not threads.pool.is_busy)
-    threads.ask()
+    source, threads, stream, _ = interrupted(stage, gate)
     assert isinstance(stream.pull(), Pending)
     stream.close()
     gate.open()
