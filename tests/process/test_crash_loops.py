@@ -6,8 +6,10 @@ from signal import SIGKILL
 
 import pytest
 
+from tests.process.hello import Hello
 from tests.process.installing import Installation
 from tests.process.starting import Start
+from tests.process.waiting import until
 
 FAILING = "def Worker(*args, **named):\n    raise SystemExit(3)\n"
 
@@ -23,16 +25,16 @@ def test_a_start_at_which_no_worker_gets_ready_ends_with_70_and_the_reason(
 
 def test_each_slot_is_put_off_twice_as_long_each_time_and_no_two_equally(start: Start) -> None:
     hello = start("workers = 2")
-    for _ in range(4):
-        pids = hello.wait_for_workers(2)
-        for pid in pids:
+    for deaths in (1, 2, 3, 4):
+        for pid in hello.wait_for_workers(2):
             os.kill(pid, SIGKILL)
-        for pid in pids:
-            hello.wait_for_log(f" pid={pid} generation=1 reason=")
-    delays = {slot: [float(each) for each in delays_of(hello.log, slot)] for slot in (0, 1)}
-    assert delays[0] == [0, 0.1, 0.2, 0.4]
-    assert delays[1] == pytest.approx([each * (1 - 0.25 * 0.618) for each in delays[0]], rel=0.01)
+        until(lambda: [len(each) for each in delays_of(hello)] == [deaths] * 2, "both to be put off")  # noqa: B023 - now
+    first, second = delays_of(hello)
+    assert first == [0, 0.1, 0.2, 0.4]
+    assert second == pytest.approx([each * (1 - 0.25 * 0.618) for each in first], rel=0.01)
 
 
-def delays_of(log: str, slot: int) -> list[str]:
-    return re.findall(rf'worker failed slot={slot} reason="killed by SIGKILL" respawn_in=(\S+)s', log)
+def delays_of(hello: Hello) -> list[list[float]]:
+    """Return by how many seconds each of the two slots was put off each time, in slots' order."""
+    line = r'worker failed slot={slot} reason="killed by SIGKILL" respawn_in=(\S+)s'
+    return [[float(each) for each in re.findall(line.format(slot=slot), hello.log)] for slot in (0, 1)]
