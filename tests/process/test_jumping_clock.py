@@ -18,7 +18,7 @@ true, true_ns = time.time, time.time_ns
 time.time = lambda: true() + next(jumps)
 time.time_ns = lambda: true_ns() + next(jumps) * 10**9
 """
-SHORT = 'workers = 2\nhang_timeout = "400ms"\nboot_timeout = 2\nheader_timeout = 2\naccess_log = "access.log"'
+SHORT = 'workers = 2\nhang_timeout = 2\nboot_timeout = 5\nheader_timeout = 5\naccess_log = "access.log"'
 
 
 def test_no_deadline_passes_because_the_clock_jumps(start: Start, installed: Installation) -> None:

@@ -429,7 +429,7 @@ def test_after_an_upgrade_one_watcher_goes_on(start_app: Start, installed: Insta
     hello.wait_for_log("watching folders=.")
     installed.replace()
     assert command(hello, "upgrade") == (0, f"upgraded to {NEXT}: generation 2, 2 workers ready\n")
-    hello.wait_for_log("watching folders=.", hello.log.index("upgraded"))
+    hello.wait_for_log("watching folders=.", hello.log.index(" upgrading "))
     until(
         lambda: sum("prefork.development.watcher" in proc.title(pid) for pid in hello.session_pids()) == 1,
         "one watcher",
