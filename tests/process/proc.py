@@ -68,7 +68,11 @@ def inheritable(pid: int) -> dict[int, str]:
     """Return those open descriptors of a process that another program would inherit (proc(5), /proc/PID/fdinfo)."""
 
     def closed_on_exec(fd: int) -> bool:
-        flags = re.search(r"^flags:\s*(\d+)$", Path(f"/proc/{pid}/fdinfo/{fd}").read_text(), re.MULTILINE)
+        try:
+            info = Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
+        except FileNotFoundError:  # it was closed meanwhile
+            return True
+        flags = re.search(r"^flags:\s*(\d+)$", info, re.MULTILINE)
         return flags is not None and bool(int(flags[1], 8) & os.O_CLOEXEC)
 
     return {fd: target for fd, target in descriptors(pid).items() if not closed_on_exec(fd)}

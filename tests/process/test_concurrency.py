@@ -110,6 +110,7 @@ def test_a_client_that_goes_while_its_request_waits_is_not_answered_and_the_appl
     for client in waiting:
         client.send(request("/waits?go"))
     begun(hello, 2)
+    until(lambda: len(connections(hello)) == 5, "the others to be accepted")
     for client in waiting[2:]:
         client.reset()
     until(lambda: len(connections(hello)) <= 2, "the connections to be let go")

@@ -62,6 +62,8 @@ def test_what_a_worker_runs_inherits_nothing_but_the_standard_streams(start: Sta
 def test_more_clients_than_descriptors_are_survived(start: Start) -> None:
     hello = start("workers = 1\ntcp_defer_accept = 0")  # as these say nothing
     (worker,) = hello.worker_pids()
+    assert hello.get().status_code == 200  # so it has all that it needs
+    hello.wait_until_closed()
     room = len(proc.descriptors(worker)) + 10
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (room, room))
     clients = [hello.connect() for _ in range(40)]

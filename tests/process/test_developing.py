@@ -7,6 +7,7 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, 
 import pytest
 
 from tests.process import proc
+from tests.process.hello import Hello
 from tests.process.installing import HELD, Installation
 from tests.process.starting import Start
 from tests.process.waiting import until
@@ -31,6 +32,13 @@ def on_exit(self, key, end):
         {HELD.replace(chr(10), chr(10) + "        ")}
     quick_on_exit(self, key, end)
 Master._on_exit = on_exit
+"""
+SLOW_TO_FAIL = """
+from pathlib import Path
+Path("begun").touch()
+while not Path("go").exists():
+    pass
+1 / 0
 """
 SHOP = 'app = "shop:answer"\nworkers = 1'
 
@@ -87,6 +95,13 @@ def answering(text: str) -> str:
 WAITING = "can't start; waiting for a change reason="
 
 
+def waits(hello: Hello) -> int:
+    """Wait until it waits for a change and would notice one, in whichever order; return where the log tells that."""
+    seen = hello.wait_for_log(WAITING)
+    hello.wait_for_log("watching folders=.")
+    return seen
+
+
 @pytest.mark.parametrize("toml", ["", 'preload = "mold"'])
 def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: Start, toml: str) -> None:
     start_app.files = {"shop.py": "def answer(:\n"}
@@ -110,7 +125,7 @@ def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: 
 def test_who_starts_it_with_a_log_elsewhere_is_told_what_it_waits_for_until_it_is_ready(start_app: Start) -> None:
     start_app.files = {"shop.py": "1 / 0\n"}
     hello = start_app.launch(SHOP, "--reload", "--log", "log", log_file="log")
-    seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    seen = waits(hello)
     hello.edit("import missing\n")
     seen = hello.wait_for_log(WAITING, seen)
     hello.edit(answering("mended"))
@@ -136,7 +151,7 @@ def test_a_configuration_that_is_broken_meanwhile_is_waited_for_too(start_app: S
 def test_a_signal_ends_the_wait_and_nothing_is_left_over(start_app: Start, number: Signals) -> None:
     start_app.files = {"shop.py": "1 / 0\n"}
     hello = start_app.launch(SHOP, "--reload")
-    hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    waits(hello)
     assert hello.stop(number) == 0
     assert hello.session_pids() == []
 
@@ -170,16 +185,17 @@ def test_signals_are_for_the_master_and_do_nothing_to_the_watcher_that_ends_with
 def test_hup_tries_again_what_no_file_of_the_folder_mends(start_app: Start) -> None:
     start_app.files = {"shop.py": "from pathlib import Path\nPath('there').read_text()\n" + answering("served")}
     hello = start_app.launch(SHOP, "--reload")
-    seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    seen = waits(hello)
     (hello.folder / "there").touch()
     hello.signal(SIGHUP)
     hello.wait_for_log(" ready workers=1 ", seen)
 
 
 def test_what_is_mended_while_it_fails_to_start_is_not_waited_for(start_app: Start) -> None:
-    start_app.files = {"shop.py": "while not __import__('os').path.exists('go'):\n    pass\n1 / 0\n"}
+    start_app.files = {"shop.py": SLOW_TO_FAIL}
     hello = start_app.launch(SHOP, "--reload")
     seen = hello.wait_for_log("watching folders=.")
+    until((hello.folder / "begun").exists, "it to be read")
     hello.edit(answering("mended"))
     hello.wait_for_log("changed path=shop.py", seen)
     (hello.folder / "go").touch()
@@ -190,7 +206,7 @@ def test_what_is_mended_while_it_fails_to_start_is_not_waited_for(start_app: Sta
 def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start, toml: str) -> None:
     start_app.files = {"shop.py": answering("x"), "hooks.py": "def post_fork(worker): 1 / 0\n"}
     hello = start_app.launch(f'{SHOP}\naccess_log = "access"\nhooks = "hooks"\n{toml}', "--reload")
-    seen = hello.wait_for_log("watching folders=.", hello.wait_for_log(WAITING))
+    seen = waits(hello)
     before = len(proc.descriptors(hello.master_pid))
     for _ in range(4):
         hello.signal(SIGHUP)

@@ -5,11 +5,12 @@ from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, Signals
 
 import pytest
 
-from tests.process import proc, tcp
+from tests.process import tcp
 from tests.process.clients import GET, HALF_A_HEAD, Load
 from tests.process.hello import Hello
 from tests.process.injecting import held_up, needs_strace
 from tests.process.starting import Start
+from tests.process.test_balancing import counts
 from tests.process.test_stopped_processes import stopped
 from tests.process.waiting import until
 
@@ -101,9 +102,8 @@ def test_term_closes_idle_connections(start: Start) -> None:
 def test_term_closes_connections_that_were_accepted_though_nothing_came(start: Start, defer: str) -> None:
     hello = start(f'workers = 1\ntcp_defer_accept = "{defer}"')
     (worker,) = hello.worker_pids()
-    before = len(proc.descriptors(worker))
     client = hello.connect()
-    until(lambda: len(proc.descriptors(worker)) > before, "the connection to be accepted")
+    until(lambda: counts(hello) == {worker: 1}, "the connection to be accepted")
     hello.signal(SIGTERM)
     assert client.until_closed() == b""
     client.close()
