@@ -250,7 +250,7 @@ def test_pieces_are_sent_as_they_are_made(start_app: Start) -> None:
 
 
 def test_a_thread_that_hangs_is_told_with_its_stack_and_its_worker_replaced(start_app: Start) -> None:
-    hello = serve(start_app, 'threads = 2\nrequest_timeout = "300ms"\ngraceful_timeout = "500ms"')
+    hello = serve(start_app, 'threads = 2\nrequest_timeout = "1s"\ngraceful_timeout = "500ms"')
     idle, client = hello.connect(), hello.connect()
     assert idle.ask(request("/hello")).status == 200
     client.send(request("/waits?never"))
@@ -264,7 +264,7 @@ def test_a_thread_that_hangs_is_told_with_its_stack_and_its_worker_replaced(star
 
 
 def test_a_stream_that_hangs_is_cut(start_app: Start) -> None:
-    hello = serve(start_app, 'threads = 2\nrequest_timeout = "300ms"\ngraceful_timeout = "500ms"')
+    hello = serve(start_app, 'threads = 2\nrequest_timeout = "1s"\ngraceful_timeout = "500ms"')
     client = hello.connect()
     client.send(request("/trickles?never", version="1.0"))
     assert until_cut(client) == TRUNCATED
@@ -273,7 +273,7 @@ def test_a_stream_that_hangs_is_cut(start_app: Start) -> None:
 
 
 def test_with_one_thread_a_request_that_takes_too_long_ends_its_worker(start_app: Start) -> None:
-    hello = serve(start_app, 'threads = 1\nrequest_timeout = "500ms"')
+    hello = serve(start_app, 'threads = 1\nrequest_timeout = "1s"')
     client = hello.connect()
     client.send(request("/waits?never"))
     hello.wait_for_log('request="GET /waits?never"', hello.wait_for_log("worker hangs; its stacks follow"))
@@ -282,7 +282,7 @@ def test_with_one_thread_a_request_that_takes_too_long_ends_its_worker(start_app
 
 
 def test_what_is_told_of_a_stream_that_hangs_is_its_own_request(start_app: Start) -> None:
-    hello = serve(start_app, 'threads = 1\nrequest_timeout = "500ms"')
+    hello = serve(start_app, 'threads = 1\nrequest_timeout = "1s"')
     client = hello.connect()
     client.send(request("/trickles?never"))
     hello.wait_for_log('request="GET /trickles?never"', hello.wait_for_log("worker hangs; its stacks follow"))

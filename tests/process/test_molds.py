@@ -168,7 +168,7 @@ def test_an_import_that_ends_the_mold_gives_the_start_up(start_app: Start) -> No
 
 def test_an_import_that_hangs_says_where_and_fails_the_reload_at_boot_timeout(shop: Shop) -> None:
     hello = shop()
-    hello.rewrite(f'{TWO}\nboot_timeout = "500ms"')
+    hello.rewrite(f"{TWO}\nboot_timeout = 1")
     hello.edit(app(more="import time\ntime.sleep(3600)"))
     said = hello.hang_up("reload failed generation=2 kept=1 reason=")
     assert re.search(r'stack pid=\d+ line=".*shop.py\\", line \d+ in <module>"', said)

@@ -123,13 +123,13 @@ def test_a_body_that_stops_ends_with_408(start: Start) -> None:
 
 
 def test_an_idle_connection_is_closed_after_keep_alive_timeout(start: Start) -> None:
-    hello = start('workers = 1\nkeep_alive_timeout = "200ms"')
+    hello = start('workers = 1\nkeep_alive_timeout = "600ms"')
     never_asked, asked = hello.connect(), hello.connect()
     assert asked.ask().status == 200
     assert never_asked.until_closed() == asked.until_closed() == b""
 
 
-PAUSE = 1.0  # seconds; not a wait: what the client takes, far more than any other timeout would let it
+PAUSE = 1.2  # seconds; not a wait: what the client takes, far more than any other timeout would let it
 BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234567890"
 PROXIED = b"PROXY UNKNOWN\r\n" + GET
 
@@ -147,7 +147,7 @@ def test_who_is_slow_within_the_timeout_for_what_is_late_meets_no_other(
     start: Start, name: str, begun: bytes, rest: bytes
 ) -> None:
     others = {"keep_alive_timeout", "header_timeout", "body_timeout", "handshake_timeout", "write_timeout"} - {name}
-    toml = "".join(f'{each} = "100ms"\n' for each in others)
+    toml = "".join(f'{each} = "400ms"\n' for each in others)
     proxied = name == "handshake_timeout"
     client = start(
         f'workers = 1\ntcp_defer_accept = 0\nproxy_protocol = {str(proxied).lower()}\n{name} = "1m"\n{toml}'

@@ -358,7 +358,7 @@ def test_a_worker_that_hangs_at_its_very_end_says_where_and_is_killed_without_a_
     start_app: Start, name: str, text: str
 ) -> None:
     start_app.files = {"shop.py": app("1"), "hooks.py": "def pre_stop(worker): pass\n", name: text}
-    hello = start_app('app = "shop:answer"\nworkers = 1\nhooks = "hooks"\ngraceful_timeout = "100ms"')
+    hello = start_app('app = "shop:answer"\nworkers = 1\nhooks = "hooks"\ngraceful_timeout = "500ms"')
     client = hello.connect()
     assert client.ask().status == 200
     (pid,) = hello.worker_pids()
@@ -371,7 +371,7 @@ def test_a_worker_that_hangs_at_its_very_end_says_where_and_is_killed_without_a_
 
 def test_an_application_that_never_loads_is_killed_at_boot_timeout_and_says_where_it_was(start_app: Start) -> None:
     start_app.files = {"shop.py": "import time\ntime.sleep(3600)"}
-    toml = f'{SHOP}\nboot_timeout = "500ms"\nmax_spawn_failures = 1'
+    toml = f"{SHOP}\nboot_timeout = 1\nmax_spawn_failures = 1"
     hello = start_app.launch(toml)
     assert hello.wait_for_exit() == 70
     assert hello.log.endswith("prefork: error: gave up: 1 workers in a row failed: boot_timeout passed\n")

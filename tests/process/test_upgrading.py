@@ -106,7 +106,7 @@ def test_a_broken_configuration_fails_the_trial(start: Start, installed: Install
 
 
 def test_a_trial_that_hangs_ends_at_boot_timeout(start: Start, installed: Installation) -> None:
-    hello = start("workers = 1\nboot_timeout = 1", environ=installed.environ)
+    hello = start("workers = 1\nboot_timeout = 2", environ=installed.environ)
     installed.replace(NEXT, cli=HELD)
     assert failed_upgrade(hello) == 'upgrade failed kept=1 reason="boot_timeout passed"'
     assert hello.worker_pids() == set(hello.descriptors)
