@@ -28,6 +28,7 @@ class Hello:
         self.master_pid = 0
         self.addresses: list[str] = []  # what it said that it listens on
         self.descriptors: dict[int, int] = {}  # how many each worker had when the service was ready
+        self.sockets: set[str] = set()  # what the master has had, named as in /proc/PID/fd
         self.expected_to_run = True
         self._session = 0
         self._log_file = folder / log_file
@@ -59,7 +60,15 @@ class Hello:
     def wait_until_ready(self) -> None:
         self.wait_for_log("ready workers=")
         self.addresses = re.findall(r" listening address=(\S+)", self.log)
+        self.take_stock()
+
+    def take_stock(self) -> None:
+        """Note what the service holds, to compare with that at the end of the test."""
         self.descriptors = {pid: self.descriptor_count(pid) for pid in self.worker_pids()}
+        self.note_sockets()
+
+    def note_sockets(self) -> None:
+        self.sockets |= {each for each in proc.descriptors(self.master_pid).values() if each.startswith("socket:")}
 
     # What it is and says
 
@@ -138,11 +147,13 @@ class Hello:
     def rewrite(self, toml: str, bind: Sequence[str] = ANY_PORT) -> None:
         """Write another configuration."""
         addresses = ", ".join(f'"{each}"' for each in bind)
-        (self.folder / "hello.toml").write_text(f"bind = [{addresses}]\n{toml}\n")
+        self.edit(f"bind = [{addresses}]\n{toml}\n", "hello.toml")
 
     def edit(self, text: str, name: str = "shop.py") -> None:
-        """Write another text into a file of the application."""
-        (self.folder / name).write_text(text)
+        """Write another text into a file of the service, which nobody sees half written."""
+        beside = self.folder / f"{name}~"
+        beside.write_text(text)
+        beside.replace(self.folder / name)
 
     def signal(self, number: Signals) -> None:
         os.kill(self.master_pid, number)
@@ -196,6 +207,11 @@ class Hello:
         except (ConnectionRefusedError, FileNotFoundError):
             return True
         return False
+
+    def listens(self) -> list[str]:
+        """Return where it listens still. Whoever else is given the port of a socket that was closed doesn't count."""
+        tcp_sockets = [each.address for each in tcp.sockets_in(State.LISTEN) if each.name in self.sockets]
+        return tcp_sockets + [each for each in self.addresses if each.startswith("unix:") and not self.refuses(each)]
 
     def leave(self) -> None:
         """Close all connections of the test."""

@@ -167,6 +167,7 @@ def end(hello: Hello) -> Iterator[str]:
     hello.leave()
     if hello.master_pid and hello.expected_to_run:
         yield from lasting(hello.leaks)
+        hello.note_sockets()
         try:
             status = hello.stop() if hello.is_running else hello.wait_for_exit()
         except AssertionError:
@@ -179,7 +180,7 @@ def end(hello: Hello) -> Iterator[str]:
 def left_over(hello: Hello) -> Iterator[str]:
     """Yield what is left of a service that has ended."""
     yield from lasting(lambda: [f"process {pid} is left over: {proc.title(pid)}" for pid in hello.session_pids()])
-    yield from (f"somebody still listens on {each}" for each in hello.addresses if not hello.refuses(each))
+    yield from (f"somebody still listens on {each}" for each in hello.listens())
     if "Traceback" in hello.log:
         yield TRACEBACK
 

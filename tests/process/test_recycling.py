@@ -50,3 +50,4 @@ def test_a_worker_is_replaced_that_has_grown_too_large(start: Start) -> None:
     hello.wait_for_log(" bytes of its own")
     until(lambda: not before & hello.worker_pids(), "the end of the first")  # all that follow are too large as well
     hello.reload("workers = 1")  # so that it comes to rest
+    hello.take_stock()

@@ -371,12 +371,12 @@ def test_a_worker_that_hangs_at_its_very_end_says_where_and_is_killed_without_a_
 
 def test_an_application_that_never_loads_is_killed_at_boot_timeout_and_says_where_it_was(start_app: Start) -> None:
     start_app.files = {"shop.py": "import time\ntime.sleep(3600)"}
-    toml = f"{SHOP}\nboot_timeout = 1\nmax_spawn_failures = 1"
-    hello = start_app.launch(toml)
+    toml = f"{SHOP}\nmax_spawn_failures = 1\nboot_timeout = "
+    hello = start_app.launch(f"{toml}3")
     assert hello.wait_for_exit() == 70
     assert hello.log.endswith("prefork: error: gave up: 1 workers in a row failed: boot_timeout passed\n")
     assert re.search(rf'stack pid=\d+ line="  File \\"{hello.folder}/shop.py\\", line 2 in <module>"', hello.log)
-    assert start_app.refused(toml, "--check-config") == (
+    assert start_app.refused(f"{toml}1", "--check-config") == (
         65,
         "prefork: error: the application was not loaded within boot_timeout",
     )
