@@ -110,6 +110,11 @@ class Hello:
         places = {sock.address, f"0.0.0.0:{sock.port}", f"[::]:{sock.port}"}
         return not places.isdisjoint(self.addresses)
 
+    def in_slots(self) -> list[int]:
+        """Return the workers that got ready, by their slots."""
+        ready = {int(slot): int(pid) for slot, pid in re.findall(r" worker ready slot=(\d+) pid=(\d+) ", self.log)}
+        return [pid for _, pid in sorted(ready.items())]
+
     def wait_until_closed(self) -> None:
         """Wait until the workers have let go of the connections of clients that have gone."""
         until(lambda: not self.leaks(), "connections to be closed")
@@ -206,6 +211,8 @@ class Hello:
             self.connect(address).close()
         except (ConnectionRefusedError, FileNotFoundError):
             return True
+        except ConnectionResetError:  # it was closed just now
+            return False
         return False
 
     def listens(self) -> list[str]:

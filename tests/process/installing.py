@@ -12,13 +12,12 @@ NEXT: Final = "99.0"
 # Put at the end of a module, this keeps whoever imports it until there is a file `go` in the service's folder.
 HELD: Final = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.005)\n"
 
-# Put at the end of the module `roles`, this makes each worker take so long to get ready.
-SLOW_BOOT: Final = """
-import time
-quick_worker = Worker
+# Put at the end of the module `roles`, this holds each worker before it gets ready.
+HELD_BOOT: Final = f"""
+prompt_worker = Worker
 def Worker(*args, **named):
-    time.sleep(0.7)
-    return quick_worker(*args, **named)
+    {HELD.replace(chr(10), chr(10) + "    ")}
+    return prompt_worker(*args, **named)
 """
 
 

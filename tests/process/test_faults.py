@@ -18,7 +18,7 @@ from tests.process.waiting import until
 
 def test_a_worker_that_is_killed_is_replaced_at_once(start: Start) -> None:
     hello = start("workers = 2")
-    victim = min(hello.worker_pids())
+    victim, _ = hello.in_slots()
     os.kill(victim, SIGKILL)
     pids = hello.wait_for_workers(2, without=[victim])
     assert len(pids & set(hello.descriptors)) == 1
@@ -107,6 +107,7 @@ def test_term_to_all_processes_keeps_the_shutdown_delay(start: Start) -> None:
         load.wait_for_more()
     assert load.lost == []
     assert idle.ask().status == 200
+    hello.wait_for_log("stopping how=graceful")
     hello.leave()
     assert hello.stop() == 0  # a second one ends the delay
     assert "worker failed" not in hello.log

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTTIN
 
@@ -63,7 +64,8 @@ def crash(hello: Hello) -> None:
     workers = hello.worker_pids()
     hello.signal(SIGKILL)
     for pid in workers:
-        os.kill(pid, SIGKILL)
+        with suppress(ProcessLookupError):  # they leave without a master
+            os.kill(pid, SIGKILL)
     hello.wait_for_exit()
     until(lambda: not hello.session_pids(), "the end of the workers")
 

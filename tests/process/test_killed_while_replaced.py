@@ -7,15 +7,23 @@ from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP
 
 from tests.process.clients import Client, Load
 from tests.process.hello import Hello
-from tests.process.installing import SLOW_BOOT, Installation
+from tests.process.installing import HELD_BOOT, Installation
 from tests.process.starting import Start
 
 CLIENTS = 400
 
 
-def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: Start, installed: Installation) -> None:
-    installed.replace(run_roles=SLOW_BOOT)
+def start_held(start: Start, installed: Installation) -> Hello:
+    """Start a service whose workers, but the first two, are held when they begin."""
+    installed.replace(run_roles=HELD_BOOT)
+    start.files = {"go": ""}
     hello = start("workers = 2", environ=installed.environ)
+    (hello.folder / "go").unlink()
+    return hello
+
+
+def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: Start, installed: Installation) -> None:
+    hello = start_held(start, installed)
     with Load(hello.connect) as load:
         hello.signal(SIGHUP)
         (successor,) = hello.wait_for_workers(3) - set(hello.descriptors)
@@ -27,11 +35,11 @@ def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: St
 
 
 def test_a_predecessor_that_is_killed_while_its_successor_starts(start: Start, installed: Installation) -> None:
-    installed.replace(run_roles=SLOW_BOOT)
-    hello = start("workers = 2", environ=installed.environ)
+    hello = start_held(start, installed)
     hello.signal(SIGHUP)
     hello.wait_for_workers(3)
     os.kill(min(hello.descriptors), SIGKILL)
+    hello.let_go()
     hello.wait_for_log(" reloaded generation=2 ")
     hello.wait_for_workers(2, without=hello.descriptors)
     assert all(hello.get().status_code == 200 for _ in range(40))
@@ -95,7 +103,7 @@ def test_a_successor_that_is_killed_while_connections_move_loses_those_that_have
 
 
 def test_a_worker_that_is_behind_hands_over_to_the_next_when_its_successor_was_killed(start: Start) -> None:
-    hello = start("workers = 1")
+    hello = start("workers = 1\nkeep_alive_timeout = 60")
     (predecessor,) = hello.worker_pids()
     clients = [hello.connect() for _ in range(5)]
     assert all(client.ask().status == 200 for client in clients)

@@ -66,7 +66,7 @@ def reload_with(hello: Hello, count: int) -> None:
 
 def test_a_killed_worker_is_replaced_later(start: Start) -> None:
     hello = start("workers = 2")
-    survivor, victim = sorted(hello.worker_pids())
+    survivor, victim = hello.in_slots()
     limit(hello, 3)
     os.kill(victim, SIGKILL)
     hello.wait_for_log(f'worker failed slot=1 reason="can\'t fork: {EMFILE}" respawn_in=0.')

@@ -10,8 +10,9 @@ import pytest
 
 from tests.process.clients import GET, HALF_A_HEAD, Client
 from tests.process.hello import Hello
-from tests.process.installing import SLOW_BOOT, Installation
+from tests.process.installing import HELD_BOOT, Installation
 from tests.process.starting import Start
+from tests.process.test_killed_while_replaced import start_held
 from tests.process.waiting import until
 
 REST_OF_THE_HEAD = GET.removeprefix(HALF_A_HEAD)
@@ -30,6 +31,7 @@ def kill_master(hello: Hello, clients: Iterable[Client] = ()) -> None:
     """Kill the master, send the rest of the requests that have begun, and wait until nothing is left of the service."""
     hello.signal(SIGKILL)
     hello.wait_for_exit()
+    hello.let_go()
     finish(hello, clients)
 
 
@@ -43,7 +45,7 @@ def finish(hello: Hello, clients: Iterable[Client]) -> None:
 
 
 def test_workers_that_are_not_ready_when_the_master_is_killed_leave(start: Start, installed: Installation) -> None:
-    installed.replace(run_roles=SLOW_BOOT)
+    installed.replace(run_roles=HELD_BOOT)
     hello = start.launch("workers = 4", environ=installed.environ)
     hello.wait_for_workers(4)
     kill_master(hello)
@@ -61,8 +63,7 @@ def test_a_master_that_is_killed_at_any_moment_of_its_start_leaves_nothing(start
 def test_a_master_that_is_killed_while_the_successors_start_leaves_nothing(
     start: Start, installed: Installation
 ) -> None:
-    installed.replace(run_roles=SLOW_BOOT)
-    hello = start("workers = 2", environ=installed.environ)
+    hello = start_held(start, installed)
     clients = beginning(hello)
     hello.signal(SIGHUP)
     hello.wait_for_workers(3)

@@ -41,7 +41,7 @@ def group() -> Iterator[Path]:
 def test_the_log_tells_them_apart(group: Path, start: Start) -> None:
     procs = str(group / "cgroup.procs")
     hello = start("workers = 2", under=(*JOINED, procs))
-    by_hand, by_kernel = sorted(hello.worker_pids())
+    by_hand, by_kernel = hello.in_slots()
     os.kill(by_hand, SIGKILL)
     hello.wait_for_log('worker failed slot=0 reason="killed by SIGKILL" ')
     Path(f"/proc/{by_kernel}/oom_score_adj").write_text("1000")

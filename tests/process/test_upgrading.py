@@ -40,7 +40,8 @@ def failed_upgrade(hello: Hello) -> str:
 def test_an_upgrade_under_load_loses_nothing_and_keeps_pid_and_connections(
     start: Start, installed: Installation, accept: str
 ) -> None:
-    hello = start(f'workers = 2\naccept = "{accept}"', bind=(*ANY_PORT, "unix:hello.sock"), environ=installed.environ)
+    toml = f'workers = 2\naccept = "{accept}"\nheader_timeout = 60\nkeep_alive_timeout = 60'
+    hello = start(toml, bind=(*ANY_PORT, "unix:hello.sock"), environ=installed.environ)
     tcp, unix = hello.addresses
     idle = [hello.connect(address) for address in (tcp, unix) * 20]
     assert {each.ask().status for each in idle} == {200}
@@ -94,7 +95,7 @@ def test_a_version_that_fails_its_trial_changes_nothing_and_says_why(
     assert re.fullmatch(rf'upgrade failed kept=1 reason="?{reason}', line), line
     assert load.lost == []
     assert hello.worker_pids() == set(hello.descriptors)
-    assert proc.descriptors(hello.master_pid) == before
+    until(lambda: proc.descriptors(hello.master_pid) == before, "the master's descriptors")
 
 
 def test_a_broken_configuration_fails_the_trial(start: Start, installed: Installation) -> None:
