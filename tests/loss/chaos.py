@@ -10,6 +10,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from signal import SIGCONT, SIGHUP, SIGSTOP, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR2
 from typing import Final
@@ -126,12 +127,15 @@ async def perform(step: Step, served: Service, clients: Load) -> asyncio.Task[No
     if step.what == "kill":
         clients.doom(served.kill(victim))
         return None
-    pidfd = os.pidfd_open(victim)
+    try:
+        pidfd = os.pidfd_open(victim)
+    except ProcessLookupError:  # it was about to end
+        return None
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, SIGTERM if step.what == "term" else SIGSTOP)
     if step.what == "term":
-        signal.pidfd_send_signal(pidfd, SIGTERM)
         os.close(pidfd)
         return None
-    signal.pidfd_send_signal(pidfd, SIGSTOP)
     return asyncio.create_task(resume(pidfd, step.seconds))
 
 

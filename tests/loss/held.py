@@ -36,6 +36,8 @@ class Toll(Struct, frozen=True):
 def kill(victim: int, service: Iterable[int], port: int) -> Toll:
     """Kill a worker of the service that has these pids and this port; return what it held when it is gone."""
     with stopped(victim, *service):
+        if proc.process(victim) is None:  # it ended by itself
+            return Toll()
         pids = {*service, victim}
         names = ends(port)
         held = {names[each] for each in proc.descriptors(victim).values() if each in names}

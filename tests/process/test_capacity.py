@@ -16,7 +16,7 @@ PAUSE = 0.5  # seconds; not a wait: what would be there at once
 
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])
 def test_beyond_max_connections_new_ones_wait_until_there_is_room(start: Start, accept: str) -> None:
-    hello = start(f'workers = 1\naccept = "{accept}"\nmax_connections = 3\nkeep_alive_timeout = 2')
+    hello = start(f'workers = 1\naccept = "{accept}"\nmax_connections = 3\nkeep_alive_timeout = 60')
     served = [hello.connect() for _ in range(3)]
     assert all(map(Client.is_served, served))
     waiting = hello.connect()
@@ -47,7 +47,7 @@ def test_max_connections_are_those_of_all_listeners_together(start: Start, accep
 
 
 def test_beyond_max_connections_new_ones_are_refused_where_that_is_wanted(start: Start) -> None:
-    hello = start('workers = 1\nmax_connections = 3\nwhen_full = "refuse"\nkeep_alive_timeout = 2')
+    hello = start('workers = 1\nmax_connections = 3\nwhen_full = "refuse"\nkeep_alive_timeout = 60')
     served = [hello.connect() for _ in range(3)]
     assert all(map(Client.is_served, served))
     refused = hello.connect()
@@ -79,7 +79,7 @@ def test_who_is_refused_and_does_not_close_is_closed_before_long(start: Start) -
 
 
 def test_a_client_has_no_more_connections_than_the_limit_and_others_are_served(start: Start) -> None:
-    hello = start("workers = 1\nmax_connections_per_client = 3\nkeep_alive_timeout = 2\nforwarded_allow_ips = []")
+    hello = start("workers = 1\nmax_connections_per_client = 3\nkeep_alive_timeout = 60\nforwarded_allow_ips = []")
     served = [hello.connect() for _ in range(3)]
     assert all(map(Client.is_served, served))
     refused = hello.connect()
@@ -117,10 +117,10 @@ def test_a_body_that_trickles_in_is_given_up_though_there_is_always_some(start: 
 
 
 def test_a_body_that_comes_fast_enough_may_last_longer_than_its_timeout(start: Start) -> None:
-    hello = start("workers = 1\nbody_timeout = 0.4\nmin_data_rate = 1")
+    hello = start("workers = 1\nbody_timeout = 1\nmin_data_rate = 1")
     client = hello.connect()
-    client.send(TRICKLE.replace(b"1000000", b"50"))
-    for _ in range(50):
+    client.send(TRICKLE.replace(b"1000000", b"20"))
+    for _ in range(20):
         client.send(b"x")
-        time.sleep(0.02)  # not a wait: the pace
+        time.sleep(0.1)  # not a wait: the pace
     assert client.answer().status == 200

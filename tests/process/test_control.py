@@ -6,7 +6,9 @@ import re
 import resource
 import subprocess
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGWINCH
@@ -285,16 +287,34 @@ def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
     hello = start("workers = 2", *CONTROL)
 
     def failing() -> list[Any]:  # Any: a test reads JSON
-        for pid in hello.worker_pids():
-            with suppress(ProcessLookupError):
-                os.kill(pid, SIGKILL)
         return [each for each in status(hello)["workers"] if each["phase"] == "backoff" and each["failures"] > 2]
 
-    worker = until(failing, "a worker in backoff")[0]
+    with killing_all(hello):
+        worker = until(failing, "a worker in backoff")[0]
     assert (worker["pid"], worker["age"]) == (None, None)
     assert worker["deadline"] < 30
     until(lambda: all(each["phase"] == "ready" for each in status(hello)["workers"]), "the workers")
     hello.take_stock()
+
+
+@contextmanager
+def killing_all(hello: Hello) -> Iterator[None]:
+    """Kill each worker as soon as it is there, until the block ends."""
+    ended = threading.Event()
+
+    def kill_on() -> None:
+        while not ended.wait(0.01):
+            for pid in hello.worker_pids():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, SIGKILL)
+
+    killing = threading.Thread(target=kill_on)
+    killing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        killing.join()
 
 
 def test_status_says_why_a_worker_failed_last_until_a_reload(start: Start) -> None:

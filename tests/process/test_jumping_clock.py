@@ -18,19 +18,19 @@ true, true_ns = time.time, time.time_ns
 time.time = lambda: true() + next(jumps)
 time.time_ns = lambda: true_ns() + next(jumps) * 10**9
 """
-SHORT = 'workers = 2\nhang_timeout = 2\nboot_timeout = 5\nheader_timeout = 5\naccess_log = "access.log"'
+TOML = 'workers = 2\nhang_timeout = 10\nkeep_alive_timeout = 60\naccess_log = "access.log"'
 
 
 def test_no_deadline_passes_because_the_clock_jumps(start: Start, installed: Installation) -> None:
     installed.replace(run_program=JUMPING)
-    hello = start(SHORT, environ=installed.environ)
+    hello = start(TOML, environ=installed.environ)
     idle = hello.connect()
     assert idle.ask().status == 200
     with Load(hello.connect) as load:
         load.wait_for_more(1000)
-        hello.reload(SHORT)
+        hello.reload(TOML)
         load.wait_for_more(1000)
     assert load.lost == []
     assert idle.ask().status == 200
     assert not re.search(" (?:warning|error) worker|hangs|failed|passed", hello.log)
-    assert len(set(re.findall(r"^\d{4}-\d\d-\d\d", hello.log, re.MULTILINE))) == 3  # so it did jump
+    assert len(set(re.findall(r"^\d{4}-\d\d-\d\d", hello.log, re.MULTILINE))) >= 3  # so it did jump

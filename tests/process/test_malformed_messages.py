@@ -72,12 +72,13 @@ def write(hello: Hello, message: bytes) -> Client:
 @pytest.mark.parametrize("message", MALFORMED.values(), ids=MALFORMED)
 def test_a_worker_that_sends_what_is_no_message_is_replaced(start_app: Start, message: bytes) -> None:
     hello = started(start_app)
-    before, held = hello.worker_pids(), proc.descriptors(hello.master_pid)
+    before, held = hello.in_slots(), proc.descriptors(hello.master_pid)
     write(hello, message)
     hello.wait_for_log('reason="malformed message in its channel"')
-    (victim,) = until(lambda: before - hello.worker_pids(), "the end of a worker")
-    assert f"killing worker slot={min(before) != victim:d} pid={victim} generation=1 reason=" in hello.log
-    hello.wait_for_log("worker ready", hello.wait_for_log(f"worker exited slot={min(before) != victim:d} pid={victim}"))
+    (victim,) = until(lambda: set(before) - hello.worker_pids(), "the end of a worker")
+    named = f"slot={before.index(victim)} pid={victim} generation=1 reason="
+    assert f"killing worker {named}" in hello.log
+    hello.wait_for_log("worker ready", hello.wait_for_log(f"worker exited {named}"))
     assert hello.get().text == "It works."
     until(lambda: len(proc.descriptors(hello.master_pid)) == len(held), "as many descriptors as before")
 

@@ -2,8 +2,10 @@
 
 import resource
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from signal import SIGABRT, SIGHUP
 
 import pytest
@@ -15,16 +17,22 @@ from tests.process.waiting import LIMIT
 
 
 class Manager:
-    """Receives what a service says, one datagram at a time."""
+    """Receives what a service says at once, as the queue of the kernel takes few datagrams; each is told once."""
 
     def __init__(self, name: str) -> None:
         self.environ = {"NOTIFY_SOCKET": name.replace("\0", "@")}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(LIMIT)
         self._socket.bind(name)
+        self._heard = SimpleQueue[str]()
+        self._listening = threading.Thread(target=self._listen)
+        self._listening.start()
 
     def hear(self) -> str:
-        return self._socket.recv(4096).decode()
+        return self._heard.get(timeout=LIMIT)
+
+    def _listen(self) -> None:
+        while said := self._socket.recv(4096):
+            self._heard.put(said.decode())
 
     def wait_for(self, *beginnings: str) -> str:
         """Wait until these were said in this order, whatever comes between; return the last."""
@@ -35,6 +43,8 @@ class Manager:
         return heard
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RD)
+        self._listening.join()
         self._socket.close()
 
 

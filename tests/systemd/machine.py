@@ -80,12 +80,12 @@ class Machine:
 
     def journal(self, unit: str = UNIT, *matches: str) -> list[Mapping[str, Any]]:
         """Return the entries of a unit."""
-        printed = self.run(f"journalctl --unit {unit} --no-pager --output json {' '.join(matches)}")
+        printed = self.run(f"journalctl --sync; journalctl --unit {unit} --no-pager --output json {' '.join(matches)}")
         return [json.loads(line) for line in printed.splitlines()]
 
     def log(self, unit: str = UNIT) -> str:
         """Return the messages of a unit, a line each, those of systemd about it among them."""
-        return self.run(f"journalctl --unit {unit} --no-pager --output cat")
+        return self.run(f"journalctl --sync; journalctl --unit {unit} --no-pager --output cat")
 
     def wait_for_log(self, text: str, unit: str = UNIT) -> None:
         until(lambda: text in self.log(unit), f"{text!r} in the journal")

@@ -16,7 +16,9 @@ def test_lines_on_standard_error_have_priorities(machine: Machine) -> None:
     machine.install(TOML)
     machine.ask(f"echo 'workers = 0' >{CONFIG}; systemctl reload prefork-hello")
     machine.wait_for_log("reload failed generation=2 kept=1")
-    messages = {entry["MESSAGE"]: int(entry["PRIORITY"]) for entry in machine.journal() if entry["_COMM"] != "systemd"}
+    messages = {
+        entry["MESSAGE"]: int(entry["PRIORITY"]) for entry in machine.journal() if entry.get("_COMM") != "systemd"
+    }
     (failed,) = {priority for text, priority in messages.items() if " reload failed " in text}
     (ready,) = {priority for text, priority in messages.items() if " worker ready " in text}
     assert (failed, ready) == (3, 6)

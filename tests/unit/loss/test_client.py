@@ -76,7 +76,7 @@ def test_a_request_of_which_the_server_takes_only_a_part_is_lost() -> None:
 
 
 def test_a_request_that_is_not_answered_in_time_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", 0.5)
     assert outcomes(KEEP_ALIVE, answering(b"", then_wait=True)) == {Outcome.LOST: 1}
 
 
