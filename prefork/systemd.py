@@ -9,13 +9,15 @@ import socket
 import time
 from array import array
 from collections.abc import Mapping, MutableMapping
+from struct import Struct
 
 from prefork.kernel import cgroups, read
 
 VARIABLES = (
     "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE",
 )  # fmt: skip
-TIMEOUT = 1.0  # seconds that a full queue of systemd may hold us up
+TIMEOUT = 1  # whole seconds that a full queue of systemd may hold us up
+TIMEVAL = Struct("ll")  # seconds and microseconds
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 UNNAMED = "unknown"  # the name of what has none, as in sd_listen_fds_with_names(3)
 
@@ -88,7 +90,9 @@ class Notifier:
         # so that a systemd that was re-executed is found again.
         if self._sender is None:
             self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._sender.settimeout(TIMEOUT)
+            # The kernel's own limit (socket(7)): poll(2) says that a socket that isn't connected can be written to, so
+            # what settimeout makes of it asks again and again, with all of a core.
+            self._sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(TIMEOUT, 0))
         return self._sender
 
 

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,18 @@ def test_reloading_carries_its_moment_in_the_same_datagram(service_manager: sock
 def test_a_status_can_not_smuggle_in_another_assignment(service_manager: socket.socket, notifier: Notifier) -> None:
     notifier.status("reload failed:\nMAINPID=1\udcff")
     assert service_manager.recv(4096) == b"STATUS=reload failed: MAINPID=1?"
+
+
+def test_what_nobody_takes_is_given_up_without_spinning(service_manager: socket.socket, notifier: Notifier) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, suppress(BlockingIOError):
+        others.settimeout(0)
+        while True:
+            others.sendto(b"X", service_manager.getsockname())
+    before = time.thread_time()
+    notifier.alive()
+    assert time.thread_time() - before < 0.2  # of a second
+    while service_manager.recv(4096) == b"X":
+        notifier.ready()  # for which there is room again
 
 
 def test_an_abstract_socket_is_named_with_an_at_sign() -> None:
