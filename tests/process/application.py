@@ -246,7 +246,7 @@ class SlowlyClosed(Noted):
     """An iterable that takes its time to be closed."""
 
     def close(self) -> None:
-        time.sleep(0.2)
+        time.sleep(0.1)
         super().close()
 
 

@@ -45,7 +45,7 @@ def read_nothing(client: Client) -> None:
     """Ask for more than all buffers hold, for as long as somebody takes it."""
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     client.socket.settimeout(0)
-    with suppress(BlockingIOError):
+    with suppress(BlockingIOError, ConnectionError):  # its patience may be at an end already
         while True:
             client.socket.send(GET * 500)
 

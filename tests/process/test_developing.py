@@ -207,6 +207,7 @@ def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start, toml: st
     start_app.files = {"shop.py": answering("x"), "hooks.py": "def post_fork(worker): 1 / 0\n"}
     hello = start_app.launch(f'{SHOP}\naccess_log = "access"\nhooks = "hooks"\n{toml}', "--reload")
     seen = waits(hello)
+    until(lambda: sum("socket:" in each for each in proc.descriptors(hello.master_pid).values()) == 2, "its poller")
     before = len(proc.descriptors(hello.master_pid))
     for _ in range(4):
         hello.signal(SIGHUP)
