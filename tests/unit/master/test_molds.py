@@ -157,7 +157,7 @@ def test_while_one_of_several_forks_or_is_waited_for_that_is_so(office: Office) 
     assert (office.molds.awaited, office.molds.forking) == (False, False)
     office.ask(answering(), 1)
     office.ask(answering(Forked(PID)), 2, generation=2)
-    office.turn_until(lambda: office.forked)
+    office.turn_until(lambda: office.forked and office.molds.is_ready(1))
     assert (office.molds.awaited, office.molds.forking) == (True, True)
 
 

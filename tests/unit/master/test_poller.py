@@ -148,7 +148,7 @@ def refused(poller: Poller, monkeypatch: pytest.MonkeyPatch) -> list[int | None]
     """The numbers of the errors that the poller has told, which it waits for a moment only."""
     numbers: list[int | None] = []
     poller.on_failure = lambda error: numbers.append(error.errno)
-    monkeypatch.setattr(module, "PAUSE", 0.02)
+    monkeypatch.setattr(module, "PAUSE", 0.2)
     return numbers
 
 

@@ -134,15 +134,24 @@ def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:
     [
         ("os._exit(3)", 65, "the application can't be loaded: exit status 3"),
         ("os.kill(os.getpid(), 9)", 65, "the application can't be loaded: killed by SIGKILL"),
-        ("time.sleep(3600)", 65, "the application was not loaded within boot_timeout"),
         ("os.fork() or time.sleep(1)", 65, "the application can't be loaded: exit status 4"),  # its channel outlives it
     ],
 )
 def test_a_check_whose_child_ends_otherwise_says_how(code: str, status: int, problem: str) -> None:
+    assert failed_check(code, boot_timeout=60) == (status, problem)
+
+
+def test_a_check_that_hangs_ends_at_boot_timeout() -> None:
+    assert failed_check("time.sleep(3600)", 0.5) == (65, "the application was not loaded within boot_timeout")
+
+
+def failed_check(code: str, boot_timeout: float) -> tuple[int, str]:
+    """Return the status and the problem where loading the application is this code."""
+
     def find(_config: Config, _variables: Mapping[str, str]) -> Source:
         exec(f"import os, time\n{code}")
         os._exit(4)
 
     with pytest.raises(StartError) as error:
-        check(Config(boot_timeout=0.5), find)
-    assert (error.value.status, error.value.problem) == (status, problem)
+        check(Config(boot_timeout=boot_timeout), find)
+    return error.value.status, error.value.problem

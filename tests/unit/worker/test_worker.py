@@ -32,7 +32,8 @@ from prefork.worker.worker import Worker
 Stderr = pytest.CaptureFixture[str]
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-CONFIG = Config(keep_alive_timeout=0.2, header_timeout=0.2, body_timeout=0.2, write_timeout=0.2, hang_timeout=0.0)
+CONFIG = Config(keep_alive_timeout=60, header_timeout=60, body_timeout=60, write_timeout=60, hang_timeout=0.0)
+PAUSE = 0.005  # seconds between two turns
 HELLO = Response(200, (), b"Hello")
 
 
@@ -65,6 +66,8 @@ class Office:
         left = list(steps)
 
         def after_turn() -> None:
+            loop = self.worker._loop
+            loop.call_at(loop.now + PAUSE, lambda: None)  # so that steps don't wait for the tick
             self._seen |= self.worker._connections
             for client in self.clients:
                 client.go_on()
@@ -163,8 +166,13 @@ def test_a_worker_says_that_it_is_ready_and_leaves_when_it_is_told(office: Offic
 def test_a_worker_leaves_when_its_master_is_gone_and_says_so_once(office: Office, capfd: Stderr) -> None:
     client = office.client(GET, GET[:10])
     office.run(
-        lambda: len(client.answers) == 1, office.abandon, lambda: office.listener.fileno() == -1, *[lambda: True] * 3
+        lambda: len(client.answers) == 1,
+        office.abandon,
+        lambda: office.listener.fileno() == -1,
+        *[lambda: True] * 3,
+        lambda: client.socket.send(GET[10:]) > 0,
     )
+    assert len(client.answers) == 2
     assert capfd.readouterr().err.count("master gone: leaving") == 1
 
 
