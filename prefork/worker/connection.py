@@ -130,18 +130,21 @@ class Connection(Closing):
         else:
             self.close()
 
-    def look(self, now: float, min_data_rate: float) -> None:
+    def look(self, now: float, min_data_rate: float) -> bool:
         """Wait from now on, where the peer has taken enough since the last look of what the kernel has of an answer.
 
-        The kernel says that it takes more only when little is left of that, which may have been MOST_AT_ONCE.
+        The kernel says that it takes more only when little is left of that, which may have been MOST_AT_ONCE. Return
+        whether there was a look to compare with.
         """
         left = untaken(self._socket)
         since, then, before = self._looked
         if since != self.since:
             self._looked = self.since, now, left
-        elif before - left > min_data_rate * (now - then):
+            return False
+        if before - left > min_data_rate * (now - then):
             self.since = now
             self._looked = now, now, left
+        return True
 
     @property
     def occupying(self) -> str:

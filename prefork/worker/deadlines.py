@@ -49,8 +49,8 @@ def expired(
     def is_due(each: Connection) -> bool:
         waiting_for = each.waiting_for
         timeout = timeouts[waiting_for]
-        if waiting_for is Writing.ANSWER and now - each.since > timeout / 2:
-            each.look(now, min_data_rate)
+        if waiting_for is Writing.ANSWER and now - each.since > timeout / 2 and not each.look(now, min_data_rate):
+            return False  # nobody knows what it has taken: it has just moved, or the loop was kept from looking
         if now - each.since > timeout:
             return True
         is_rated = min_data_rate and waiting_for in RATED
