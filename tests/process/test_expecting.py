@@ -147,7 +147,7 @@ def test_curl_uploads_what_is_read_and_nothing_else(
 def test_whoever_goes_while_a_thread_waits_sets_it_free(
     start_app: Start, leave: Callable[[Client], None], begun: bytes
 ) -> None:
-    hello = serve(start_app, f"{ON_READ}\nmax_queued_requests = 0")
+    hello = serve(start_app, f"{ON_READ}\nmax_queued_requests = 1")
     for number in range(1, 4):
         client = told_to_go_on(hello, expecting("/attempt"))
         client.send(begun)
@@ -264,7 +264,7 @@ def test_a_stop_waits_no_longer_than_graceful_timeout_for_a_body(start_app: Star
 
 
 def test_by_default_the_client_is_told_at_once_and_occupies_no_thread(start_app: Start) -> None:
-    hello = serve(start_app, "threads = 2\nmax_queued_requests = 0")
+    hello = serve(start_app, "threads = 2\nmax_queued_requests = 2")  # which is fewer than those that are slow
     slow = [told_to_go_on(hello, expecting("/attempt")) for _ in range(5)]
     assert ask(hello, request("/hello")).status == 200
     assert noted(hello) == []
