@@ -16,8 +16,8 @@ from prefork.kernel import cgroups, read
 VARIABLES = (
     "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE",
 )  # fmt: skip
-TIMEOUT = 1  # whole seconds that a full queue of systemd may hold us up
-TIMEVAL = Struct("ll")  # seconds and microseconds
+TIMEOUT = 1  # whole seconds that a full queue of systemd may hold us up; a signal begins them anew
+TIMEVAL = Struct("qq")  # seconds and microseconds, and where they have 32 bits both in the first, little-endian
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 UNNAMED = "unknown"  # the name of what has none, as in sd_listen_fds_with_names(3)
 
@@ -89,10 +89,11 @@ class Notifier:
         # Kept: without a descriptor left for another, the watchdog would end a service that serves. It isn't connected,
         # so that a systemd that was re-executed is found again.
         if self._sender is None:
-            self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             # The kernel's own limit (socket(7)): poll(2) says that a socket that isn't connected can be written to, so
             # what settimeout makes of it asks again and again, with all of a core.
-            self._sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(TIMEOUT, 0))
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(TIMEOUT, 0))
+            self._sender = sender
         return self._sender
 
 

@@ -99,6 +99,7 @@ async def attempt(trial: Trial, count: int, begin: float) -> Result:
     with serving(COMMANDS[trial.server], trial.workers, trial.flags) as service:
         async with load(service.addresses, trial.clients, trial.idle) as clients:
             await service.until(lambda: clients.complete, "an answer to each client")
+            # One at least, however long the start took.
             while not actions or (actions < count and time.monotonic() < begin + trial.seconds):
                 await asyncio.sleep(random.random() * trial.pause)
                 await trial.action.perform(service, clients)

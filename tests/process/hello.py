@@ -65,9 +65,9 @@ class Hello:
     def take_stock(self) -> None:
         """Note what the service holds, to compare with that at the end of the test."""
         self.descriptors = {pid: self.descriptor_count(pid) for pid in self.worker_pids()}
-        self.note_sockets()
+        self._note_sockets()
 
-    def note_sockets(self) -> None:
+    def _note_sockets(self) -> None:
         self.sockets |= {each for each in proc.descriptors(self.master_pid).values() if each.startswith("socket:")}
 
     # What it is and says
@@ -183,6 +183,7 @@ class Hello:
 
     def stop(self, number: Signals = SIGTERM) -> int:
         """Send a signal that ends it, and return the exit status."""
+        self._note_sockets()
         self.signal(number)
         return self.wait_for_exit()
 
@@ -211,8 +212,8 @@ class Hello:
             self.connect(address).close()
         except (ConnectionRefusedError, FileNotFoundError):
             return True
-        except ConnectionResetError:  # it was closed just now
-            return False
+        except ConnectionResetError:
+            pass  # it was closed just now
         return False
 
     def listens(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from textwrap import indent
 from typing import Final
 
 import prefork
@@ -16,7 +17,7 @@ HELD: Final = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(
 HELD_BOOT: Final = f"""
 prompt_worker = Worker
 def Worker(*args, **named):
-    {HELD.replace(chr(10), chr(10) + "    ")}
+{indent(HELD, "    ")}
     return prompt_worker(*args, **named)
 """
 

@@ -167,7 +167,6 @@ def end(hello: Hello) -> Iterator[str]:
     hello.leave()
     if hello.master_pid and hello.expected_to_run:
         yield from lasting(hello.leaks)
-        hello.note_sockets()
         try:
             status = hello.stop() if hello.is_running else hello.wait_for_exit()
         except AssertionError:

@@ -114,7 +114,6 @@ def test_the_sockets_outlive_the_service_and_their_files_stay(
     assert client.ask().status == 200
     assert again.addresses == hello.addresses
     activate.closed()
-    hello.addresses.clear()
 
 
 def test_a_name_that_was_not_passed_is_a_mistake_of_the_configuration(start: Start, activate: Activate) -> None:

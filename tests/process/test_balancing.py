@@ -70,7 +70,7 @@ def test_connections_opened_at_once_are_spread(start: Start, count: int, most: f
         open_at_once(hello, count)
         return imbalance(hello)
 
-    # Of a few, those workers take none that the machine keeps from running for as long as that takes.
+    # A worker that the machine keeps from running meanwhile takes none of a few.
     assert any(spread() <= most for _ in range(3))
 
 

@@ -289,7 +289,7 @@ def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
     def failing() -> list[Any]:  # Any: a test reads JSON
         return [each for each in status(hello)["workers"] if each["phase"] == "backoff" and each["failures"] > 2]
 
-    with killing_all(hello):
+    with killing_workers(hello):
         worker = until(failing, "a worker in backoff")[0]
     assert (worker["pid"], worker["age"]) == (None, None)
     assert worker["deadline"] < 30
@@ -298,17 +298,17 @@ def test_status_shows_a_worker_that_fails_again_and_again(start: Start) -> None:
 
 
 @contextmanager
-def killing_all(hello: Hello) -> Iterator[None]:
+def killing_workers(hello: Hello) -> Iterator[None]:
     """Kill each worker as soon as it is there, until the block ends."""
     ended = threading.Event()
 
-    def kill_on() -> None:
+    def kill() -> None:
         while not ended.wait(0.01):
             for pid in hello.worker_pids():
                 with suppress(ProcessLookupError):
                     os.kill(pid, SIGKILL)
 
-    killing = threading.Thread(target=kill_on)
+    killing = threading.Thread(target=kill)
     killing.start()
     try:
         yield

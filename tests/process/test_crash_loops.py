@@ -28,10 +28,14 @@ def test_each_slot_is_put_off_twice_as_long_each_time_and_no_two_equally(start: 
     for deaths in (1, 2, 3, 4):
         for pid in hello.wait_for_workers(2):
             os.kill(pid, SIGKILL)
-        until(lambda: [len(each) for each in delays_of(hello)] == [deaths] * 2, "both to be put off")  # noqa: B023 - now
+        wait_until_put_off(hello, deaths)
     first, second = delays_of(hello)
     assert first == [0, 0.1, 0.2, 0.4]
     assert second == pytest.approx([each * (1 - 0.25 * 0.618) for each in first], rel=0.01)
+
+
+def wait_until_put_off(hello: Hello, times: int) -> None:
+    until(lambda: [len(each) for each in delays_of(hello)] == [times, times], "both to be put off")
 
 
 def delays_of(hello: Hello) -> list[list[float]]:

@@ -3,6 +3,7 @@
 import os
 import re
 from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH, Signals
+from textwrap import indent
 
 import pytest
 
@@ -29,17 +30,11 @@ SLOW_TO_NOTICE = f"""
 quick_on_exit = Master._on_exit
 def on_exit(self, key, end):
     if "SIGKILL" in end.reason:
-        {HELD.replace(chr(10), chr(10) + "        ")}
+{indent(HELD, "        ")}
     quick_on_exit(self, key, end)
 Master._on_exit = on_exit
 """
-SLOW_TO_FAIL = """
-from pathlib import Path
-Path("begun").touch()
-while not Path("go").exists():
-    pass
-1 / 0
-"""
+SLOW_TO_FAIL = f"open('begun', 'w').close()\n{HELD}1 / 0\n"
 SHOP = 'app = "shop:answer"\nworkers = 1'
 
 
@@ -95,9 +90,9 @@ def answering(text: str) -> str:
 WAITING = "can't start; waiting for a change reason="
 
 
-def waits(hello: Hello) -> int:
+def wait_until_it_waits(hello: Hello, reason: str = "") -> int:
     """Wait until it waits for a change and would notice one, in whichever order; return where the log tells that."""
-    seen = hello.wait_for_log(WAITING)
+    seen = hello.wait_for_log(f"{WAITING}{reason}")
     hello.wait_for_log("watching folders=.")
     return seen
 
@@ -106,9 +101,8 @@ def waits(hello: Hello) -> int:
 def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: Start, toml: str) -> None:
     start_app.files = {"shop.py": "def answer(:\n"}
     hello = start_app.launch(f'{SHOP}\npid_file = "pid"\n{toml}', "--reload")
-    seen = hello.wait_for_log(f'{WAITING}"shop:answer: SyntaxError: invalid syntax (shop.py:1)"')
+    seen = wait_until_it_waits(hello, '"shop:answer: SyntaxError: invalid syntax (shop.py:1)"')
     assert not (hello.folder / "pid").exists()
-    hello.wait_for_log("watching folders=.")
     hello.edit("import missing\n")
     seen = hello.wait_for_log(f"{WAITING}\"shop:answer: ModuleNotFoundError: No module named 'missing'", seen)
     hello.edit(answering("mended"))
@@ -125,7 +119,7 @@ def test_a_first_start_that_fails_waits_for_a_change_and_then_serves(start_app: 
 def test_who_starts_it_with_a_log_elsewhere_is_told_what_it_waits_for_until_it_is_ready(start_app: Start) -> None:
     start_app.files = {"shop.py": "1 / 0\n"}
     hello = start_app.launch(SHOP, "--reload", "--log", "log", log_file="log")
-    seen = waits(hello)
+    seen = wait_until_it_waits(hello)
     hello.edit("import missing\n")
     seen = hello.wait_for_log(WAITING, seen)
     hello.edit(answering("mended"))
@@ -139,8 +133,7 @@ def test_who_starts_it_with_a_log_elsewhere_is_told_what_it_waits_for_until_it_i
 def test_a_configuration_that_is_broken_meanwhile_is_waited_for_too(start_app: Start) -> None:
     start_app.files = {"shop.py": answering("served")}
     hello = start_app.launch('app = "shop:anser"', "--reload")
-    seen = hello.wait_for_log(f'{WAITING}"shop:anser: shop has no anser, did you mean answer?"')
-    hello.wait_for_log("watching folders=.")
+    seen = wait_until_it_waits(hello, '"shop:anser: shop has no anser, did you mean answer?"')
     hello.rewrite('app = "shop:answer"\nworkers = "many"')
     seen = hello.wait_for_log(f'{WAITING}"hello.toml:3: workers: expected ', seen)
     hello.rewrite(SHOP)
@@ -151,7 +144,7 @@ def test_a_configuration_that_is_broken_meanwhile_is_waited_for_too(start_app: S
 def test_a_signal_ends_the_wait_and_nothing_is_left_over(start_app: Start, number: Signals) -> None:
     start_app.files = {"shop.py": "1 / 0\n"}
     hello = start_app.launch(SHOP, "--reload")
-    waits(hello)
+    wait_until_it_waits(hello)
     assert hello.stop(number) == 0
     assert hello.session_pids() == []
 
@@ -185,7 +178,7 @@ def test_signals_are_for_the_master_and_do_nothing_to_the_watcher_that_ends_with
 def test_hup_tries_again_what_no_file_of_the_folder_mends(start_app: Start) -> None:
     start_app.files = {"shop.py": "from pathlib import Path\nPath('there').read_text()\n" + answering("served")}
     hello = start_app.launch(SHOP, "--reload")
-    seen = waits(hello)
+    seen = wait_until_it_waits(hello)
     (hello.folder / "there").touch()
     hello.signal(SIGHUP)
     hello.wait_for_log(" ready workers=1 ", seen)
@@ -206,7 +199,7 @@ def test_what_is_mended_while_it_fails_to_start_is_not_waited_for(start_app: Sta
 def test_starts_that_fail_leave_no_descriptors_behind(start_app: Start, toml: str) -> None:
     start_app.files = {"shop.py": answering("x"), "hooks.py": "def post_fork(worker): 1 / 0\n"}
     hello = start_app.launch(f'{SHOP}\naccess_log = "access"\nhooks = "hooks"\n{toml}', "--reload")
-    seen = waits(hello)
+    seen = wait_until_it_waits(hello)
     until(lambda: sum("socket:" in each for each in proc.descriptors(hello.master_pid).values()) == 2, "its poller")
     before = len(proc.descriptors(hello.master_pid))
     for _ in range(4):

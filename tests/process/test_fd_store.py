@@ -97,7 +97,6 @@ def test_after_a_crash_under_load_no_connect_is_refused(
     lost = [each for load in loads for each in load.lost]
     assert not [each for each in lost if "Refused" in each or "NotFound" in each], lost
     manager.forget(*manager.stored)
-    hello.addresses.clear()
 
 
 def test_what_is_stored_follows_the_configuration(start: Start, manager: Manager) -> None:

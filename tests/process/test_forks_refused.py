@@ -29,7 +29,7 @@ def allow_forks(hello: Hello) -> None:
 
 def test_the_others_serve_all_clients_until_a_killed_worker_can_be_replaced(start: Start) -> None:
     hello = start("workers = 2", under=AS_NOBODY)
-    survivor, victim = sorted(hello.worker_pids())
+    survivor, victim = hello.in_slots()
     forbid_forks(hello)
     os.kill(victim, SIGKILL)
     hello.wait_for_log(f'reason="{EAGAIN}" respawn_in=')

@@ -14,7 +14,7 @@ CLIENTS = 400
 
 
 def start_held(start: Start, installed: Installation) -> Hello:
-    """Start a service whose workers, but the first two, are held when they begin."""
+    """Start a service all of whose workers after the first two are held when they begin."""
     installed.replace(run_roles=HELD_BOOT)
     start.files = {"go": ""}
     hello = start("workers = 2", environ=installed.environ)
@@ -36,9 +36,10 @@ def test_a_successor_that_is_killed_fails_the_reload_and_costs_nothing(start: St
 
 def test_a_predecessor_that_is_killed_while_its_successor_starts(start: Start, installed: Installation) -> None:
     hello = start_held(start, installed)
+    predecessor, _ = hello.in_slots()
     hello.signal(SIGHUP)
     hello.wait_for_workers(3)
-    os.kill(min(hello.descriptors), SIGKILL)
+    os.kill(predecessor, SIGKILL)
     hello.let_go()
     hello.wait_for_log(" reloaded generation=2 ")
     hello.wait_for_workers(2, without=hello.descriptors)

@@ -17,7 +17,7 @@ from tests.process.waiting import LIMIT
 
 
 class Manager:
-    """Receives what a service says at once, as the queue of the kernel takes few datagrams; each is told once."""
+    """Receives what a service says as soon as it does, as the kernel's queue takes few datagrams."""
 
     def __init__(self, name: str) -> None:
         self.environ = {"NOTIFY_SOCKET": name.replace("\0", "@")}

@@ -32,7 +32,10 @@ frontend in
 backend out
     server hello 127.0.0.1:{to} {options}
 """
-CHECKED = "check inter 50ms check-send-proxy send-proxy-v2\n    timeout check 5s\n    option httpchk GET /"  # with the command LOCAL
+CHECKED = """check inter 50ms check-send-proxy send-proxy-v2
+    timeout check 5s
+    option httpchk GET /
+"""  # with the command LOCAL
 BEHIND = 'workers = 1\naccess_log = "access"\nproxy_protocol = true\nheader_timeout = 1\n'
 
 

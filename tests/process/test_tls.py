@@ -65,7 +65,8 @@ def test_a_client_that_offers_h2_alone_is_connected_without_alpn(start: Start, t
 
 
 def test_who_asks_for_new_keys_and_takes_none_is_closed_before_the_worker_spins(start: Start, trust: Trust) -> None:
-    # Now and then the two kernels don't agree on what the small window takes, and the connection comes to a stand.
+    # Now and then the two kernels don't agree on what the small window takes, and the connection comes to a stand: it
+    # is the kernel that ends it then.
     hello = start(ONE + "keep_alive_timeout = 60\ntcp_user_timeout = 3")
     with ask_for_new_keys(hello.ports[0], 20_000):
         assert proc.cpu_share(hello.worker_pids()) < SPINNING

@@ -80,12 +80,14 @@ class Machine:
 
     def journal(self, unit: str = UNIT, *matches: str) -> list[Mapping[str, Any]]:
         """Return the entries of a unit."""
-        printed = self.run(f"journalctl --sync; journalctl --unit {unit} --no-pager --output json {' '.join(matches)}")
-        return [json.loads(line) for line in printed.splitlines()]
+        return [json.loads(line) for line in self._journalctl(unit, "json", *matches).splitlines()]
 
     def log(self, unit: str = UNIT) -> str:
         """Return the messages of a unit, a line each, those of systemd about it among them."""
-        return self.run(f"journalctl --sync; journalctl --unit {unit} --no-pager --output cat")
+        return self._journalctl(unit, "cat")
+
+    def _journalctl(self, unit: str, output: str, *matches: str) -> str:
+        return self.run(f"journalctl --sync; journalctl --unit {unit} --no-pager --output {output} {' '.join(matches)}")
 
     def wait_for_log(self, text: str, unit: str = UNIT) -> None:
         until(lambda: text in self.log(unit), f"{text!r} in the journal")

@@ -138,7 +138,7 @@ def test_a_check_of_what_can_be_loaded_finds_nothing() -> None:
     ],
 )
 def test_a_check_whose_child_ends_otherwise_says_how(code: str, status: int, problem: str) -> None:
-    assert failed_check(code, boot_timeout=60) == (status, problem)
+    assert failed_check(code, 60) == (status, problem)
 
 
 def test_a_check_that_hangs_ends_at_boot_timeout() -> None:
