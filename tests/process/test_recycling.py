@@ -36,7 +36,7 @@ def test_workers_that_are_worn_again_and_again_lose_no_request(start: Start, acc
 
 
 def test_the_successor_of_each_is_ready_before_it_leaves(start: Start) -> None:
-    hello = start("workers = 4\nmax_lifetime = 0.2\nrecycle_jitter = 0")
+    hello = start("workers = 4\nmax_lifetime = 0.6\nrecycle_jitter = 0")
     until(lambda: len(events(hello, "worker exited")) >= 8, "two rounds")
     serving = 0
     for kind in events(hello, "worker ready", "worker exited"):
