@@ -28,12 +28,12 @@ class Hello:
         self.master_pid = 0
         self.addresses: list[str] = []  # what it said that it listens on
         self.descriptors: dict[int, int] = {}  # how many each worker had when the service was ready
-        self.sockets: set[str] = set()  # what the master has had, named as in /proc/PID/fd
         self.expected_to_run = True
         self._session = 0
         self._log_file = folder / log_file
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[Client] = []
+        self._sockets: set[str] = set()  # what the master has had, named as in /proc/PID/fd
 
     def launch(self, command: Sequence[str], environ: Mapping[str, str], passing: Sequence[int] = ()) -> None:
         """Start the command in the foreground, as the leader of a session, with these descriptors."""
@@ -68,7 +68,7 @@ class Hello:
         self._note_sockets()
 
     def _note_sockets(self) -> None:
-        self.sockets |= {each for each in proc.descriptors(self.master_pid).values() if each.startswith("socket:")}
+        self._sockets |= {each for each in proc.descriptors(self.master_pid).values() if each.startswith("socket:")}
 
     # What it is and says
 
@@ -122,6 +122,10 @@ class Hello:
     def session_pids(self) -> list[int]:
         """Return the pids of all that has come of the command."""
         return [each.pid for each in proc.processes() if each.session == self._session and self._session]
+
+    def wait_until_gone(self) -> None:
+        """Wait for the end of all that has come of the command, as when the master was killed."""
+        until(lambda: not self.session_pids(), "the end of all its processes")
 
     @property
     def is_running(self) -> bool:
@@ -218,7 +222,7 @@ class Hello:
 
     def listens(self) -> list[str]:
         """Return where it listens still. Whoever else is given the port of a socket that was closed doesn't count."""
-        tcp_sockets = [each.address for each in tcp.sockets_in(State.LISTEN) if each.name in self.sockets]
+        tcp_sockets = [each.address for each in tcp.sockets_in(State.LISTEN) if each.name in self._sockets]
         return tcp_sockets + [each for each in self.addresses if each.startswith("unix:") and not self.refuses(each)]
 
     def leave(self) -> None:

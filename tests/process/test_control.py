@@ -391,7 +391,7 @@ def test_a_socket_that_a_killed_master_left_behind_is_taken_over(start: Start) -
     hello = start("workers = 2", *CONTROL)
     hello.expected_to_run = False
     hello.signal(SIGKILL)
-    until(lambda: not hello.session_pids(), "the end of all")
+    hello.wait_until_gone()
     assert (hello.folder / "control.sock").exists()
     assert command(hello, "status")[0] == 69
     other = start("workers = 1", "--control", str(hello.folder / "control.sock"))

@@ -10,7 +10,6 @@ import pytest
 
 from tests.process import proc
 from tests.process.starting import CHILDREN_IGNORED, Start, run
-from tests.process.waiting import until
 
 
 def is_locked(path: Path) -> bool:
@@ -75,7 +74,7 @@ def test_a_daemon_can_be_started_again_after_it_was_killed(start: Start) -> None
     killed = start.daemon("workers = 1")
     killed.signal(SIGKILL)
     killed.wait_for_exit()
-    until(lambda: not killed.session_pids(), "the end of its workers")
+    killed.wait_until_gone()
     assert (killed.folder / "hello.pid").exists()
     again = run(killed, "--daemon")
     assert (again.returncode, again.stderr) == (0, "")

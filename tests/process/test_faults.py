@@ -129,7 +129,7 @@ def test_when_the_master_is_killed_workers_finish_what_has_begun_and_leave(start
         client.close()  # else its worker waits for that
     assert idle.until_closed() == b""
     idle.close()
-    until(lambda: not hello.session_pids(), "the end of the workers")
+    hello.wait_until_gone()
     with socket.create_server(("127.0.0.1", hello.ports[0])):
         pass  # the port is free
 
@@ -139,7 +139,7 @@ def test_a_master_that_is_killed_while_it_starts_leaves_no_worker(start: Start) 
     until(hello.worker_pids, "a worker")
     hello.signal(SIGKILL)
     hello.wait_for_exit()
-    until(lambda: not hello.session_pids(), "the end of the workers")
+    hello.wait_until_gone()
 
 
 @pytest.mark.parametrize("accept", ["reuseport", "shared"])

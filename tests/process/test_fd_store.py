@@ -2,8 +2,7 @@
 
 import os
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTTIN
@@ -13,6 +12,7 @@ import pytest
 from tests.process.activating import activation
 from tests.process.clients import Load
 from tests.process.hello import Hello
+from tests.process.managing import NotifySocket
 from tests.process.starting import Start
 from tests.process.waiting import until
 
@@ -22,16 +22,10 @@ class Manager:
 
     def __init__(self, path: Path) -> None:
         self.stored: dict[str, socket.socket] = {}
-        self.environ = {"NOTIFY_SOCKET": str(path), "FDSTORE": "64"}
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._thread = threading.Thread(target=self._hear)
-        self._thread.start()
+        self._socket = NotifySocket(str(path), self._hear)
+        self.environ = {**self._socket.environ, "FDSTORE": "64"}
 
     def close(self) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"", self._socket.getsockname())
-        self._thread.join()
         self._socket.close()
         self.forget(*self.stored)
 
@@ -39,17 +33,13 @@ class Manager:
         for name in names:
             self.stored.pop(name).close()
 
-    def _hear(self) -> None:
-        while True:
-            data, fds, _, _ = socket.recv_fds(self._socket, 4096, 1)
-            what, _, rest = data.decode().partition("\n")
-            name = rest.removeprefix("FDNAME=")
-            if what == "FDSTORE=1":
-                self.stored[name] = socket.socket(fileno=fds[0])
-            elif what == "FDSTOREREMOVE=1":
-                self.forget(name)
-            elif not data:
-                return
+    def _hear(self, said: str, fds: Sequence[int]) -> None:
+        what, _, rest = said.partition("\n")
+        name = rest.removeprefix("FDNAME=")
+        if what == "FDSTORE=1":
+            self.stored[name] = socket.socket(fileno=fds[0])
+        elif what == "FDSTOREREMOVE=1":
+            self.forget(name)
 
 
 @pytest.fixture
@@ -67,7 +57,7 @@ def crash(hello: Hello) -> None:
         with suppress(ProcessLookupError):  # they leave without a master
             os.kill(pid, SIGKILL)
     hello.wait_for_exit()
-    until(lambda: not hello.session_pids(), "the end of the workers")
+    hello.wait_until_gone()
 
 
 def restart(start: Start, manager: Manager, toml: str, bind: list[str]) -> Hello:

@@ -96,7 +96,7 @@ def test_a_unix_socket_left_behind_by_a_crash_is_replaced(start: Start) -> None:
     crashed = start("workers = 1", bind=HELLO_UNIX)
     crashed.signal(SIGKILL)
     crashed.wait_for_exit()
-    until(lambda: not crashed.session_pids(), "the end of the worker")
+    crashed.wait_until_gone()
     path = crashed.folder / "hello.sock"
     assert path.is_socket()
     hello = start("workers = 1", bind=[f"unix:{path}"])

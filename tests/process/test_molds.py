@@ -455,7 +455,7 @@ def test_when_the_master_is_killed_nothing_is_left_of_the_mold(shop: Shop, more:
     hello.wait_for_log("mold started generation=2")
     hello.signal(SIGKILL)
     hello.wait_for_exit()
-    until(lambda: not hello.session_pids(), "the end of all")
+    hello.wait_until_gone()
 
 
 def test_a_stop_does_not_wait_for_an_import(start_app: Start) -> None:

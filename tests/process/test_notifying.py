@@ -1,8 +1,6 @@
 """What it tells systemd, whose end of the socket is played here."""
 
 import resource
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -11,28 +9,22 @@ from signal import SIGABRT, SIGHUP
 import pytest
 
 from tests.process.installing import Installation
+from tests.process.managing import NotifySocket
 from tests.process.starting import Start
 from tests.process.test_upgrading import upgrade
 from tests.process.waiting import LIMIT
 
 
 class Manager:
-    """Receives what a service says as soon as it does, as the kernel's queue takes few datagrams."""
+    """Tells what a service has said, one datagram at a time."""
 
     def __init__(self, name: str) -> None:
-        self.environ = {"NOTIFY_SOCKET": name.replace("\0", "@")}
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(name)
         self._heard = SimpleQueue[str]()
-        self._listening = threading.Thread(target=self._listen)
-        self._listening.start()
+        listening = NotifySocket(name, lambda said, _fds: self._heard.put(said))
+        self.environ, self.close = listening.environ, listening.close
 
     def hear(self) -> str:
         return self._heard.get(timeout=LIMIT)
-
-    def _listen(self) -> None:
-        while said := self._socket.recv(4096):
-            self._heard.put(said.decode())
 
     def wait_for(self, *beginnings: str) -> str:
         """Wait until these were said in this order, whatever comes between; return the last."""
@@ -41,11 +33,6 @@ class Manager:
             while not (heard := self.hear()).startswith(beginning):
                 pass
         return heard
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RD)
-        self._listening.join()
-        self._socket.close()
 
 
 @pytest.fixture(params=["a path", "an abstract name"])

@@ -13,7 +13,6 @@ from tests.process.hello import Hello
 from tests.process.installing import HELD_BOOT, Installation
 from tests.process.starting import Start
 from tests.process.test_killed_while_replaced import start_held
-from tests.process.waiting import until
 
 REST_OF_THE_HEAD = GET.removeprefix(HALF_A_HEAD)
 
@@ -41,7 +40,7 @@ def finish(hello: Hello, clients: Iterable[Client]) -> None:
         assert answer.status == 200
         assert answer.is_last or client.until_closed() == b""  # its worker may not have noticed yet
         client.close()  # else its worker waits for that
-    until(lambda: not hello.session_pids(), "the end of the workers")
+    hello.wait_until_gone()
 
 
 def test_workers_that_are_not_ready_when_the_master_is_killed_leave(start: Start, installed: Installation) -> None:

@@ -410,7 +410,7 @@ def test_changes_are_noticed_and_the_watcher_never_outlives_the_master(start_app
     assert hello.get().text == "fixed"
     hello.expected_to_run = False
     hello.signal(SIGKILL)
-    until(lambda: not hello.session_pids(), "the end of the watcher and of the workers")
+    hello.wait_until_gone()
 
 
 def test_a_watcher_that_ends_is_told_and_the_service_goes_on(start_app: Start) -> None:
